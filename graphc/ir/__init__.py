@@ -1,0 +1,1 @@
+"""The small languages that programs are written in."""

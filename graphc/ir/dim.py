@@ -1,0 +1,354 @@
+"""Dim: an integer known when a program runs, as a polynomial over sizes and loop variables.
+
+A shape is made of sizes, an index of loop variables and sizes; both are `Size = int | Dim`, and a
+Dim that turns out constant always becomes an int, so that equal sizes compare equal.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias, Union
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A named integer.
+
+    kind "size": a symbolic size, never negative. kind "index": a loop variable, 0 <= it < limit.
+    kind "value": any integer, such as one loaded from memory.
+    """
+
+    name: str
+    kind: str = "size"
+    limit: Size | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class DimCall:
+    """floor_divide, remainder, maximum or minimum of two sizes that does not simplify."""
+
+    function: str
+    left: Size
+    right: Size
+
+    def __str__(self) -> str:
+        return f"{self.function}({self.left}, {self.right})"
+
+
+Atom: TypeAlias = Symbol | DimCall
+Monomial: TypeAlias = tuple[Atom, ...]
+
+
+class Dim:
+    """A polynomial with integer coefficients; immutable, compared by value."""
+
+    __slots__ = ("_hash", "terms")
+
+    def __init__(self, terms: Iterable[tuple[Monomial, int]]) -> None:
+        """Make from (monomial, coefficient) pairs; `polynomial` is the way to add them up."""
+        self.terms: tuple[tuple[Monomial, int], ...] = tuple(terms)
+        self._hash = hash(self.terms)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Dim) and self.terms == other.terms
+
+    def __add__(self, other: Size) -> Size:
+        return polynomial(itertools.chain(self.terms, terms_of(other)))
+
+    def __neg__(self) -> Size:
+        return polynomial((monomial, -factor) for monomial, factor in self.terms)
+
+    def __sub__(self, other: Size) -> Size:
+        return self + -other
+
+    def __rsub__(self, other: int) -> Size:
+        return other + -self
+
+    def __mul__(self, other: Size) -> Size:
+        pairs = itertools.product(self.terms, terms_of(other))
+        return polynomial((sort_atoms(a + b), m * n) for (a, m), (b, n) in pairs)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Size) -> Size:
+        return floor_divide(self, other)
+
+    def __rfloordiv__(self, other: int) -> Size:
+        return floor_divide(other, self)
+
+    def __mod__(self, other: Size) -> Size:
+        return remainder(self, other)
+
+    def __rmod__(self, other: int) -> Size:
+        return remainder(other, self)
+
+    def __str__(self) -> str:
+        text = ""
+        for monomial, factor in self.terms:
+            sign = ("-" if factor < 0 else "") if not text else (" - " if factor < 0 else " + ")
+            factors = [str(abs(factor))] if abs(factor) != 1 or not monomial else []
+            text += sign + "*".join(factors + [str(atom) for atom in monomial])
+        return text
+
+    def __repr__(self) -> str:
+        return f"Dim({self})"
+
+
+Size: TypeAlias = Union[int, Dim]  # noqa: UP007 (a forward reference needs Union at run time)
+
+
+def atom_order(atom: Atom) -> tuple[str, str]:
+    """The order in which factors and terms are kept and printed."""
+    return ("" if isinstance(atom, Symbol) and atom.kind == "size" else "~", str(atom))
+
+
+def sort_atoms(atoms: Monomial) -> Monomial:
+    """The atoms of a product in their fixed order."""
+    return tuple(sorted(atoms, key=atom_order)) if len(atoms) > 1 else atoms
+
+
+def terms_of(size: Size) -> tuple[tuple[Monomial, int], ...]:
+    """The (monomial, coefficient) pairs of a size; none for 0."""
+    if isinstance(size, Dim):
+        return size.terms
+    return (((), int(size)),) if size else ()
+
+
+def polynomial(terms: Iterable[tuple[Monomial, int]]) -> Size:
+    """Add terms up: an int where nothing symbolic is left, else a Dim."""
+    total: dict[Monomial, int] = {}
+    for monomial, factor in terms:
+        total[monomial] = total.get(monomial, 0) + factor
+    kept = {monomial: factor for monomial, factor in total.items() if factor}
+    if not kept.keys() - {()}:
+        return kept.get((), 0)
+    order = sorted(kept, key=lambda m: (-len(m), [atom_order(atom) for atom in m]))
+    return Dim((monomial, kept[monomial]) for monomial in order)
+
+
+def symbol(name: str, kind: str = "size", limit: Size | None = None) -> Dim:
+    """The size that is one symbol."""
+    return atom(Symbol(name, kind, limit))
+
+
+def atom(value: Atom) -> Dim:
+    """The size that is one atom."""
+    return Dim([((value,), 1)])
+
+
+def product(sizes: Iterable[Size]) -> Size:
+    """The product of sizes; 1 for none."""
+    result: Size = 1
+    for size in sizes:
+        result = result * size
+    return result
+
+
+@lru_cache(maxsize=65536)
+def floor_divide(left: Size, right: Size) -> Size:
+    """left // right, rounded down; exact parts are taken out, the rest stays a DimCall."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left // right
+    quotient, rest = divide_terms(left, right)
+    if rest == 0 or is_within(rest, right):
+        return quotient
+    return quotient + atom(DimCall("floor_divide", rest, right))
+
+
+@lru_cache(maxsize=65536)
+def remainder(left: Size, right: Size) -> Size:
+    """left % right, with the sign of right."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left % right
+    _, rest = divide_terms(left, right)
+    if rest == 0 or is_within(rest, right):
+        return rest
+    return atom(DimCall("remainder", rest, right))
+
+
+def divide_terms(left: Size, right: Size) -> tuple[Size, Size]:
+    """(quotient, rest) with left == quotient * right + rest, by long division on terms."""
+    lead, factor = terms_of(right)[0]
+    quotient: Size = 0
+    rest = left
+    for monomial, coefficient in terms_of(left):
+        others = without(monomial, lead)
+        times = coefficient // factor if factor > 0 else 0
+        if others is None or not times:
+            continue
+        part = polynomial([(others, times)])
+        quotient, rest = quotient + part, rest - part * right
+    return quotient, rest
+
+
+def without(monomial: Monomial, factors: Monomial) -> Monomial | None:
+    """The monomial divided by the factors, or None where it does not contain them."""
+    left = list(monomial)
+    for factor in factors:
+        if factor not in left:
+            return None
+        left.remove(factor)
+    return tuple(left)
+
+
+def recombine(size: Size) -> Size:
+    """The size with c*b*floor_divide(a, b) + c*remainder(a, b) put together again as c*a."""
+    for monomial, factor in terms_of(size):
+        for position, a in enumerate(monomial):
+            if isinstance(a, DimCall) and a.function == "remainder":
+                others = polynomial([(monomial[:position] + monomial[position + 1 :], factor)])
+                quotient = atom(DimCall("floor_divide", a.left, a.right)) * a.right * others
+                if has_terms(size, quotient):
+                    rest = size - quotient - polynomial([(monomial, factor)])
+                    return recombine(rest + others * a.left)
+    return size
+
+
+def has_terms(size: Size, part: Size) -> bool:
+    """Whether every term of a part stands in a size with the same coefficient."""
+    terms = dict(terms_of(size))
+    return all(terms.get(monomial) == factor for monomial, factor in terms_of(part))
+
+
+def is_within(size: Size, limit: Size) -> bool:
+    """Whether 0 <= size < limit can be proved from the limits of the loop variables."""
+    low, high = lower_bound(size), upper_bound(size)
+    return (
+        low is not None and high is not None and is_nonnegative(low)
+        and is_nonnegative(limit - 1 - high)
+    )  # fmt: skip
+
+
+def is_nonnegative(size: Size) -> bool:
+    """Whether a size is surely at least 0 (loop variables and sizes are never negative)."""
+    return all(
+        factor > 0 and all(not isinstance(a, Symbol) or a.kind != "value" for a in monomial)
+        for monomial, factor in terms_of(size)
+    )
+
+
+def upper_bound(size: Size) -> Size | None:
+    """A size without loop variables that is never exceeded, or None if none is known."""
+    return bound(size, lambda factor: factor > 0)
+
+
+def lower_bound(size: Size) -> Size | None:
+    """A size without loop variables that is never undercut, or None if none is known."""
+    return bound(size, lambda factor: factor < 0)
+
+
+def bound(size: Size, at_limit: Callable[[int], bool]) -> Size | None:
+    """The polynomial with each loop variable at its last value where at_limit, else at 0."""
+    total: Size = 0
+    for monomial, factor in terms_of(size):
+        part: Size = factor
+        for a in monomial:
+            if isinstance(a, Symbol) and a.kind == "size":
+                part = part * atom(a)
+            elif isinstance(a, Symbol) and a.kind == "index" and a.limit is not None:
+                part = part * (a.limit - 1) if at_limit(factor) else 0
+            elif isinstance(a, DimCall) and not at_limit(factor) and a.function == "remainder":
+                part = 0
+            elif isinstance(a, DimCall) and a.function == "remainder":
+                part = part * (a.right - 1)
+            elif isinstance(a, DimCall) and not variables(atom(a)):
+                part = part * atom(a)
+            else:
+                return None
+        total = total + part
+    return total
+
+
+def maximum(left: Size, right: Size) -> Size:
+    """The larger of two sizes, decided now where it can be."""
+    if is_nonnegative(left - right):
+        return left
+    if is_nonnegative(right - left):
+        return right
+    return atom(DimCall("maximum", left, right))
+
+
+def minimum(left: Size, right: Size) -> Size:
+    """The smaller of two sizes, decided now where it can be."""
+    if is_nonnegative(left - right):
+        return right
+    if is_nonnegative(right - left):
+        return left
+    return atom(DimCall("minimum", left, right))
+
+
+FUNCTIONS: dict[str, Callable[[Size, Size], Size]] = {
+    "floor_divide": floor_divide,
+    "remainder": remainder,
+    "maximum": maximum,
+    "minimum": minimum,
+}
+
+
+def symbols(size: Size) -> set[Symbol]:
+    """Every symbol in a size, those inside calls included."""
+    found: set[Symbol] = set()
+    for monomial, _ in terms_of(size):
+        for a in monomial:
+            found |= {a} if isinstance(a, Symbol) else symbols(a.left) | symbols(a.right)
+    return found
+
+
+def variables(size: Size) -> set[Symbol]:
+    """The symbols of a size that are not sizes: loop variables and loaded values."""
+    return {s for s in symbols(size) if s.kind != "size"}
+
+
+def substitute(size: Size, values: Mapping[str, Size]) -> Size:
+    """The size with symbols replaced by name."""
+    if isinstance(size, int) or not values:
+        return size
+    total: Size = 0
+    for monomial, factor in size.terms:
+        part: Size = factor
+        for a in monomial:
+            if isinstance(a, Symbol):
+                part = part * values.get(a.name, atom(a))
+            else:
+                left, right = substitute(a.left, values), substitute(a.right, values)
+                part = part * FUNCTIONS[a.function](left, right)
+        total = total + part
+    return total
+
+
+def evaluate(size: Size, sizes: Mapping[str, int]) -> int:
+    """The integer that a size is for given values of its symbols (KeyError if one is missing)."""
+    if isinstance(size, int):
+        return size
+    missing = [s.name for s in symbols(size) if s.name not in sizes]
+    if missing:
+        raise KeyError(missing[0])
+    result = substitute(size, sizes)
+    assert isinstance(result, int)
+    return result
+
+
+def coefficient(size: Size, variable: str) -> Size | None:
+    """The factor of a variable in a size that is linear in it; None where it is not linear."""
+    total: Size = 0
+    for monomial, factor in terms_of(size):
+        names = [a.name for a in monomial if isinstance(a, Symbol)]
+        calls = [a for a in monomial if isinstance(a, DimCall)]
+        if any(variable in {s.name for s in symbols(atom(a))} for a in calls):
+            return None
+        if names.count(variable) > 1:
+            return None
+        if variable in names:
+            rest = tuple(a for a in monomial if not isinstance(a, Symbol) or a.name != variable)
+            total = total + polynomial([(rest, factor)])
+    return total

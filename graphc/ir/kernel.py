@@ -1,0 +1,217 @@
+"""Kernel: loops, lets, accumulators and stores over flat buffers; what every backend can say.
+
+The grammar, one statement a line:
+
+    kernel @name(%x: f32[784*batch], write %y: f32[784*batch]) {
+      for KIND %i < LIMIT [lanes N] { ... }    a loop over 0 <= i < LIMIT
+      let %t: f32 = SCALAR                     a value, visible to the end of its block
+      accumulator %s: f32 = sum                starts from the reduction's identity
+      accumulate %s SCALAR                     combines one more value into it
+      store %y[OFFSET] = SCALAR                writes one element
+    }
+
+The kinds of loop and what they promise:
+
+serial     one iteration after another.
+parallel   iterations are independent; they may run in any order and on any thread. Only the
+           outermost loops of a kernel are parallel.
+unrolled   the limit is an integer; iterations run in lockstep, statement by statement: all
+           execute the first statement, then all the second. A loop inside is one loop for all
+           (its limit may not depend on the unrolled variable).
+vector     as unrolled, `lanes` iterations at a time; the last step may be partial. Loads and
+           stores with a coefficient of 1 on the variable become vector loads and stores.
+
+Lockstep lets a backend keep iterations side by side in registers, and it never changes a
+result: iterations of unrolled and vector loops are independent but for accumulators.
+
+An accumulator declared outside a vector loop and accumulated inside it has `lanes` partial
+values, lane l taking the iterations l, l + lanes, l + 2*lanes, ...; after the loop they are
+combined by halves: lane l with lane l + lanes/2, and so on down to one. The order of every
+reduction is therefore part of the kernel's text, whatever the machine and its threads.
+Accumulating a product into a floating-point sum is a fused multiply-add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from graphc.ir import dim, scalar
+from graphc.ir.dim import Dim, Size, Symbol
+from graphc.ir.scalar import Scalar
+from graphc.ir.types import DType
+
+LOOP_KINDS = ("serial", "parallel", "unrolled", "vector")
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A kernel's parameter: `size` elements of contiguous memory, read, written or both."""
+
+    name: str
+    dtype: DType
+    size: Size
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """Names a value."""
+
+    name: str
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulator:
+    """Declares an accumulator; for argmax and argmin dtype is that of the compared values."""
+
+    name: str
+    kind: str
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """Combines a value into an accumulator; position is what argmax and argmin remember."""
+
+    name: str
+    value: Scalar
+    position: Size = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Writes a value to a buffer at an offset counted in elements."""
+
+    buffer: str
+    offset: Size
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """A loop; lanes is the number of iterations side by side in a vector loop, else 1."""
+
+    variable: Symbol
+    kind: str
+    body: tuple[Statement, ...]
+    lanes: int = 1
+
+    @property
+    def limit(self) -> Size:
+        """The number of iterations."""
+        assert self.variable.limit is not None
+        return self.variable.limit
+
+
+Statement: TypeAlias = For | Let | Accumulator | Accumulate | Store
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One fused group as code: its buffers, in the order of its arguments, and its body.
+
+    origin is the text of the user's lines that it came from, for people who read it.
+    """
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    body: tuple[Statement, ...]
+    origin: tuple[str, ...] = ()
+
+
+def loop(name: str, limit: Size, kind: str, body: tuple[Statement, ...], lanes: int = 1) -> For:
+    """A loop over a new variable."""
+    return For(Symbol(name, "index", limit), kind, body, lanes)
+
+
+def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Every statement in a body, outer before inner, in order."""
+    stack = list(reversed(body))
+    while stack:
+        statement = stack.pop()
+        yield statement
+        if isinstance(statement, For):
+            stack.extend(reversed(statement.body))
+
+
+def values(statement: Statement) -> tuple[Scalar, ...]:
+    """The expressions directly in a statement."""
+    return (statement.value,) if isinstance(statement, Let | Accumulate | Store) else ()
+
+
+def sizes(statement: Statement) -> tuple[Size, ...]:
+    """The sizes and offsets in a statement and its expressions, those of inner blocks not."""
+    found: list[Size] = []
+    if isinstance(statement, For):
+        found.append(statement.limit)
+    if isinstance(statement, Store):
+        found.append(statement.offset)
+    if isinstance(statement, Accumulate):
+        found.append(statement.position)
+    for value in scalar.walk(values(statement)):
+        if isinstance(value, scalar.Load):
+            found.append(value.offset)
+        elif isinstance(value, scalar.Index):
+            found.append(value.value)
+    return tuple(found)
+
+
+def map_statement(
+    statement: Statement, value: Callable[[Scalar], Scalar], size: Callable[[Size], Size]
+) -> Statement:
+    """The statement with its expressions and sizes mapped, blocks inside included."""
+    if isinstance(statement, For):
+        variable = replace(statement.variable, limit=size(statement.limit))
+        body = tuple(map_statement(inner, value, size) for inner in statement.body)
+        return replace(statement, variable=variable, body=body)
+    if isinstance(statement, Accumulator):
+        return statement
+    if isinstance(statement, Store):
+        return Store(statement.buffer, size(statement.offset), value(statement.value))
+    if isinstance(statement, Accumulate):
+        return Accumulate(statement.name, value(statement.value), size(statement.position))
+    return Let(statement.name, value(statement.value))
+
+
+def substitute(
+    body: tuple[Statement, ...], indices: dict[str, Size], names: dict[str, str] | None = None
+) -> tuple[Statement, ...]:
+    """The body with loop variables replaced by sizes, and lets and accumulators renamed."""
+    names = names or {}
+    renamed: dict[str, Size] = {
+        old: dim.symbol(new, "value") for old, new in names.items()
+    }  # a let may stand in an offset as a "value" symbol
+
+    def size(old: Size) -> Size:
+        return dim.substitute(old, {**renamed, **indices})
+
+    def value(old: Scalar) -> Scalar:
+        return scalar.rebuild(old, replaced)
+
+    def replaced(part: Scalar) -> Scalar | None:
+        if isinstance(part, scalar.Load):
+            return scalar.Load(part.dtype, part.buffer, size(part.offset), part.guard)
+        if isinstance(part, scalar.Index):
+            return scalar.index(size(part.value))
+        if isinstance(part, scalar.Ref) and part.name in names:
+            return scalar.Ref(part.dtype, names[part.name])
+        return None
+
+    return tuple(rename(map_statement(s, value, size), names) for s in body)
+
+
+def rename(statement: Statement, names: dict[str, str]) -> Statement:
+    """The statement with the names that it declares or accumulates into replaced."""
+    if isinstance(statement, For):
+        return replace(statement, body=tuple(rename(s, names) for s in statement.body))
+    if isinstance(statement, Let | Accumulator | Accumulate):
+        return replace(statement, name=names.get(statement.name, statement.name))
+    return statement
+
+
+def variable(statement: For) -> Dim:
+    """The loop's variable as a size."""
+    return dim.atom(statement.variable)

@@ -1,0 +1,42 @@
+"""Literal: an array as a value that can be compared and hashed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.types import DType, TensorType, as_dtype
+
+
+class Literal:
+    """An immutable contiguous array, equal to another when type and bits are equal."""
+
+    __slots__ = ("_hash", "array", "dtype")
+
+    def __init__(self, array: Any, dtype: DType | None = None) -> None:
+        """Copy an array-like; dtype defaults to the array's own (TypeRuleError if unknown)."""
+        converted = np.asarray(array, None if dtype is None else dtype.numpy)
+        self.array = np.array(converted, order="C", copy=True)
+        self.array.setflags(write=False)
+        self.dtype = as_dtype(self.array.dtype)
+        self._hash = hash((self.dtype, self.array.shape, self.array.tobytes()))
+
+    @property
+    def type(self) -> TensorType:
+        """Its dtype and shape."""
+        return TensorType(self.dtype, tuple(map(int, self.array.shape)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Literal)
+            and self._hash == other._hash
+            and self.type == other.type
+            and self.array.tobytes() == other.array.tobytes()
+        )
+
+    def __repr__(self) -> str:
+        return f"Literal({self.type})"

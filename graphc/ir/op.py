@@ -1,0 +1,79 @@
+"""Op: the questions that every operator answers, and the table of all operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from graphc.ir.dim import Dim, Size
+from graphc.ir.scalar import Scalar
+from graphc.ir.types import Type
+
+if TYPE_CHECKING:
+    from graphc.ir.node import Node
+
+
+class Read(Protocol):
+    """How a formula reaches its operands; lowering gives one to `Op.element`."""
+
+    def __call__(
+        self, position: int, index: Sequence[Size], guard: Scalar | None = None
+    ) -> Scalar:
+        """The element at an index of the operand at a position.
+
+        Where the guard is false nothing is read, and the value is unspecified but harmless:
+        the formula must not let it through.
+        """
+
+    def bind(self, value: Scalar) -> Dim:
+        """Name an int64 value so that it can stand in an index."""
+
+    def variable(self, limit: Size) -> Dim:
+        """A new loop variable for a `Reduce`, 0 <= it < limit."""
+
+
+class Op:
+    """An operator: its type rule, formula, derivatives and reference, in one class.
+
+    A subclass sets `name` (the text form's word for it) and answers the methods below. Operators
+    have no state: one instance stands in the table.
+    """
+
+    name: ClassVar[str]
+    #: False for nodes that are themselves wherever they stand, such as an input.
+    interned: ClassVar[bool] = True
+
+    def infer(self, *types: Any, **attrs: Any) -> Type:
+        """The result's type for operand types; raises TypeRuleError where they don't fit."""
+        raise NotImplementedError(f"{type(self).__name__}.infer")
+
+    def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
+        """The formula of the result's element at an index."""
+        raise NotImplementedError(f"{type(self).__name__}.element")
+
+    def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
+        """For each operand, its part of the gradient, in the language; None where there is none.
+
+        `gradient` has the node's type and is the gradient of some scalar by the node.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.vjp")
+
+    def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:
+        """The derivative of the node along tangents of its operands; None stands for zero."""
+        raise NotImplementedError(f"{type(self).__name__}.jvp")
+
+    def reference(self, *arrays: Any, **attrs: Any) -> Any:
+        """The result in plain NumPy: the oracle that devices are tested against."""
+        raise NotImplementedError(f"{type(self).__name__}.reference")
+
+
+OPS: dict[str, Op] = {}
+
+Kind = TypeVar("Kind", bound=type[Op])
+
+
+def register(kind: Kind) -> Kind:
+    """Class decorator: puts an operator into the table under its name."""
+    assert kind.name not in OPS, f"operator {kind.name} is registered twice"
+    OPS[kind.name] = kind()
+    return kind

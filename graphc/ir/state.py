@@ -1,0 +1,57 @@
+"""Variable: a node whose value lives across calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphError, user_line
+from graphc.ir.node import Node
+from graphc.ir.types import TensorType, show_shape
+
+
+class State:
+    """The memory behind a variable: one contiguous array that compiled steps read and update."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self.array = array
+
+
+class Variable(Node):
+    """A node of operator "variable": read `value`, or assign it, between calls."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> np.ndarray[Any, Any]:
+        """A copy of the current value."""
+        array: np.ndarray[Any, Any] = self.attrs["state"].array
+        return array.copy()
+
+    @value.setter
+    def value(self, new: Any) -> None:
+        """Copies a value of the same shape in; GraphError where it does not fit."""
+        self.attrs["state"].array[...] = checked(self, new)
+
+
+def checked(variable: Variable, new: Any) -> np.ndarray[Any, Any]:
+    """The new value as an array of the variable's type, or a GraphError that names both."""
+    tensor: TensorType = variable.tensor
+    array = np.asarray(new)
+    name = variable.attrs["name"]
+    if array.shape != tensor.shape:
+        raise GraphError(
+            f"variable {name!r} has shape {show_shape(tensor.shape)}, "
+            f"the assigned value has {show_shape(array.shape)}",
+            user_line(),
+        )
+    if not np.can_cast(array.dtype, tensor.dtype.numpy, casting="same_kind"):
+        raise GraphError(
+            f"variable {name!r} is {tensor.dtype.name}, the assigned value is {array.dtype}: "
+            f"convert it with .astype({tensor.dtype.name!r})",
+            user_line(),
+        )
+    return array.astype(tensor.dtype.numpy)

@@ -1,0 +1,161 @@
+"""DType and TensorType: what an element is, and what a whole array is."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphc.errors import TypeRuleError
+from graphc.ir.dim import Size, product
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """The type of one element.
+
+    kind is "bool", "int", "uint" or "float"; bits is its width in registers (1 for bool);
+    short is its name in the text form.
+    """
+
+    name: str
+    short: str
+    kind: str
+    bits: int
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one element in memory."""
+        return max(self.bits // 8, 1)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether this is a floating-point type."""
+        return self.kind == "float"
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether this is a signed or unsigned integer type."""
+        return self.kind in ("int", "uint")
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The NumPy dtype (bfloat16's comes from ml_dtypes; ImportError says so if missing)."""
+        if self.name == "bfloat16":
+            return np.dtype(import_ml_dtypes().bfloat16)
+        return np.dtype(self.name)
+
+    def __str__(self) -> str:
+        return self.short
+
+
+def import_ml_dtypes() -> Any:
+    """The optional module that gives NumPy bfloat16, or an ImportError that says how to get it."""
+    try:
+        return importlib.import_module("ml_dtypes")
+    except ImportError as error:
+        raise ImportError(
+            "bfloat16 arrays need the package ml_dtypes: pip install 'graphc-compiler[bfloat16]'"
+        ) from error
+
+
+bool_ = DType("bool", "bool", "bool", 1)
+int8, int16, int32, int64 = (DType(f"int{b}", f"i{b}", "int", b) for b in (8, 16, 32, 64))
+uint8, uint16, uint32, uint64 = (DType(f"uint{b}", f"u{b}", "uint", b) for b in (8, 16, 32, 64))
+float16 = DType("float16", "f16", "float", 16)
+bfloat16 = DType("bfloat16", "bf16", "float", 16)
+float32 = DType("float32", "f32", "float", 32)
+float64 = DType("float64", "f64", "float", 64)
+
+DTYPES: tuple[DType, ...] = (
+    bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
+    float16, bfloat16, float32, float64,
+)  # fmt: skip
+BY_NAME = {d.name: d for d in DTYPES}
+BY_SHORT = {d.short: d for d in DTYPES}
+
+DTypeLike: TypeAlias = DType | str | type | np.dtype[Any]
+
+
+def as_dtype(value: DTypeLike) -> DType:
+    """The DType for a name ("float32"), a NumPy dtype or type, or Python's bool, int, float.
+
+    Raises TypeRuleError for anything else.
+    """
+    if isinstance(value, DType):
+        return value
+    name = value if isinstance(value, str) else dtype_name(value)
+    if name not in BY_NAME:
+        raise TypeRuleError(f"{value!r} is not a dtype; the dtypes are {', '.join(BY_NAME)}")
+    return BY_NAME[name]
+
+
+def dtype_name(value: type | np.dtype[Any]) -> str:
+    """NumPy's name for a type, or its text where NumPy knows none."""
+    try:
+        return np.dtype(value).name
+    except TypeError:
+        return str(value)
+
+
+def promote(left: DType, right: DType) -> DType:
+    """The type that holds both: the Array API's table, and NumPy's where that leaves it open.
+
+    bfloat16 promotes with integers as float16 does, and with float16 to float32.
+    """
+    if left == right:
+        return left
+    if {left, right} == {bfloat16, float16}:
+        return float32
+    for one, other in ((left, right), (right, left)):
+        if one == bfloat16:
+            through = promote(float16, other)
+            return bfloat16 if through == float16 else through
+    return BY_NAME[np.promote_types(left.numpy, right.numpy).name]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """The type of an array: its element type and its shape (integers and symbolic sizes)."""
+
+    dtype: DType
+    shape: tuple[Size, ...]
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> Size:
+        """The number of elements."""
+        return product(self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class TupleType:
+    """The type of a node with several results."""
+
+    items: tuple[TensorType, ...]
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.items))})"
+
+
+Type: TypeAlias = TensorType | TupleType
+
+
+def row_major_strides(shape: tuple[Size, ...]) -> tuple[Size, ...]:
+    """Elements to step over for each axis of a contiguous array in row-major order."""
+    return tuple(product(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def show_shape(shape: tuple[Size, ...]) -> str:
+    """A shape as a user writes it: (batch, 784), (3,), ()."""
+    inner = ", ".join(map(str, shape))
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"

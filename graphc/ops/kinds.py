@@ -1,0 +1,67 @@
+"""The kinds of operator: elementwise, and linear ones such as movements and sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from graphc.errors import TypeRuleError
+from graphc.ir.dim import Size
+from graphc.ir.node import Node, build
+from graphc.ir.op import Op, Read
+from graphc.ir.scalar import Scalar
+from graphc.ir.types import DType, TensorType
+
+
+class Elementwise(Op):
+    """One element of the result from the elements at the same index of the operands.
+
+    Operands have equal types (the language promotes and broadcasts them before). A subclass
+    gives `formula`, `vjp` and `reference`, and says which kinds of dtype it accepts.
+    """
+
+    arity: ClassVar[int] = 1
+    accepts: ClassVar[tuple[str, ...]] = ("int", "uint", "float")
+
+    def infer(self, *types: Any, **attrs: Any) -> TensorType:
+        """The operands' common type, with the dtype that `result` says."""
+        if len(types) != self.arity:
+            raise TypeRuleError(f"takes {self.arity} operands, not {len(types)}")
+        for other in types[1:]:
+            if other != types[0]:
+                raise TypeRuleError(f"operands differ in type: {types[0]} and {other}")
+        first: TensorType = types[0]
+        if first.dtype.kind not in self.accepts:
+            raise TypeRuleError(f"takes {' or '.join(self.accepts)}, not {first.dtype.name}")
+        return TensorType(self.result(first.dtype), first.shape)
+
+    def result(self, dtype: DType) -> DType:
+        """The dtype of the result; that of the operands unless a subclass says otherwise."""
+        return dtype
+
+    def formula(self, *values: Scalar) -> Scalar:
+        """The element from the operands' elements."""
+        raise NotImplementedError(f"{type(self).__name__}.formula")
+
+    def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
+        """The formula over the operands' elements at the same index."""
+        return self.formula(*(read(position, index) for position in range(len(node.inputs))))
+
+    def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:
+        """The sum of the parts by operand: the Jacobian is diagonal, so its transpose is itself."""
+        total: Node | None = None
+        for position, tangent in enumerate(tangents):
+            part = None if tangent is None else self.vjp(node, tangent)[position]
+            if part is not None:
+                total = part if total is None else total + part
+        return total
+
+
+class Linear(Op):
+    """An operator that is linear in its first operand, its only differentiable one."""
+
+    def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:
+        """The operator itself, applied to the tangent."""
+        if tangents[0] is None:
+            return None
+        return build(node.op, (tangents[0], *node.inputs[1:]), node.attrs)
