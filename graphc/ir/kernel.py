@@ -182,8 +182,8 @@ def substitute(
     """The body with loop variables replaced by sizes, and lets and accumulators renamed."""
     names = names or {}
     renamed: dict[str, Size] = {
-        old: dim.symbol(new, "value") for old, new in names.items()
-    }  # a let may stand in an offset as a "value" symbol
+        f"%{old}": dim.symbol(f"%{new}", "value") for old, new in names.items()
+    }  # a let may stand in an offset as a "value" symbol, its name with a % before it
 
     def size(old: Size) -> Size:
         return dim.substitute(old, {**renamed, **indices})

@@ -16,7 +16,8 @@ class Literal:
 
     def __init__(self, array: Any, dtype: DType | None = None) -> None:
         """Copy an array-like; dtype defaults to the array's own (TypeRuleError if unknown)."""
-        converted = np.asarray(array, None if dtype is None else dtype.numpy)
+        with np.errstate(over="ignore"):  # too large for the dtype is infinity, as in NumPy
+            converted = np.asarray(array, None if dtype is None else dtype.numpy)
         self.array = np.array(converted, order="C", copy=True)
         self.array.setflags(write=False)
         self.dtype = as_dtype(self.array.dtype)

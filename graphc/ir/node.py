@@ -55,6 +55,9 @@ class Node:
     type: Type
     where: Where | None
 
+    # NumPy leaves `array + node` to the node instead of looping over the array.
+    __array_ufunc__ = None
+
     @property
     def tensor(self) -> TensorType:
         """Its type as an array; GraphError if it has several results."""

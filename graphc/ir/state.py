@@ -36,6 +36,12 @@ class Variable(Node):
         """Copies a value of the same shape in; GraphError where it does not fit."""
         self.attrs["state"].array[...] = checked(self, new)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Only `value` can be assigned; a node is otherwise immutable."""
+        if name != "value":
+            raise AttributeError(f"a variable's {name} cannot be assigned, only its value")
+        object.__setattr__(self, name, value)
+
 
 def checked(variable: Variable, new: Any) -> np.ndarray[Any, Any]:
     """The new value as an array of the variable's type, or a GraphError that names both."""

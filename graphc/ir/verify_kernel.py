@@ -1,0 +1,225 @@
+"""What must hold of a kernel: names are declared, types agree, loops keep their promises."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from dataclasses import dataclass, field
+
+from graphc.errors import GraphError
+from graphc.ir import scalar
+from graphc.ir.dim import Size, Symbol, variables
+from graphc.ir.kernel import (
+    LOOP_KINDS,
+    Accumulate,
+    Accumulator,
+    Buffer,
+    For,
+    Kernel,
+    Let,
+    Statement,
+    Store,
+    statements,
+    values,
+)
+from graphc.ir.print_kernel import print_statement
+from graphc.ir.scalar import Scalar
+from graphc.ir.types import DType, bool_, int64
+from graphc.ir.verify_scalar import KernelError, verify_scalar
+
+LOCKSTEP = ("unrolled", "vector")
+WITH_POSITION = ("argmax", "argmin")
+OF_BOOLS = ("any", "all")
+
+
+@dataclass
+class Scope:
+    """What stands at a place in a kernel: buffers, the loops around it, and named values.
+
+    depths tells how many loops stand around the declaration of a value.
+    """
+
+    buffers: dict[str, Buffer]
+    loops: tuple[For, ...] = ()
+    values: ChainMap[str, DType] = field(default_factory=ChainMap)
+    depths: ChainMap[str, int] = field(default_factory=ChainMap)
+    accumulators: ChainMap[str, Accumulator] = field(default_factory=ChainMap)
+
+    def inner(self, loop: For) -> Scope:
+        """The scope of a loop's body."""
+        return Scope(
+            self.buffers,
+            (*self.loops, loop),
+            self.values.new_child(),
+            self.depths.new_child(),
+            self.accumulators.new_child(),
+        )
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a let, an accumulator or a loop around has this name already."""
+        return name in self.values or any(loop.variable.name == f"%{name}" for loop in self.loops)
+
+    def declare(self, name: str, dtype: DType) -> None:
+        """Makes a let or accumulator visible to the end of the block."""
+        if self.is_taken(name):
+            raise KernelError(f"%{name} is declared twice")
+        self.values[name] = dtype
+        self.depths[name] = len(self.loops)
+
+    def check_size(self, size: Size) -> None:
+        """Every variable of a size stands for a loop around it, or for an int64 value above."""
+        for symbol in variables(size):
+            if symbol.kind == "value":
+                self.check_value(symbol)
+            else:
+                self.check_loop(symbol)
+
+    def check_value(self, symbol: Symbol) -> None:
+        """The symbol is %NAME of a let or accumulator in scope."""
+        dtype = self.values.get(symbol.name.removeprefix("%"))
+        if dtype is None:
+            raise KernelError(f"{symbol} is not in scope")
+        if dtype != int64:
+            raise KernelError(f"{symbol} is {dtype}; only i64 may stand in an offset")
+
+    def check_loop(self, symbol: Symbol) -> None:
+        """The symbol is the variable of a loop around, with the same limit."""
+        limits = [loop.limit for loop in self.loops if loop.variable.name == symbol.name]
+        if not limits:
+            raise KernelError(f"{symbol} is not in scope")
+        if limits != [symbol.limit]:
+            raise KernelError(f"{symbol} < {symbol.limit} stands in a loop up to {limits[0]}")
+
+    def check(self, value: Scalar) -> None:
+        """The formula is well formed here."""
+        verify_scalar(value, self.buffers, self.values, self.check_size)
+
+
+def verify_kernel(kernel: Kernel) -> None:
+    """Raise GraphError with the kernel's name and the statement unless a kernel is well formed."""
+    buffers = {buffer.name: buffer for buffer in kernel.buffers}
+    if len(buffers) < len(kernel.buffers):
+        raise GraphError(f"kernel @{kernel.name}: two buffers have one name")
+    verify_body(kernel, Scope(buffers), kernel.body)
+
+
+def verify_body(kernel: Kernel, scope: Scope, body: tuple[Statement, ...]) -> None:
+    """Each statement of a block is well formed after those above it."""
+    for statement in body:
+        try:
+            verify_statement(scope, statement)
+        except KernelError as error:
+            message = f"kernel @{kernel.name}: {error}, in `{show(statement)}`"
+            raise GraphError(message) from None
+        if isinstance(statement, For):
+            verify_body(kernel, scope.inner(statement), statement.body)
+
+
+def show(statement: Statement) -> str:
+    """A statement in a line, a loop without its body."""
+    if isinstance(statement, For):
+        return f"for {statement.kind} {statement.variable} < {statement.limit}"
+    return print_statement(statement)
+
+
+def verify_statement(scope: Scope, statement: Statement) -> None:
+    """One statement, a loop without its body; declares what the statement declares."""
+    if isinstance(statement, For):
+        verify_loop(scope, statement)
+        verify_shared(statement)
+    elif isinstance(statement, Let):
+        scope.check(statement.value)
+        scope.declare(statement.name, statement.value.dtype)
+    elif isinstance(statement, Accumulator):
+        verify_accumulator(scope, statement)
+    elif isinstance(statement, Accumulate):
+        verify_accumulate(scope, statement)
+    else:
+        verify_store(scope, statement)
+
+
+def verify_loop(scope: Scope, loop: For) -> None:
+    """The kind's promises, as far as they can be seen; see `graphc.ir.kernel`."""
+    scope.check_size(loop.limit)
+    if loop.kind not in LOOP_KINDS:
+        raise KernelError(f"there is no loop of kind {loop.kind!r}")
+    if scope.is_taken(loop.variable.name.removeprefix("%")):
+        raise KernelError(f"{loop.variable} is declared twice")
+    if loop.kind == "parallel" and any(outer.kind != "parallel" for outer in scope.loops):
+        raise KernelError("only the outermost loops may be parallel")
+    if loop.kind == "unrolled" and not isinstance(loop.limit, int):
+        raise KernelError("the limit of an unrolled loop must be an integer")
+    if (
+        loop.lanes < 1
+        or loop.lanes & (loop.lanes - 1)
+        or (loop.lanes > 1) > (loop.kind == "vector")
+    ):
+        raise KernelError(f"{loop.lanes} lanes: a vector loop has a power of two, others one")
+    varying = varying_names(scope) & {symbol.name for symbol in variables(loop.limit)}
+    if varying:
+        raise KernelError(f"the limit depends on {min(varying)}, which differs in lockstep")
+
+
+def varying_names(scope: Scope) -> set[str]:
+    """The variables of lockstep loops around, and the values declared inside of them."""
+    outermost = next((n for n, loop in enumerate(scope.loops) if loop.kind in LOCKSTEP), None)
+    if outermost is None:
+        return set()
+    values = {f"%{name}" for name, depth in scope.depths.items() if depth > outermost}
+    return values | {loop.variable.name for loop in scope.loops if loop.kind in LOCKSTEP}
+
+
+def verify_shared(loop: For) -> None:
+    """Accumulators from outside: not touched by parallel iterations, not read by vector ones.
+
+    The lanes of a vector loop hold parts of the result until the loop has ended.
+    """
+    if loop.kind not in ("parallel", "vector"):
+        return
+    inside = list(statements(loop.body))
+    own = {s.name for s in inside if isinstance(s, Accumulator)}
+    shared = {s.name for s in inside if isinstance(s, Accumulate)} - own
+    if shared and loop.kind == "parallel":
+        raise KernelError(f"parallel iterations accumulate into %{min(shared)}")
+    for part in scalar.walk(value for s in inside for value in values(s)):
+        if isinstance(part, scalar.Ref) and part.name in shared:
+            raise KernelError(f"%{part.name} is read inside the vector loop that accumulates it")
+
+
+def verify_accumulator(scope: Scope, statement: Accumulator) -> None:
+    """A known reduction over a dtype that it works on."""
+    if statement.kind not in scalar.REDUCTIONS:
+        raise KernelError(f"there is no reduction {statement.kind!r}")
+    if statement.kind in OF_BOOLS and statement.dtype != bool_:
+        raise KernelError(f"{statement.kind} works on bool, not {statement.dtype}")
+    scope.declare(statement.name, int64 if statement.kind in WITH_POSITION else statement.dtype)
+    scope.accumulators[statement.name] = statement
+
+
+def verify_accumulate(scope: Scope, statement: Accumulate) -> None:
+    """A value of the accumulator's dtype; a position where the reduction remembers it."""
+    accumulator = scope.accumulators.get(statement.name)
+    if accumulator is None:
+        raise KernelError(f"%{statement.name} is not an accumulator in scope")
+    scope.check(statement.value)
+    scope.check_size(statement.position)
+    if statement.value.dtype != accumulator.dtype:
+        raise KernelError(
+            f"%{statement.name} accumulates {accumulator.dtype}, not {statement.value.dtype}"
+        )
+    if statement.position != 0 and accumulator.kind not in WITH_POSITION:
+        raise KernelError(f"{accumulator.kind} remembers no position")
+
+
+def verify_store(scope: Scope, statement: Store) -> None:
+    """A value of the buffer's dtype, into a buffer that is said to be written."""
+    buffer = scope.buffers.get(statement.buffer)
+    if buffer is None:
+        raise KernelError(f"there is no buffer %{statement.buffer}")
+    if not buffer.written:
+        raise KernelError(f"buffer %{buffer.name} is not declared with `write`")
+    scope.check_size(statement.offset)
+    scope.check(statement.value)
+    if statement.value.dtype != buffer.dtype:
+        raise KernelError(
+            f"buffer %{buffer.name} is {buffer.dtype}, the value is {statement.value.dtype}"
+        )

@@ -1,0 +1,146 @@
+"""What must hold of a program: calls fit their kernels, and memory holds what is read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphc.errors import GraphError
+from graphc.ir import scalar
+from graphc.ir.dim import is_nonnegative
+from graphc.ir.kernel import Buffer, Kernel, Store, statements, values
+from graphc.ir.program import BUFFER_KINDS, Allocation, CallKernel, Program
+from graphc.ir.verify_kernel import verify_kernel
+
+
+def verify_program(program: Program) -> None:
+    """Raise GraphError unless a program and its kernels are well formed."""
+    verify_unique("allocations", [a.name for a in program.allocations])
+    verify_unique("kernels", [k.name for k in program.kernels])
+    for allocation in program.allocations:
+        verify_allocation(allocation)
+    for kernel in program.kernels:
+        verify_kernel(kernel)
+    memory = Memory(program)
+    kernels = {kernel.name: Access(kernel) for kernel in program.kernels}
+    for call in program.calls:
+        if call.kernel not in kernels:
+            raise GraphError(f"there is no kernel @{call.kernel}")
+        memory.run(call, kernels[call.kernel])
+    memory.verify_results()
+
+
+def verify_unique(what: str, names: Iterable[str]) -> None:
+    """No name twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise GraphError(f"two {what} are named {name}")
+        seen.add(name)
+
+
+def verify_allocation(allocation: Allocation) -> None:
+    """A known kind; a constant has a value of its type, and nothing else has one."""
+    name, value = allocation.name, allocation.value
+    if allocation.kind not in BUFFER_KINDS:
+        raise GraphError(f"%{name}: there is no kind {allocation.kind!r} of memory")
+    if (value is not None) != (allocation.kind == "constant"):
+        raise GraphError(f"%{name}: a constant has a value, and nothing else has one")
+    if value is not None and value.type != allocation.type:
+        raise GraphError(f"%{name} is {allocation.type}, its value is {value.type}")
+
+
+class Access:
+    """How a kernel uses its buffers: the names that it reads before it writes, and writes."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.reads: set[str] = set()
+        self.writes: set[str] = set()
+        for statement in statements(kernel.body):
+            for part in scalar.walk(values(statement)):
+                if isinstance(part, scalar.Load) and part.buffer not in self.writes:
+                    self.reads.add(part.buffer)
+            if isinstance(statement, Store):
+                self.writes.add(statement.buffer)
+
+
+class Memory:
+    """Goes through a program call by call, and knows whose value each piece of memory holds."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.allocations = {a.name: a for a in program.allocations}
+        self.owner: dict[str, str] = {}
+        for later, earlier in program.reuses:
+            self.verify_reuse(later, earlier)
+            self.owner[later] = self.owner.get(earlier, earlier)
+        given = ("input", "state", "constant")
+        self.holds = {a.name: a.name for a in program.allocations if a.kind in given}
+
+    def verify_reuse(self, later: str, earlier: str) -> None:
+        """A temporary takes over memory that is large enough for it."""
+        new, old = self.known(later, "reuse"), self.known(earlier, "reuse")
+        if new.kind != "temporary":
+            raise GraphError(f"%{later} is {new.kind}: only a temporary reuses memory")
+        if later in self.owner:
+            raise GraphError(f"%{later} reuses two pieces of memory")
+        if is_nonnegative(new.bytes - old.bytes - 1):
+            raise GraphError(f"%{later} needs {new.bytes} bytes, %{earlier} has {old.bytes}")
+
+    def known(self, name: str, where: str) -> Allocation:
+        """The allocation of a name; GraphError if there is none."""
+        if name not in self.allocations:
+            raise GraphError(f"{where}: nothing is allocated as %{name}")
+        return self.allocations[name]
+
+    def run(self, call: CallKernel, access: Access) -> None:
+        """The arguments fit the kernel; what it reads is there, and what it writes then is."""
+        buffers = access.kernel.buffers
+        where = f"call @{call.kernel}"
+        if len(buffers) != len(call.arguments):
+            raise GraphError(f"{where}: {len(call.arguments)} arguments for {len(buffers)} buffers")
+        pairs = list(zip(call.arguments, buffers, strict=True))
+        for name, buffer in pairs:
+            self.verify_argument(where, name, buffer)
+            if buffer.name in access.reads:
+                self.read(name, where)
+        for name, buffer in pairs:
+            if buffer.name in access.writes:
+                self.write(name, where)
+
+    def verify_argument(self, where: str, name: str, buffer: Buffer) -> None:
+        """The memory has the buffer's dtype and size."""
+        tensor = self.known(name, where).type
+        if tensor.dtype != buffer.dtype:
+            raise GraphError(f"{where}: %{name} is {tensor.dtype}, %{buffer.name} {buffer.dtype}")
+        if tensor.size != buffer.size:
+            raise GraphError(
+                f"{where}: %{name} has {tensor.size} elements, %{buffer.name} {buffer.size}"
+            )
+
+    def read(self, name: str, where: str) -> None:
+        """The memory holds this value still."""
+        holder = self.holds.get(self.owner.get(name, name))
+        if holder != name:
+            reason = f"%{holder} has taken its memory" if holder else "it is not written before"
+            raise GraphError(f"{where}: %{name} is read, but {reason}")
+
+    def write(self, name: str, where: str) -> None:
+        """The memory is the program's to write, and holds this value from here on."""
+        kind = self.allocations[name].kind
+        if kind in ("input", "constant"):
+            raise GraphError(f"{where}: %{name} is {kind} and must not be written")
+        self.holds[self.owner.get(name, name)] = name
+
+    def verify_results(self) -> None:
+        """Results and next values are there in the end, and of the right types."""
+        for name in self.program.outputs:
+            self.known(name, "return")
+            self.read(name, "return")
+        for state, value in self.program.updates:
+            if self.known(state, "update").kind != "state":
+                raise GraphError(f"update: %{state} is not a state")
+            self.read(value, "update")
+            old, new = self.allocations[state].type, self.known(value, "update").type
+            if old != new:
+                raise GraphError(f"update: %{state} is {old}, %{value} is {new}")
