@@ -17,7 +17,6 @@ from graphc.ir.types import (
     DTypeLike,
     as_dtype,
     bool_,
-    float32,
     float64,
     int64,
     promote,
@@ -89,7 +88,7 @@ def to_node_dtype(node: Node, dtype: DType) -> Node:
 
 def to_float(value: ArrayLike) -> Node:
     """A node of a floating-point dtype: integers and bools become float64, as in NumPy."""
-    node = as_node(value, float32)
+    node = as_node(value)
     return node if node.dtype.is_float else to_node_dtype(node, float64)
 
 

@@ -1,0 +1,32 @@
+"""Losses of examples."""
+
+from __future__ import annotations
+
+from graphc.errors import GraphError
+from graphc.ir.node import Node, describe, word
+from graphc.ir.types import show_shape
+from graphc.lang.indexing import take_along_axis
+from graphc.lang.movement import expand_dims, squeeze
+from graphc.lang.operands import ArrayLike, as_node, to_float
+from graphc.lang.reduction import logsumexp
+
+
+@word
+def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike, /) -> Node:
+    """-log(softmax(logits)[label]) for each example: logits [..., classes], integer labels [...].
+
+    The result has the shape of the labels. A label out of range gives NaN.
+    """
+    scores, chosen = to_float(logits), as_node(labels)
+    if not chosen.dtype.is_integer:
+        raise GraphError(
+            f"softmax_cross_entropy: labels must be integers, these are {chosen.dtype.name}"
+        )
+    if not scores.ndim or scores.shape[:-1] != chosen.shape:
+        raise GraphError(
+            f"softmax_cross_entropy: labels of shape {show_shape(chosen.shape)} do not fit logits "
+            f"of shape {show_shape(scores.shape)}: they must be (...) and (..., classes)"
+            f"{describe([scores, chosen])}"
+        )
+    picked = take_along_axis(scores, expand_dims(chosen, chosen.ndim), -1)
+    return logsumexp(scores, -1) - squeeze(picked, -1)

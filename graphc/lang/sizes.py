@@ -1,0 +1,60 @@
+"""What a user may write for a size or a shape, and sizes as values in formulas."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphc.errors import GraphError
+from graphc.ir.dim import Dim, Size, symbol
+from graphc.ir.node import Node, apply
+from graphc.ir.types import DType
+from graphc.lang.operands import constant
+
+SizeLike: TypeAlias = int | str | Dim
+ShapeLike: TypeAlias = SizeLike | Sequence[SizeLike]
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is a Python or NumPy integer (bool is none)."""
+    return isinstance(value, int | np.integer) and not isinstance(value, builtins.bool)
+
+
+def to_size(value: SizeLike, what: str) -> Size:
+    """A size as it is, or the symbolic size of a name; GraphError for anything else."""
+    if isinstance(value, Dim):
+        return value
+    if isinstance(value, str):
+        return symbol(to_name(value, f"{what}: the symbolic size"))
+    if not is_integer(value) or value < 0:
+        raise GraphError(f"{what}: a size is an integer >= 0 or a name, not {value!r}")
+    return int(value)
+
+
+def to_shape(shape: ShapeLike, what: str) -> tuple[Size, ...]:
+    """A shape from one size or several; GraphError where one is no size."""
+    if isinstance(shape, str) or not isinstance(shape, Sequence):
+        return (to_size(shape, what),)
+    return tuple(to_size(size, what) for size in shape)
+
+
+def to_name(name: Any, what: str) -> str:
+    """A name of letters, digits and _ that begins with a letter; GraphError for another."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise GraphError(
+            f"{what} {name!r} must be a name of letters, digits and _ that begins with a letter"
+        )
+    return name
+
+
+def size_value(size: Size, dtype: DType) -> Node:
+    """A size as a node without axes: a constant, or what the size is when the program runs."""
+    if isinstance(size, int):
+        return constant(size, dtype)
+    return apply("size", value=size, dtype=dtype)

@@ -1,0 +1,92 @@
+"""Bits of each element, of integers and bools; shifts of integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphc.ir import scalar
+from graphc.ir.op import register
+from graphc.ir.scalar import Scalar
+from graphc.ops.primitive import INTEGERS, Flat, Primitive
+
+
+class Bitwise(Flat, Primitive):
+    """A function of the bits of two elements."""
+
+    arity = 2
+    accepts = ("bool", *INTEGERS)
+
+
+@register
+class BitwiseAnd(Bitwise):
+    """The bits set in both elements."""
+
+    name = "bitwise_and"
+    reference = staticmethod(np.bitwise_and)
+
+
+@register
+class BitwiseOr(Bitwise):
+    """The bits set in either element."""
+
+    name = "bitwise_or"
+    reference = staticmethod(np.bitwise_or)
+
+
+@register
+class BitwiseXor(Bitwise):
+    """The bits set in exactly one element."""
+
+    name = "bitwise_xor"
+    reference = staticmethod(np.bitwise_xor)
+
+
+@register
+class BitwiseInvert(Bitwise):
+    """The bits not set in the element."""
+
+    name = "bitwise_invert"
+    arity = 1
+    reference = staticmethod(np.bitwise_not)
+
+
+class Shift(Bitwise):
+    """The bits moved by a count; one that is negative or not below the width moves all out."""
+
+    accepts = INTEGERS
+
+
+@register
+class BitwiseLeftShift(Shift):
+    """The bits moved to higher places, zeros moving in."""
+
+    name = "bitwise_left_shift"
+    reference = staticmethod(np.left_shift)
+
+    def formula(self, *values: Scalar) -> Scalar:
+        """x << count, and 0 where all bits move out."""
+        x, count = values
+        inside = within_width(count)
+        return scalar.where(inside, x << scalar.where(inside, count, 0), 0)
+
+
+@register
+class BitwiseRightShift(Shift):
+    """The bits moved to lower places, copies of the sign moving in (zeros where unsigned)."""
+
+    name = "bitwise_right_shift"
+    reference = staticmethod(np.right_shift)
+
+    def formula(self, *values: Scalar) -> Scalar:
+        """x >> count, and only copies of the sign where all bits move out."""
+        x, count = values
+        inside = within_width(count)
+        last = scalar.where(inside, count, count.dtype.bits - 1)
+        shifted = x >> last
+        return shifted if x.dtype.kind == "int" else scalar.where(inside, shifted, 0)
+
+
+def within_width(count: Scalar) -> Scalar:
+    """Whether a count is from 0 to below the width: other counts are undefined in machines."""
+    below = count < count.dtype.bits
+    return below if count.dtype.kind == "uint" else below & (count >= 0)

@@ -1,0 +1,36 @@
+"""Elementwise operators that the scalar language has a function for, under the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.ir import scalar
+from graphc.ir.node import Node
+from graphc.ir.scalar import Scalar
+from graphc.ops.kinds import Elementwise
+
+ANY: tuple[str, ...] = ("bool", "int", "uint", "float")
+INTEGERS: tuple[str, ...] = ("int", "uint")
+FLOAT: tuple[str, ...] = ("float",)
+
+
+class Primitive(Elementwise):
+    """An elementwise operator whose formula is the scalar function of its own name."""
+
+    def formula(self, *values: Scalar) -> Scalar:
+        """The scalar function applied."""
+        return scalar.call(self.name, *values)
+
+
+class FloatPrimitive(Primitive):
+    """A primitive of real numbers; the language makes floats of integers before."""
+
+    accepts = FLOAT
+
+
+class Flat:
+    """Mixed into operators whose result is constant between its jumps, or is not a float."""
+
+    def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
+        """Nothing to any operand: the derivative is zero wherever there is one."""
+        return [None] * len(node.inputs)
