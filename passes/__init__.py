@@ -1,0 +1,40 @@
+"""How: the passes, one transformation a file; `PASSES` names them all.
+
+On graphs:
+  remove_stop_gradient  drop what only differentiation reads
+  simplify              algebra, movements and reductions, to a fixpoint
+  stabilise             logarithms and exponentials that do not overflow or cancel
+  fold_constants        compute what depends on constants alone
+  remove_duplicates     write equal things equally, so that they become one
+  remove_dead_code      drop updates and results without effect
+
+Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
+`pipeline` runs passes in order; `decisions` is how they say why; `rule` is what algebra is
+written in, `sweep` what applies it, and `splat` and `guards` are the questions it asks of nodes.
+"""
+
+if __name__ != "graphc.passes":
+    raise ImportError("import graphc.passes, not passes")
+
+from collections.abc import Callable
+from typing import Any
+
+from graphc.passes.fold_constants import fold_constants
+from graphc.passes.remove_dead_code import remove_dead_code
+from graphc.passes.remove_duplicates import remove_duplicates
+from graphc.passes.remove_stop_gradient import remove_stop_gradient
+from graphc.passes.simplify import simplify
+from graphc.passes.stabilise import stabilise
+
+PASSES: dict[str, Callable[[Any], Any]] = {
+    function.__name__: function
+    for function in (
+        remove_stop_gradient,
+        simplify,
+        stabilise,
+        fold_constants,
+        remove_duplicates,
+        remove_dead_code,
+    )
+}
+"""Every pass by its name, which is also its file's."""

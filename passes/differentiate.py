@@ -1,0 +1,174 @@
+"""Derivatives as graphs: reverse mode (`grad`) and forward mode (`jvp`), of any order.
+
+Each operator says in the language what it passes on, so that a derivative is a graph like any
+other and can be differentiated again. The new nodes stand at the user's lines whose derivatives
+they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphc.errors import GraphError
+from graphc.ir.graph import walk
+from graphc.ir.node import Node, standing_at
+from graphc.ir.types import TensorType, show_shape
+from graphc.lang.operands import as_node, broadcast_node, constant
+from graphc.structure import flatten, same_structure
+
+
+def grad(output: Node, wrt: Any) -> Any:
+    """The gradient of a scalar by nodes: a node of each one's type, in the structure of `wrt`.
+
+    `wrt` is a node or nested lists, tuples and dicts of nodes, of a floating-point dtype; any
+    node will do, not inputs and variables alone. GraphError where the output is not a scalar of
+    a floating-point dtype, or does not depend on one of them.
+    """
+    check_output("grad", output)
+    if output.shape != ():
+        raise GraphError(
+            f"grad: the output must be a scalar, this one has shape {show_shape(output.shape)}: "
+            f"reduce it with gx.sum or gx.mean{made_at(output)}"
+        )
+    targets, rebuild = flatten(wrt)
+    check_targets("grad", [output], targets)
+    return rebuild(pull_back({output: constant(1, output.dtype)}, targets))
+
+
+def value_and_grad(output: Node, wrt: Any) -> tuple[Node, Any]:
+    """The output itself and its gradient (see `grad`)."""
+    return output, grad(output, wrt)
+
+
+def jvp(outputs: Any, wrt: Any, tangents: Any) -> Any:
+    """The derivative of outputs along a direction, in the structure of `outputs`.
+
+    `tangents` gives the direction: for each node of `wrt` an array or node of its type, in the
+    same structure. GraphError where something does not fit, or no output depends on one of `wrt`.
+    """
+    roots, rebuild = flatten(outputs)
+    for root in roots:
+        check_output("jvp", root)
+    targets, _ = flatten(wrt)
+    check_targets("jvp", roots, targets)
+    if not same_structure(wrt, tangents):
+        raise GraphError("jvp: the tangents must have the same structure as wrt")
+    given = [to_tangent(*pair) for pair in zip(targets, flatten(tangents)[0], strict=True)]
+    return rebuild(push_forward(roots, targets, given))
+
+
+def pull_back(cotangents: Mapping[Node, Node], targets: Sequence[Node]) -> list[Node]:
+    """For each target the sum of what the cotangents of some roots pass back to it.
+
+    Contributions are added in a fixed order: users first that come last in the walk.
+    """
+    order = walk(cotangents)
+    active = depending(order, targets)
+    totals = dict(cotangents)
+    for node in reversed(order):
+        if node in active and node in totals and node.inputs:
+            with standing_at(node.where):
+                pass_back(node, active, totals)
+    return [totals[target] if target in totals else zeros(target) for target in targets]
+
+
+def pass_back(node: Node, active: set[Node], totals: dict[Node, Node]) -> None:
+    """Add to the totals of a node's operands what its operator passes back."""
+    if not any(operand in active for operand in node.inputs):
+        return
+    parts = node.op.vjp(node, totals[node])
+    for operand, part in zip(node.inputs, parts, strict=True):
+        if part is not None and operand in active:
+            assert part.type == operand.type, f"vjp of {node.op.name}: {part} for {operand}"
+            totals[operand] = totals[operand] + part if operand in totals else part
+
+
+def push_forward(
+    roots: Sequence[Node], targets: Sequence[Node], given: Sequence[Node]
+) -> list[Node]:
+    """For each root its derivative along the given tangents of the targets."""
+    tangents: dict[Node, Node] = {}
+    for target, tangent in zip(targets, given, strict=True):
+        tangents[target] = tangents[target] + tangent if target in tangents else tangent
+    order = walk(roots)
+    active = depending(order, targets)
+    for node in order:
+        if node in active:
+            with standing_at(node.where):
+                carry_on(node, tangents)
+    return [tangents[root] if root in tangents else zeros(root) for root in roots]
+
+
+def carry_on(node: Node, tangents: dict[Node, Node]) -> None:
+    """Add to a node's tangent what its operator makes of those of its operands."""
+    inner = [tangents.get(operand) for operand in node.inputs]
+    if all(tangent is None for tangent in inner):
+        return
+    made = node.op.jvp(node, inner)
+    if made is not None:
+        assert made.type == node.type, f"jvp of {node.op.name}: {made} for {node}"
+        tangents[node] = tangents[node] + made if node in tangents else made
+
+
+def depending(order: Sequence[Node], targets: Sequence[Node]) -> set[Node]:
+    """The nodes that can pass a derivative to a target: through floating-point nodes alone."""
+    active: set[Node] = set()
+    wanted = set(targets)
+    for node in order:
+        reaches = node in wanted or any(operand in active for operand in node.inputs)
+        if reaches and is_differentiable(node):
+            active.add(node)
+    return active
+
+
+def is_differentiable(node: Node) -> bool:
+    """Whether a node can have a derivative: integers and bools cannot."""
+    return not isinstance(node.type, TensorType) or node.type.dtype.is_float
+
+
+def zeros(node: Node) -> Node:
+    """Zeros of a node's type."""
+    return broadcast_node(constant(0, node.dtype), node.shape)
+
+
+def check_output(what: str, output: Any) -> None:
+    """GraphError unless the output is a node of a floating-point dtype."""
+    if not isinstance(output, Node):
+        raise GraphError(f"{what}: the output must be a node, not {output!r}")
+    if not output.dtype.is_float:
+        raise GraphError(
+            f"{what}: the output must be of a floating-point dtype, this one is "
+            f"{output.dtype.name}{made_at(output)}"
+        )
+
+
+def check_targets(what: str, outputs: Sequence[Node], targets: Sequence[Any]) -> None:
+    """GraphError unless all targets are floating-point nodes that some output depends on."""
+    reached = set(walk(outputs))
+    for target in targets:
+        if not isinstance(target, Node):
+            raise GraphError(f"{what}: wrt must hold nodes, not {target!r}")
+        if not target.dtype.is_float:
+            raise GraphError(
+                f"{what}: {target} has no derivatives, its dtype is {target.dtype.name}: "
+                f"make it a float{made_at(target)}"
+            )
+        if target not in reached:
+            raise GraphError(f"{what}: the output does not depend on {target}{made_at(target)}")
+
+
+def to_tangent(target: Node, value: Any) -> Node:
+    """The tangent given for a target as a node; GraphError unless of the target's type."""
+    tangent = as_node(value, target.dtype)
+    if tangent.type != target.type:
+        raise GraphError(
+            f"jvp: the tangent of {target} must be {target.type}, this one is {tangent.type}"
+            f"{made_at(target)}"
+        )
+    return tangent
+
+
+def made_at(node: Node) -> str:
+    """A line of the message that names the node's own line."""
+    return f"\n  it was made at {node.where.describe()}" if node.where else ""

@@ -1,0 +1,96 @@
+"""Fold constants: what depends on constants alone is computed when compiling.
+
+Only small results become constants, so that the program does not grow by what a few operators
+could make; what repeats one element over a shape stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphc.ir.graph import Graph
+from graphc.ir.literal import Literal
+from graphc.ir.node import Node, apply
+from graphc.ir.program import Decision
+from graphc.ir.types import TensorType
+from graphc.ops.kinds import Elementwise
+from graphc.passes.decisions import lines, record
+from graphc.passes.splat import fill, splat
+
+MOST_ELEMENTS = 65_536
+"""The largest result that becomes a constant."""
+MOST_OPERAND_ELEMENTS = 4_194_304
+"""The largest operand that is worth reading while compiling."""
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """Compute nodes whose operands are all constants, where the result is small."""
+    return graph.rewrite(lambda node: fold_splats(node) or fold(node) or node)
+
+
+def fold_splats(node: Node) -> Node | None:
+    """An elementwise operator of one number a node -> the number it gives, over any shape."""
+    values = [splat(operand) for operand in node.inputs]
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values) or not isinstance(node.op, Elementwise):
+        return None
+    result = evaluate(node, known, TensorType(node.dtype, ()))
+    return None if result is None else fill(apply("constant", value=result), node.shape)
+
+
+def fold(node: Node) -> Node | None:
+    """The constant that a node is, or None: an operand is unknown, or a size symbolic or large."""
+    if node.op.name == "broadcast" or not isinstance(node.type, TensorType):
+        return None
+    operands = [known_array(operand) for operand in node.inputs]
+    known = [operand for operand in operands if operand is not None]
+    if not known or len(known) < len(operands) or not is_small(node, node.type):
+        return None
+    result = evaluate(node, known, node.type)
+    return None if result is None else apply("constant", value=result)
+
+
+def known_array(node: Node) -> Literal | None:
+    """The value of a constant, and of one that is repeated over integer sizes; else None."""
+    if node.op.name == "constant":
+        value: Literal = node.attrs["value"]
+        return value
+    element = splat(node)
+    sizes = [size for size in node.shape if isinstance(size, int)] if element else []
+    if element is None or len(sizes) < node.ndim or np.prod(sizes) > MOST_ELEMENTS:
+        return None
+    return Literal(np.broadcast_to(element.array, sizes))
+
+
+def is_small(node: Node, kind: TensorType) -> bool:
+    """Whether a result may become a constant; a refusal for size alone is recorded."""
+    operands = [operand.size for operand in node.inputs]
+    sizes = [size for size in (kind.size, *operands) if isinstance(size, int)]
+    if len(sizes) <= len(operands):
+        return False
+    if sizes[0] <= MOST_ELEMENTS and max(sizes) <= MOST_OPERAND_ELEMENTS:
+        return True
+    numbers = (("elements", str(kind.size)), ("limit", str(MOST_ELEMENTS)))
+    decide("kept", node, "its operands are constants, but it is large", numbers)
+    return False
+
+
+def evaluate(node: Node, operands: Sequence[Literal], kind: TensorType) -> Literal | None:
+    """What the operator's reference makes of values, or None where it fails or does not fit."""
+    try:
+        with np.errstate(all="ignore"):
+            result = node.op.reference(*(operand.array for operand in operands), **node.attrs)
+            value = Literal(np.asarray(result), kind.dtype)
+    except Exception as error:  # whatever a reference refuses is left for run time
+        decide("kept", node, f"its reference refused: {error}")
+        return None
+    return value if value.type == kind else None
+
+
+def decide(choice: str, node: Node, reason: str, numbers: Sequence[tuple[str, str]] = ()) -> None:
+    """Record a choice about a node."""
+    subject = f"{node.op.name}: {node.type}"
+    where = lines([node])
+    record(Decision("fold_constants", choice, subject, reason, tuple(numbers), where))

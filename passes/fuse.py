@@ -1,0 +1,253 @@
+"""fuse: put operators that can share a kernel into one, and record why or why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphc.ir import dim
+from graphc.ir.graph import Graph
+from graphc.ir.node import Node
+from graphc.ir.program import Decision
+from graphc.passes.decisions import record
+from graphc.passes.fusion_group import (
+    CONTRACTION,
+    REDUCTIONS,
+    Access,
+    Group,
+    is_expensive,
+    is_free,
+    index_of,
+    is_leaf,
+    linear_offset,
+    reads_of,
+    without_units,
+)
+from graphc.passes.outline import outline
+
+# A kernel of more operators than this takes long to compile and runs out of registers.
+MAX_OPERATORS = 64
+# Of many groups that read a node, the first few are tried.
+MAX_CANDIDATES = 4
+# How often an element may be computed again instead of stored, by its cost.
+MAX_EVALUATIONS_CHEAP, MAX_EVALUATIONS_EXPENSIVE = 3, 2
+
+
+def fuse(graph: Graph) -> Graph:
+    """Group operators into fusions, one kernel each: elementwise chains, movement, reductions."""
+    return outline(graph, Partition(graph).groups)
+
+
+class Partition:
+    """The division of a graph's operators into groups, made from the users to the operands.
+
+    Every user of a node is in its groups by the time the node's turn comes, so that all its
+    accesses are known. A node that only moves data is computed in every group that reads it;
+    any other is computed once, in a group of its readers or in a group of its own.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        order = graph.walk()
+        self.position = {node: place for place, node in enumerate(order)}
+        self.roots = set(graph.roots)
+        self.groups: list[Group] = []
+        self.readers: dict[Node, dict[Group, None]] = {}
+        for node in reversed(order):
+            self.place(node)
+
+    def place(self, node: Node) -> None:
+        """Find the groups that compute a node."""
+        if is_leaf(node):
+            if node in self.roots:
+                self.open(node)
+        elif is_free(node):
+            self.place_free(node)
+        else:
+            self.place_computation(node)
+
+    def place_free(self, node: Node) -> None:
+        """Compute a movement wherever it is read, but where its target needs it in memory."""
+        apart = [group for group in self.readers.get(node, ()) if self.refusal(node, group)]
+        for group in self.readers.get(node, ()):
+            if group not in apart:
+                self.join(node, group)
+        if apart or node in self.roots:
+            self.open(node)
+
+    def place_computation(self, node: Node) -> None:
+        """Compute a node in the group that reads it first, or open a group for it."""
+        readers = self.readers.get(node, {})
+        if not readers:
+            self.open(node)
+            return
+        shared = len(readers) > 1 or node in self.roots
+        for group in sorted(readers, key=lambda reader: reader.last)[:MAX_CANDIDATES]:
+            reason = self.refusal(node, group) or (shared and self.output_refusal(node, group))
+            if not reason:
+                decide("fused", node, group, "each of its elements is needed where it is computed")
+                self.join(node, group)
+                if shared:
+                    group.outputs[node] = None
+                return
+            decide("separate", node, group, reason)
+        self.open(node)
+
+    def open(self, node: Node) -> None:
+        """A group of its own for a node, which puts it in memory."""
+        group = Group.around(node, self.position[node])
+        self.groups.append(group)
+        self.note_reads(group)
+
+    def join(self, node: Node, group: Group) -> None:
+        """Compute a node in a group that reads it."""
+        group.absorb(node)
+        self.note_reads(group, node.inputs)
+
+    def note_reads(self, group: Group, nodes: Iterable[Node] | None = None) -> None:
+        """Remember that a group reads nodes."""
+        for node in tuple(group.reads) if nodes is None else nodes:
+            if node not in group.members:
+                self.readers.setdefault(node, {})[group] = None
+
+    def refusal(self, node: Node, group: Group) -> str | None:
+        """Why a node may not or should not be computed inside a group; None if it may."""
+        return legal(node, group) or good(node, group)
+
+    def output_refusal(self, node: Node, group: Group) -> str | None:
+        """Why a group that computes a node cannot store it for others; None if it can."""
+        sizes = without_units(node.shape)
+        if sizes != group.domain[: len(sizes)]:
+            return "others need it too, and its shape is not that of the kernel's loops"
+        if not any(group.is_prefix(node, access) for access in group.reads[node]):
+            return "others need it too, and no loop of the kernel meets each element once"
+        if self.reaches(node, group):
+            return "another kernel between the two would wait for its own result"
+        return None
+
+    def reaches(self, node: Node, group: Group) -> bool:
+        """Whether a path leads from a node through other groups back into this one."""
+        stack = [reader for reader in self.readers[node] if reader is not group]
+        seen = set(stack)
+        while stack:
+            for output in stack.pop().outputs:
+                if self.position[output] > group.last:  # too late to be read by the group
+                    continue
+                for reader in self.readers.get(output, ()):
+                    if reader is group:
+                        return True
+                    if reader not in seen:
+                        seen.add(reader)
+                        stack.append(reader)
+        return False
+
+
+def legal(node: Node, group: Group) -> str | None:
+    """Why a kernel that computes a node inside a group could not be written; None if it can."""
+    accesses = group.reads[node]
+    name = node.op.name
+    if name == CONTRACTION:
+        return contraction_refusal(node, group)
+    if name in REDUCTIONS:
+        return reduction_refusal(node, group)
+    if name == "concat" and any(access.guarded for access in accesses):
+        return "a concatenation inside another would nest its guards"
+    return None
+
+
+def contraction_refusal(node: Node, group: Group) -> str | None:
+    """Why a matrix product cannot be the heart of a group."""
+    if group.contraction is not None or group.has_reduction:
+        return "a kernel holds one matrix product, and no other reduction beside it"
+    whole = Access(index_of(node.shape, group.loops))
+    if list(group.reads[node]) != [whole] or without_units(node.shape) != group.domain:
+        return "a matrix product must be read exactly at the indices of the kernel's loops"
+    return None
+
+
+def reduction_refusal(node: Node, group: Group) -> str | None:
+    """Why a reduction cannot stand in a group's loops."""
+    if group.contraction is not None:
+        return "a tile of a matrix product does not see the whole row that a reduction needs"
+    if len(group.reads[node]) != 1:
+        return "it would be reduced again for each of several indices"
+    (access,) = group.reads[node]
+    if access.guarded or not group.is_prefix(node, access):
+        return "its loop would run again for each element: its index is not that of outer loops"
+    if not without_units(node.shape) and group.domain:
+        return "one result for the whole kernel is a kernel of its own"
+    return None
+
+
+def good(node: Node, group: Group) -> str | None:
+    """Why computing a node inside a group would cost more than it saves; None if it pays."""
+    accesses = group.reads[node]
+    if any(access.operand >= 0 for access in accesses):
+        return contraction_operand_refusal(node, group)
+    if is_free(node):
+        return None
+    if sum(not is_free(member) for member in group.members) >= MAX_OPERATORS:
+        return f"the kernel has {MAX_OPERATORS} operators already"
+    if any(is_gathered(access) for access in accesses):
+        return "it is read at places that are known only at run time"
+    if any(access.guarded for access in accesses) and not is_cheap(node):
+        return "it would be computed for elements that a guard throws away"
+    return evaluation_refusal(node, group)
+
+
+def evaluation_refusal(node: Node, group: Group) -> str | None:
+    """Why a node would be evaluated too often for what it costs."""
+    accesses = group.reads[node]
+    most = MAX_EVALUATIONS_EXPENSIVE if is_expensive(node) else MAX_EVALUATIONS_CHEAP
+    if len(accesses) > most:
+        return f"it would be computed {len(accesses)} times for each element"
+    if not is_cheap(node) and not all(follows_outer_loop(access, group) for access in accesses):
+        return "it would be computed again for each pass over an outer loop"
+    return None
+
+
+def follows_outer_loop(access: Access, group: Group) -> bool:
+    """Whether a value differs for each pass over the outermost loop, or stands before it."""
+    if not access.index or not group.loops:
+        return True
+    return any(dim.variables(group.loops[0]) <= dim.variables(part) for part in access.index)
+
+
+def contraction_operand_refusal(node: Node, group: Group) -> str | None:
+    """Why an operand of a matrix product must stand in memory as it is."""
+    if not is_free(node):
+        return "a tile of a matrix product reads its operands many times"
+    column = next(iter(dim.variables(group.loops[-1]))).name
+    for access in group.reads[node]:
+        for operand, read in reads_of(node, access, group):
+            offset = linear_offset(read.index, operand.shape)
+            stride = dim.coefficient(offset, column)
+            if read.operand == 1 and stride not in (0, 1):
+                return "its columns would not be contiguous for the matrix product's vectors"
+            if dim_calls(offset):
+                return "its places take a division each, once for every multiplication"
+    return None
+
+
+def dim_calls(offset: dim.Size) -> bool:
+    """Whether an offset contains a division or another call of loop variables."""
+    return any(
+        isinstance(atom, dim.DimCall) and dim.variables(dim.atom(atom))
+        for monomial, _ in dim.terms_of(offset)
+        for atom in monomial
+    )
+
+
+def is_gathered(access: Access) -> bool:
+    """Whether an index depends on loaded values."""
+    return any(v.kind == "value" for part in access.index for v in dim.variables(part))
+
+
+def is_cheap(node: Node) -> bool:
+    """Whether an element takes a few instructions."""
+    return not (is_expensive(node) or node.op.name in REDUCTIONS or node.op.name == CONTRACTION)
+
+
+def decide(choice: str, node: Node, group: Group, reason: str) -> None:
+    """Record what became of a node and a group that reads it."""
+    into = next(iter(group.outputs))
+    places = tuple(str(n.where) for n in (node, into) if n.where is not None)
+    record(Decision("fuse", choice, f"{node!r} with {into!r}", reason, where=places))

@@ -1,0 +1,103 @@
+"""Whether a kernel may write a result over one of its operands.
+
+It may if each element is read for the last time before it is overwritten. That is proved in one
+simple case: the operand is loaded where the result is stored, in the same loop and at the same
+offset, and no two iterations meet at an offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from graphc.ir import dim, scalar
+from graphc.ir.dim import Size
+from graphc.ir.kernel import For, Kernel, Statement, Store, values
+
+TYPICAL_SIZE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A load or store: its buffer and offset, the loops around it, and where it stands.
+
+    place holds the position of each loop in its block, then that of the statement.
+    """
+
+    buffer: str
+    offset: Size
+    loops: tuple[For, ...]
+    place: tuple[int, ...]
+    is_store: bool
+
+
+def obstacle(kernel: Kernel, operands: Collection[str], result: str) -> str:
+    """Why the buffer `result` cannot share memory with the buffers `operands`; empty if it can."""
+    found = [a for a in accesses(kernel.body) if a.buffer == result or a.buffer in operands]
+    stores = [a for a in found if a.is_store]
+    if len(stores) != 1 or stores[0].buffer != result:
+        return "it is stored in several places"
+    store = stores[0]
+    if any(a.buffer == result for a in found if not a.is_store):
+        return "it is also read"
+    reasons = (clash(a, store) for a in found if not a.is_store)
+    first = next(filter(None, reasons), "")
+    return first or ("" if is_injective(store.offset, store.loops) else "iterations may collide")
+
+
+def clash(load: Access, store: Access) -> str:
+    """Why a load may find its element overwritten; empty if it surely does not."""
+    if load.place[:-1] != store.place[:-1]:
+        return "the operand is loaded in another loop"
+    if load.place[-1] > store.place[-1]:
+        return "the operand is loaded after the store"
+    return "" if load.offset == store.offset else "the operand is loaded at a different offset"
+
+
+def accesses(
+    body: tuple[Statement, ...], loops: tuple[For, ...] = (), place: tuple[int, ...] = ()
+) -> Iterator[Access]:
+    """Every load and store of a body, in order; a statement's loads come before its store."""
+    for at, statement in enumerate(body):
+        here = (*place, at)
+        if isinstance(statement, For):
+            yield from accesses(statement.body, (*loops, statement), here)
+        for value in scalar.walk(values(statement)):
+            if isinstance(value, scalar.Load):
+                yield Access(value.buffer, value.offset, loops, here, is_store=False)
+        if isinstance(statement, Store):
+            yield Access(statement.buffer, statement.offset, loops, here, is_store=True)
+
+
+def is_injective(offset: Size, loops: tuple[For, ...]) -> bool:
+    """Whether different iterations of the loops surely have different offsets.
+
+    They do if the loops' steps can be ordered so that each is at least the span of those before,
+    as the digits of a number are.
+    """
+    pending = [loop for loop in loops if loop.limit != 1]
+    span: Size = 1
+    if not dim.variables(offset) <= {loop.variable for loop in loops}:
+        return False
+    while pending:
+        steps = [(loop, step_over(offset, loop, span)) for loop in pending]
+        wider = [(loop, step) for loop, step in steps if step is not None]
+        if not wider:
+            return False
+        loop, step = min(wider, key=lambda found: magnitude(found[1]))
+        span = span + step * (loop.limit - 1)
+        pending.remove(loop)
+    return True
+
+
+def magnitude(size: Size) -> int:
+    """About how large a size is: symbolic ones count as a few dozen."""
+    return dim.evaluate(size, {symbol.name: TYPICAL_SIZE for symbol in dim.symbols(size)})
+
+
+def step_over(offset: Size, loop: For, span: Size) -> Size | None:
+    """How far one iteration of a loop moves an offset, if that is surely at least the span."""
+    step = dim.coefficient(offset, loop.variable.name)
+    if step is None or dim.variables(step) or dim.variables(loop.limit):
+        return None
+    return next((s for s in (step, -step) if dim.is_nonnegative(s - span)), None)

@@ -1,0 +1,175 @@
+"""tile_loops: choose for each loop of a kernel how it runs: in vectors, in tiles, on threads.
+
+lower leaves loops over results ("parallel": their iterations are independent) and loops of
+reductions ("serial"). Here every innermost loop becomes a vector loop along the axis that is
+contiguous in memory, products of matrices become register tiles, and only the outermost loop
+stays parallel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from graphc.ir import dim, scalar
+from graphc.ir.dim import Size
+from graphc.ir.kernel import (
+    For,
+    Kernel,
+    Let,
+    Statement,
+    Store,
+    loop,
+    statements,
+    substitute,
+    values,
+    variable,
+)
+from graphc.ir.program import Decision, Program
+from graphc.passes.decisions import record
+from graphc.passes.on_kernels import on_kernels
+from graphc.passes.register_tile import Registers, is_tileable, register_tile
+
+# Elements that one task of a parallel loop takes from a flat array: about a microsecond of work.
+CHUNK = 4096
+# Elements side by side in a loop over results; in the partial values of a reduction.
+LANES, REDUCTION_LANES, NARROW_LANES = 32, 64, 16
+# With more values than this in flight, fewer iterations side by side keep them in registers.
+MANY_VALUES = 24
+# What a load costs that is not contiguous, in contiguous loads.
+GATHER_COST = 8
+# How long a loop is taken to be whose limit is symbolic.
+TYPICAL_LIMIT = 64
+
+
+def tile_loops(program: Program, registers: Registers | None = None) -> Program:
+    """Give each loop its kind: vector, unrolled, parallel or serial (for a target's registers)."""
+    return on_kernels(program, partial(tile_kernel, registers=registers or Registers()))
+
+
+def tile_kernel(kernel: Kernel, registers: Registers) -> Kernel:
+    """The kernel with its loops scheduled."""
+    schedule = Schedule(kernel, registers)
+    body = tuple(part for s in kernel.body for part in schedule.outermost(s))
+    return replace(kernel, body=body)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The choices for one kernel."""
+
+    kernel: Kernel
+    registers: Registers
+
+    def outermost(self, statement: Statement) -> tuple[Statement, ...]:
+        """A statement of the kernel's body, scheduled: its loop over results runs on threads."""
+        if not isinstance(statement, For):
+            return (statement,)
+        if statement.kind == "serial":
+            return (self.reduction(statement),)
+        if is_tileable(statement):
+            return register_tile(statement, self.registers, self.kernel.name)
+        return self.results(statement, "parallel")
+
+    def results(self, nest: For, kind: str) -> tuple[Statement, ...]:
+        """A loop over results, as the given kind; the innermost of them in vectors."""
+        inner = [s for s in nest.body if isinstance(s, For) and s.kind == "parallel"]
+        if inner:
+            return (replace(nest, kind=kind, body=self.inside(nest.body)),)
+        reductions = [s for s in nest.body if isinstance(s, For)]
+        if reductions and self.prefers_reduction(nest, reductions):
+            return (replace(nest, kind=kind, body=self.inside(nest.body)),)
+        vector = replace(nest, kind="vector", lanes=self.lanes_of(nest))
+        return chunked(vector) if kind == "parallel" else (vector,)
+
+    def inside(self, body: Iterable[Statement]) -> tuple[Statement, ...]:
+        """A block inside a loop over results: each loop in it scheduled for one thread."""
+        result: list[Statement] = []
+        for statement in body:
+            if not isinstance(statement, For):
+                result.append(statement)
+            elif statement.kind == "serial":
+                result.append(self.reduction(statement))
+            elif is_tileable(statement):
+                result.extend(register_tile(statement, self.registers, self.kernel.name, False))
+            else:
+                result.extend(self.results(statement, "serial"))
+        return tuple(result)
+
+    def reduction(self, nest: For) -> For:
+        """The loops of a reduction: the innermost in vectors with partial results."""
+        inner = [s for s in nest.body if isinstance(s, For)]
+        if inner:
+            return replace(nest, body=self.inside(nest.body))
+        lanes = REDUCTION_LANES if typical(nest.limit) >= REDUCTION_LANES else NARROW_LANES
+        return replace(nest, kind="vector", lanes=lanes)
+
+    def prefers_reduction(self, nest: For, reductions: list[For]) -> bool:
+        """Whether vectors along the reductions read memory better than along the results."""
+        along = vector_cost(nest, nest)
+        inward = sum(vector_cost(innermost(r), nest) for r in reductions) / len(reductions)
+        choice = "along the reduction" if inward < along else "along the results"
+        numbers = (("cost along results", f"{along:.2f}"), ("along reduction", f"{inward:.2f}"))
+        record(Decision("tile_loops", f"vectors {choice}", self.kernel.name,
+                        "fewer memory accesses for each element", numbers))  # fmt: skip
+        return inward < along
+
+    def lanes_of(self, nest: For) -> int:
+        """How many iterations of a loop over results stand side by side."""
+        if any(isinstance(s, For) for s in nest.body):
+            return REDUCTION_LANES if typical(nest.limit) >= REDUCTION_LANES else NARROW_LANES
+        lets = sum(isinstance(s, Let) for s in nest.body)
+        return NARROW_LANES if lets > MANY_VALUES or typical(nest.limit) < LANES else LANES
+
+
+def chunked(vector: For) -> tuple[Statement, ...]:
+    """A long vector loop cut into chunks that run on threads; a short one as it is."""
+    limit = vector.limit
+    if isinstance(limit, int) and limit <= CHUNK:
+        return (vector,)
+    step = CHUNK if vector.lanes <= LANES else vector.lanes
+    name = vector.variable.name
+    outer = loop(f"{name}o", -(-limit // step), "parallel", ())
+    start = variable(outer) * step
+    whole = isinstance(limit, int) and limit % step == 0
+    length = step if whole else dim.minimum(step, limit - start)
+    inner = loop(f"{name}i", length, "vector", (), vector.lanes)
+    body = substitute(vector.body, {name: start + variable(inner)})
+    return (replace(outer, body=(replace(inner, body=body),)),)
+
+
+def innermost(nest: For) -> For:
+    """The innermost loop of nested loops."""
+    while inner := [s for s in nest.body if isinstance(s, For)]:
+        nest = inner[-1]
+    return nest
+
+
+def typical(limit: Size) -> int:
+    """A limit, or what a symbolic one is taken to be."""
+    return limit if isinstance(limit, int) else TYPICAL_LIMIT
+
+
+def vector_cost(along: For, nest: For) -> float:
+    """Memory accesses for each element when vectors lie along a loop, in contiguous loads."""
+    name = along.variable.name
+    costs = [access_cost(offset, name) for offset in accesses(nest)]
+    return sum(costs) / max(1, min(typical(along.limit), NARROW_LANES))
+
+
+def accesses(nest: For) -> list[Size]:
+    """The offsets of every load and store in a loop."""
+    found: list[Size] = []
+    for statement in statements(nest.body):
+        if isinstance(statement, Store):
+            found.append(statement.offset)
+        for value in scalar.walk(values(statement)):
+            if isinstance(value, scalar.Load):
+                found.append(value.offset)
+    return found
+
+
+def access_cost(offset: Size, name: str) -> int:
+    """What an access costs with vectors along a variable."""
+    return 1 if dim.coefficient(offset, name) in (0, 1) else GATHER_COST
