@@ -1,0 +1,117 @@
+"""compile: from the user's nodes to a step that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphc.errors import GraphError
+from graphc.ir import dim
+from graphc.ir.graph import Graph
+from graphc.ir.node import Node
+from graphc.ir.state import Variable
+from graphc.lang.operands import as_node
+from graphc.runtime.arguments import bindable, listed
+from graphc.runtime.device import find_device
+from graphc.runtime.executable import Executable
+from graphc.structure import Rebuild, flatten
+
+
+def compile(
+    inputs: Node | Sequence[Node],
+    outputs: Any,
+    updates: Mapping[Node, Any] | None = None,
+    device: str = "cpu",
+) -> Executable:
+    """Compile a step: from inputs to outputs and to new values of variables.
+
+    inputs are `gx.input` nodes, in the order of the arguments. outputs is a node or a nested
+    list, tuple or dict of them; the result of a call has the same structure. updates gives the
+    next value of variables, all computed from the values before the call; outputs too see the
+    values before. Symbolic sizes take any value at each call. device is "cpu" or "reference".
+
+    Raises GraphError for an input that is missing, listed twice or not an input, an output that
+    is not a node, and an update of something else than a variable or of another type.
+    """
+    nodes, structure = check_outputs(outputs)
+    graph = Graph(check_inputs(inputs), nodes, check_updates(updates or {}))
+    check_reachable(graph)
+    return compile_graph(graph, device, structure)
+
+
+def compile_graph(graph: Graph, device: str = "cpu", structure: Rebuild = list) -> Executable:
+    """Compile a graph as it stands; a call gives the list of its outputs."""
+    return Executable(graph, find_device(device).load(graph), structure, device)
+
+
+def check_inputs(inputs: Node | Sequence[Node]) -> tuple[Node, ...]:
+    """The inputs as a tuple of input nodes, each listed once and under its own name."""
+    nodes = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
+    names: dict[str, Node] = {}
+    for node in nodes:
+        if not isinstance(node, Node) or node.op.name != "input":
+            raise GraphError(f"inputs must be made by gx.input, this is {node!r}{made(node)}")
+        name = node.attrs["name"]
+        if name in names:
+            raise GraphError(
+                f"two inputs are named {name!r}; each needs a name of its own"
+                f"\n  first {made(names[name])}\n  second{made(node)}"
+            )
+        names[name] = node
+    return nodes
+
+
+def check_outputs(outputs: Any) -> tuple[tuple[Node, ...], Rebuild]:
+    """The outputs as nodes, and the function that gives results their structure."""
+    leaves, structure = flatten(outputs)
+    for leaf in leaves:
+        if not isinstance(leaf, Node):
+            raise GraphError(f"an output must be a node, this is {leaf!r} ({type(leaf).__name__})")
+    return tuple(leaves), structure
+
+
+def check_updates(updates: Mapping[Node, Any]) -> tuple[tuple[Node, Node], ...]:
+    """The pairs of variable and next value, of equal types."""
+    return tuple((target, check_update(target, value)) for target, value in updates.items())
+
+
+def check_update(target: Node, value: Any) -> Node:
+    """The next value of a variable as a node of the variable's type."""
+    if not isinstance(target, Variable):
+        raise GraphError(
+            f"updates must be of variables made by gx.variable, this is {target!r}{made(target)}"
+        )
+    node = as_node(value, target.dtype)
+    name = target.attrs["name"]
+    if node.type != target.type:
+        raise GraphError(
+            f"variable {name!r} is {target.type}, its next value is {node.type}: "
+            f"convert or reshape it{made(node)}"
+        )
+    return node
+
+
+def check_reachable(graph: Graph) -> None:
+    """Every input that is used must be listed, and every symbolic size decided by one."""
+    listed_inputs = set(graph.inputs)
+    names = [node.attrs["name"] for node in graph.inputs]
+    known = bindable(graph.inputs)
+    for node in graph.walk():
+        if node.op.name == "input" and node not in listed_inputs:
+            raise GraphError(
+                f"the outputs need the input {node.attrs['name']!r}, which is not listed: "
+                f"the inputs are {listed(names)}{made(node)}"
+            )
+        for size in getattr(node.type, "shape", ()):
+            for symbol in dim.symbols(size):
+                if symbol.name not in known:
+                    raise GraphError(
+                        f"no input decides the size {symbol.name!r}: "
+                        f"give one an axis of exactly that size{made(node)}"
+                    )
+
+
+def made(node: Any) -> str:
+    """Where a node was made, for a message."""
+    where = getattr(node, "where", None)
+    return f"\n  made at {where.describe()}" if where else ""

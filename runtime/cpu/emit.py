@@ -1,0 +1,202 @@
+"""Programs and kernels as LLVM modules: pure text, explicitly vectorised.
+
+    define void @NAME(ptr %sizes, ptr %pool, ptr ...)           a kernel; its buffers in order
+    define internal void @NAME.parallelK(ptr, i64, i64)         iterations of a parallel loop
+    define void @step(ptr %sizes, ptr %pool, ptr %buffers)      every call of the program
+
+%sizes is a table of 64-bit integers that the caller fills by `Emitted.sizes`. The module needs
+from outside only `graphc_parallel_for(pool, function, context, count, work)`, which calls the
+function with ranges that cover 0 <= i < count; work is the nanoseconds of an iteration, roughly.
+
+The text needs no optimisation passes: what they would find is already done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from graphc.ir.dim import Size
+from graphc.ir.kernel import For, Kernel
+from graphc.ir.program import CallKernel, Program
+from graphc.ir.types import DType, int64
+from graphc.runtime.cpu.block import REGISTERS, Block, identifier
+from graphc.runtime.cpu.control import repeat
+from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, SizeTable
+from graphc.runtime.cpu.indexing import integer
+from graphc.runtime.cpu.loops import bind, write_body
+from graphc.runtime.cpu.memory import ZEROS, ZEROS_DEFINITION
+from graphc.runtime.cpu.target import Target
+from graphc.runtime.cpu.work import nanoseconds
+
+PARALLEL_FOR = "declare void @graphc_parallel_for(ptr, ptr, ptr, i64, i64)"
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A complete LLVM module, and what stands in each slot of its table of sizes.
+
+    Each size is a Dim over size symbols only.
+    """
+
+    text: str
+    sizes: tuple[Size, ...]
+
+
+@dataclass(slots=True)
+class Module:
+    """The functions of a module in the making."""
+
+    target: Target
+    sizes: SizeTable = field(default_factory=SizeTable)
+    functions: list[str] = field(default_factory=list)
+
+    def finish(self) -> Emitted:
+        """Put the functions behind what they need."""
+        body = "\n\n".join(self.functions)
+        head = [f'target triple = "{self.target.triple}"'] if self.target.triple else []
+        head += [ZEROS_DEFINITION] if ZEROS in body else []
+        head += [PARALLEL_FOR] if "@graphc_parallel_for" in body else []
+        return Emitted("\n".join(head) + "\n\n" + body + "\n", tuple(self.sizes.slots))
+
+
+def emit(program: Program, target: Target) -> Emitted:
+    """A program as a module: its kernels, and `step`, which calls them."""
+    module = Module(target)
+    for kernel in program.kernels:
+        add_kernel(module, kernel)
+    module.functions.append(step(program))
+    return module.finish()
+
+
+def emit_kernel(kernel: Kernel, target: Target) -> Emitted:
+    """One kernel as a module."""
+    module = Module(target)
+    add_kernel(module, kernel)
+    return module.finish()
+
+
+def add_kernel(module: Module, kernel: Kernel) -> None:
+    """Add the function of a kernel, behind those of its parallel loops."""
+    f = Function(kernel.buffers, module.sizes, module.target, lambda name: None)
+    outlined = Outline(module, kernel, f)
+    f.outline = outlined.add
+    entry = Block("entry", f.names)
+    with f.scope(entry, True, kernel.body):
+        write_body(f, kernel.body, [Instance(())])
+    arguments = ["ptr %sizes", "ptr %pool", *(f"ptr {p}" for p in f.pointers.values())]
+    head = [f"; {line}" for text in kernel.origin for line in text.splitlines()]
+    head.append(f"define void {symbol(kernel.name)}({', '.join(arguments)}) nounwind {{")
+    module.functions.append(finish(head, f, entry))
+
+
+def finish(head: list[str], f: Function, entry: Block) -> str:
+    """The text of a function."""
+    return "\n".join([*head, "entry:", *f.prologue.lines, *entry.lines, "  ret void", "}"])
+
+
+def symbol(name: str) -> str:
+    """The name of a function, in quotes where it needs them."""
+    return f"@{name}" if identifier(name) == name else f'@"{name}"'
+
+
+class Outline:
+    """Parallel loops as functions of their own, called with ranges of iterations.
+
+    What a body uses of the kernel's function travels in a context, an array of 8-byte fields:
+    the table of sizes, the buffers, then lets and accumulators as they come up.
+    """
+
+    def __init__(self, module: Module, kernel: Kernel, outer: Function) -> None:
+        self.module = module
+        self.kernel = kernel
+        self.outer = outer
+        self.count = 0
+        self.fields: list[str] = []
+
+    def add(self, parallel: For) -> None:
+        """Write the function of a loop, and its call."""
+        name = symbol(f"{self.kernel.name}.parallel{self.count}")
+        self.count += 1
+        outer, module = self.outer, self.module
+        pointers = outer.pointers.values()
+        self.fields = ["ptr %sizes", *(f"ptr {pointer}" for pointer in pointers)]
+        inner = Function(self.kernel.buffers, module.sizes, module.target, self.capture)
+        self.inner = inner
+        self.unpack(0, "ptr", "%sizes")
+        for at, pointer in enumerate(inner.pointers.values()):
+            self.unpack(at + 1, "ptr", pointer)
+        entry = Block("entry", inner.names)
+        with inner.scope(entry, True, (parallel,)):
+            write_range(inner, parallel)
+        head = f"define internal void {name}(ptr %context, i64 %begin, i64 %end) nounwind {{"
+        module.functions.append(finish([head], inner, entry))
+        self.call(name, parallel)
+
+    def unpack(self, at: int, kind: str, name: str) -> None:
+        """Load a field of the context in the function of the loop."""
+        block = self.inner.prologue
+        pointer = block.op("field", f"getelementptr i64, ptr %context, i64 {at}")
+        block.add(f"{name} = load {kind}, ptr {pointer}, align 8")
+
+    def capture(self, name: str) -> tuple[str, DType] | None:
+        """Bring a let or an accumulator of the kernel's function in."""
+        bound = self.outer.binding(name)
+        assert isinstance(bound, Named | Accumulated)
+        dtype = bound.dtype if isinstance(bound, Named) else result_type(bound)
+        kind = REGISTERS[dtype.name]
+        register = f"%{identifier(name)}.{next(self.inner.names)}"
+        self.unpack(len(self.fields), kind, register)
+        self.fields.append(f"{kind} {self.outer.read(name, Instance(()))}")
+        return register, dtype
+
+    def call(self, name: str, parallel: For) -> None:
+        """Fill the context and hand the function to the pool."""
+        f = self.outer
+        context = f.prologue.op("context", f"alloca [{len(self.fields)} x i64], align 8")
+        for at, value in enumerate(self.fields):
+            pointer = f.block.op("field", f"getelementptr i64, ptr {context}, i64 {at}")
+            f.block.add(f"store {value}, ptr {pointer}, align 8")
+        count = integer(f, parallel.limit, Instance(()))
+        work = f.size(nanoseconds(parallel.body))
+        arguments = f"ptr %pool, ptr {name}, ptr {context}, i64 {count}, i64 {work}"
+        f.block.add(f"call void @graphc_parallel_for({arguments})")
+
+
+def result_type(bound: Accumulated) -> DType:
+    """The type of an accumulator's result."""
+    accumulator = bound.accumulator
+    return int64 if accumulator.kind.startswith("arg") else accumulator.dtype
+
+
+def write_range(f: Function, parallel: For) -> None:
+    """The iterations of a parallel loop from %begin to %end."""
+
+    def write(counter: str) -> None:
+        bind(f, parallel, counter)
+        write_body(f, parallel.body, [Instance(())])
+
+    repeat(f, parallel, "%begin", "%end", 1, False, write)
+
+
+def step(program: Program) -> str:
+    """The function that calls every kernel in order."""
+    block = Block("entry", iter(range(2**62)))
+    order = {allocation.name: at for at, allocation in enumerate(program.allocations)}
+    used = dict.fromkeys(name for call in program.calls for name in call.arguments)
+    pointers = {name: buffer_pointer(block, name, order[name]) for name in used}
+    for call in program.calls:
+        block.add(call_text(call, pointers))
+    head = "define void @step(ptr %sizes, ptr %pool, ptr %buffers) nounwind {"
+    return "\n".join([head, "entry:", *block.lines, "  ret void", "}"])
+
+
+def buffer_pointer(block: Block, name: str, at: int) -> str:
+    """Load the pointer to an allocation."""
+    field_ = block.op("field", f"getelementptr ptr, ptr %buffers, i64 {at}")
+    return block.op(identifier(name), f"load ptr, ptr {field_}, align 8")
+
+
+def call_text(call: CallKernel, pointers: dict[str, str]) -> str:
+    """The call of a kernel."""
+    arguments = ["ptr %sizes", "ptr %pool", *(f"ptr {pointers[name]}" for name in call.arguments)]
+    return f"call void {symbol(call.kernel)}({', '.join(arguments)})"

@@ -1,0 +1,137 @@
+"""Scalars as instructions: a formula is put in order once, then written for each instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphc.ir.scalar import TRANSCENDENTAL, Call, Const, Index, Load, Ref, Scalar, cast
+from graphc.ir.types import float32
+from graphc.passes import math
+from graphc.runtime.cpu.block import REGISTERS, literal, splat
+from graphc.runtime.cpu.conversions import HALVES, bitcast
+from graphc.runtime.cpu.conversions import cast as convert
+from graphc.runtime.cpu.function import EVERYWHERE, Function, Instance, Place, merge
+from graphc.runtime.cpu.indexing import integer
+from graphc.runtime.cpu.instructions import apply
+from graphc.runtime.cpu.memory import load
+
+
+def schedule(f: Function, roots: Iterable[Scalar]) -> list[tuple[Scalar, Place]]:
+    """The values to compute for some formulas, children first.
+
+    What the open scopes have scheduled before is left out, so that many formulas over the same
+    parts take linear time.
+    """
+    order: list[tuple[Scalar, Place]] = []
+    seen: set[Scalar] = set()
+    stack: list[tuple[Scalar, bool]] = [(root, False) for root in roots]
+    stack.reverse()
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            found = place_of(f, node)
+            if not isinstance(node, Const | Ref):
+                order.append((node, found))
+        elif node not in seen:
+            seen.add(node)
+            known = f.places.get(node)
+            if known is None or known.volatile:
+                stack.append((node, True))
+                stack.extend([(child, False) for child in reversed(children(f, node))])
+    return order
+
+
+def children(f: Function, node: Scalar) -> tuple[Scalar, ...]:
+    """The formulas that a value needs first; a transcendental function's is its expansion."""
+    if isinstance(node, Call):
+        return (expansion(f, node),) if node.function in TRANSCENDENTAL else node.arguments
+    if isinstance(node, Load) and node.guard is not None:
+        return (node.guard,)
+    return ()
+
+
+def expansion(f: Function, call: Call) -> Scalar:
+    """A transcendental function as primitives; 16-bit floats are computed in float32."""
+    found = f.expansions.get(call)
+    if found is None:
+        arguments = call.arguments
+        if call.dtype in HALVES:
+            arguments = tuple(cast(argument, float32) for argument in arguments)
+        found = f.expansions[call] = math.expand(call.function, arguments)
+    return found
+
+
+def place_of(f: Function, node: Scalar) -> Place:
+    """Where a value is computed, from where its children are."""
+    known = f.known_place(node)
+    if known is not None:
+        return known
+    if isinstance(node, Ref):
+        place = f.place_of_name(node.name)
+    elif isinstance(node, Index):
+        place = f.place_of_size(node.value)
+    else:
+        place = EVERYWHERE
+        for child in children(f, node):
+            place = merge(place, f.places[child])
+        if isinstance(node, Load):
+            place = f.place_of_load(node, merge(place, f.place_of_size(node.offset)))
+    return f.set_place(node, place)
+
+
+def compute(f: Function, order: list[tuple[Scalar, Place]], instance: Instance) -> None:
+    """Write the values of a schedule that this instance does not find written."""
+    memo = f.memo
+    for node, place in order:
+        key = (node, instance.project(place.mask))
+        if key not in memo:
+            f.remember(key, write(f, node, place, instance), place)
+
+
+def write(f: Function, node: Scalar, place: Place, instance: Instance) -> str:
+    """Write one value whose children are written."""
+    if isinstance(node, Call):
+        return write_call(f, node, place, instance)
+    if isinstance(node, Load):
+        guard = "" if node.guard is None else operand(f, node.guard, instance, 0)
+        return load(f, node, place, instance, guard)
+    assert isinstance(node, Index), f"{type(node).__name__} has no value of its own"
+    return integer(f, node.value, instance)
+
+
+def write_call(f: Function, node: Call, place: Place, instance: Instance) -> str:
+    """Write a function of values that are written."""
+    lanes = f.lanes_of(place)
+    if node.function in TRANSCENDENTAL:
+        return operand(f, f.expansions[node], instance, lanes)
+    block = f.scopes[place.level].block
+    values = [operand(f, argument, instance, lanes) for argument in node.arguments]
+    source = node.arguments[-1].dtype
+    if node.function == "cast":
+        return convert(block, values[0], source, node.dtype, lanes)
+    if node.function == "bitcast":
+        return bitcast(block, values[0], source, node.dtype, lanes)
+    hint = f.hints.get(node, node.function)
+    return apply(block, hint, node.function, source, lanes, values)
+
+
+def operand(f: Function, node: Scalar, instance: Instance, lanes: int) -> str:
+    """The register or constant of a written value, in every lane if lanes are asked for."""
+    if isinstance(node, Const):
+        text = literal(node.dtype, node.value)
+        return splat(REGISTERS[node.dtype.name], text) if lanes else text
+    place = f.places[node]
+    if isinstance(node, Ref):
+        text = f.read(node.name, instance)
+    else:
+        text = f.memo[(node, instance.project(place.mask))]
+    if not lanes or place.mask & f.vector_bit:
+        return text
+    return widen(f, text, REGISTERS[node.dtype.name], place.level)
+
+
+def widen(f: Function, text: str, element: str, level: int) -> str:
+    """A value that is the same for all lanes, in every one of them."""
+    if not text.startswith("%"):
+        return splat(element, text)
+    return f.broadcast(text, element, level)

@@ -1,0 +1,225 @@
+"""Loops: what runs in lockstep is written side by side, the rest as real loops.
+
+A run of statements without a loop in it is written instance by instance, which needs the fewest
+registers; a loop is written once for all instances, with a phi for each accumulator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import groupby
+from typing import TypeAlias
+
+from graphc.ir import scalar
+from graphc.ir.kernel import Accumulator, For, Statement, statements, values
+from graphc.runtime.cpu.block import ramp, register_bits
+from graphc.runtime.cpu.control import carried, repeat, when
+from graphc.runtime.cpu.formulas import widen
+from graphc.runtime.cpu.function import Accumulated, Function, Instance, Place, Variable
+from graphc.runtime.cpu.indexing import integer
+from graphc.runtime.cpu.reductions import State, combine, combine_lanes, identity
+from graphc.runtime.cpu.statements import prepare
+
+Instances: TypeAlias = list[Instance]
+States: TypeAlias = dict[tuple[int, ...], State]
+
+
+def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -> None:
+    """Write statements in order, each for all instances."""
+    for is_loop, group in groupby(body, lambda statement: isinstance(statement, For)):
+        if is_loop:
+            for loop in group:
+                assert isinstance(loop, For)
+                write_loop(f, loop, instances)
+            continue
+        writers = [prepare(f, statement) for statement in group]
+        for instance in instances:
+            for write in writers:
+                write(instance)
+
+
+def write_loop(f: Function, loop: For, instances: Instances) -> None:
+    """Write a loop by its kind."""
+    lanes = f" lanes {loop.lanes}" if loop.kind == "vector" else ""
+    f.block.lines.append(f"  ; for {loop.kind} %{loop.variable.name} < {loop.limit}{lanes}")
+    if loop.limit != 0:
+        WRITERS[loop.kind](f, loop, instances)
+
+
+def write_parallel(f: Function, loop: For, instances: Instances) -> None:
+    """Hand the body to the pool of threads."""
+    assert f.outline is not None, "only the outermost loops of a kernel are parallel"
+    f.outline(loop)
+
+
+def write_serial(f: Function, loop: For, instances: Instances) -> None:
+    """One iteration after another; a single one needs no loop."""
+    if loop.limit == 1:
+        with f.scope(f.block, True, loop.body):
+            bind(f, loop, "")
+            write_body(f, loop.body, instances)
+        return
+
+    def write(counter: str) -> None:
+        bind(f, loop, counter)
+        write_body(f, loop.body, instances)
+
+    end = integer(f, loop.limit, instances[0])
+    repeat(f, loop, "0", end, 1, isinstance(loop.limit, int), write)
+
+
+def bind(f: Function, loop: For, counter: str) -> None:
+    """Give a serial loop's variable its value."""
+    f.bindings[loop.variable.name] = Variable(Place(f.level, 0, False), counter)
+
+
+def write_unrolled(f: Function, loop: For, instances: Instances) -> None:
+    """All iterations side by side."""
+    assert isinstance(loop.limit, int)
+    depth = len(instances[0].positions)
+    with f.scope(f.block, True, loop.body):
+        place = Place(f.level, 1 << depth, False)
+        f.bindings[loop.variable.name] = Variable(place, depth=depth, step=1)
+        write_body(f, loop.body, spread(instances, loop.limit))
+
+
+def spread(instances: Instances, count: int) -> Instances:
+    """Each instance at each position of one more variable."""
+    return [Instance((*i.positions, at)) for i in instances for at in range(count)]
+
+
+# --- vector loops ----------------------------------------------------------------------------
+
+
+def write_vector(f: Function, loop: For, instances: Instances) -> None:
+    """Full steps of the loop, and one masked step for what is left."""
+    width = chunk_lanes(f, loop)
+    count = loop.lanes // width
+    f.lanes, f.vector_depth, f.vector_level = width, len(instances[0].positions), f.level + 1
+    partial = begin_partials(f, loop, spread(instances, count))
+    if isinstance(loop.limit, int):
+        write_known_steps(f, loop, instances, loop.limit)
+    else:
+        write_symbolic_steps(f, loop, instances)
+    f.lanes, f.vector_depth, f.vector_level = 0, -1, -1
+    end_partials(f, partial, width, count)
+
+
+def chunk_lanes(f: Function, loop: For) -> int:
+    """Lanes of a loop's vectors: as many as a register holds of the widest value in the loop."""
+    inner = list(statements(loop.body))
+    dtypes = {node.dtype for node in scalar.walk([root for s in inner for root in values(s)])}
+    dtypes |= {s.dtype for s in inner if isinstance(s, Accumulator)}
+    widest = max([register_bits(dtype) for dtype in dtypes], default=8)
+    return math.gcd(loop.lanes, f.target.vector_bits // widest)
+
+
+def write_known_steps(f: Function, loop: For, instances: Instances, limit: int) -> None:
+    """Steps of a limit that is a number: the masks are constants."""
+    lanes = loop.lanes
+    whole = limit // lanes * lanes
+    if whole == lanes:
+        write_step(f, loop, instances, "", 0, lanes)
+    elif whole:
+        repeat(f, loop, "0", str(whole), lanes, True, full_step(f, loop, instances))
+    if limit > whole:
+        write_step(f, loop, instances, "", whole, limit - whole)
+
+
+def write_step(
+    f: Function, loop: For, instances: Instances, counter: str, start: int, active: int
+) -> None:
+    """One step in a scope of its own, of which so many lanes are active."""
+    chunks = -(-active // f.lanes)
+    with f.scope(f.block, True, loop.body):
+        if active % f.lanes:
+            f.masks = ("",) * (chunks - 1) + (first_lanes(f.lanes, active % f.lanes),)
+        write_chunks(f, loop, instances, counter, start, chunks)
+        f.masks = ()
+
+
+def first_lanes(lanes: int, active: int) -> str:
+    """The constant mask of the first lanes."""
+    return "<" + ", ".join([f"i1 {int(at < active)}" for at in range(lanes)]) + ">"
+
+
+def full_step(f: Function, loop: For, instances: Instances) -> Callable[[str], None]:
+    """What writes a step without a mask."""
+    return lambda counter: write_chunks(f, loop, instances, counter, 0, loop.lanes // f.lanes)
+
+
+def write_chunks(
+    f: Function, loop: For, instances: Instances, counter: str, start: int, chunks: int
+) -> None:
+    """The body for some vectors side by side, from counter + start."""
+    place = Place(f.level, 1 << f.vector_depth, False)
+    bound = Variable(place, counter, start, f.vector_depth, f.lanes, f.lanes)
+    f.bindings[loop.variable.name] = bound
+    write_body(f, loop.body, spread(instances, chunks))
+
+
+def write_symbolic_steps(f: Function, loop: For, instances: Instances) -> None:
+    """Steps of a limit known when the program runs: the masks are compared."""
+    lanes = loop.lanes
+    limit = integer(f, loop.limit, instances[0])
+    rest = f.block.op("rest", f"urem i64 {limit}, {lanes}")
+    end = f.block.op("end", f"sub i64 {limit}, {rest}")
+    f.levels[end] = f.level
+    repeat(f, loop, "0", end, lanes, False, full_step(f, loop, instances))
+
+    def write_rest() -> None:
+        f.masks = compared_masks(f, rest, lanes // f.lanes)
+        write_chunks(f, loop, instances, end, 0, lanes // f.lanes)
+        f.masks = ()
+
+    when(f, loop, f"icmp ne i64 {rest}, 0", write_rest)
+
+
+def compared_masks(f: Function, rest: str, chunks: int) -> tuple[str, ...]:
+    """The masks of the first `rest` lanes, a vector at a time."""
+    number = f.block.op("rest", f"trunc i64 {rest} to i32")
+    many = widen(f, number, "i32", f.level)
+    kind = f"<{f.lanes} x i32>"
+    return tuple(
+        f.block.op("mask", f"icmp sgt {kind} {many}, {ramp(f.lanes, 'i32', 1, f.lanes * chunk)}")
+        for chunk in range(chunks)
+    )
+
+
+def begin_partials(
+    f: Function, loop: For, instances: Instances
+) -> list[tuple[Accumulated, States]]:
+    """Give the accumulators that a vector loop fills a state for each lane; returns the others."""
+    saved = []
+    for bound in dict.fromkeys(bound for bound, _ in carried(f, loop.body)):
+        saved.append((bound, bound.states))
+        start = identity(bound.accumulator, f.lanes)
+        bound.mask |= 1 << f.vector_depth
+        bound.lanes = f.lanes
+        bound.states = {instance.project(bound.mask): start for instance in instances}
+    return saved
+
+
+def end_partials(
+    f: Function, saved: list[tuple[Accumulated, States]], lanes: int, chunks: int
+) -> None:
+    """Combine the lanes of the accumulators that a vector loop has filled."""
+    for bound, before in saved:
+        accumulator, partial = bound.accumulator, bound.states
+        start = identity(accumulator, 0)
+        bound.states, bound.lanes = {}, 0
+        bound.mask &= (1 << max(bound.mask.bit_length() - 1, 0)) - 1
+        for key, old in before.items():
+            states = [partial[*key, chunk] for chunk in range(chunks)]
+            new = combine_lanes(f.block, accumulator, lanes, states)
+            bound.states[key] = new if old == start else combine(f.block, accumulator, 0, new, old)
+    f.forget_volatile()
+
+
+WRITERS: dict[str, Callable[[Function, For, Instances], None]] = {
+    "serial": write_serial,
+    "parallel": write_parallel,
+    "unrolled": write_unrolled,
+    "vector": write_vector,
+}

@@ -1,0 +1,148 @@
+"""Loads and stores: single elements, vectors, masked vectors, gathers and scatters."""
+
+from __future__ import annotations
+
+from graphc.ir.dim import Size
+from graphc.ir.scalar import Load
+from graphc.ir.types import DType
+from graphc.runtime.cpu.block import MEMORY, Block, mangled, shuffle, vector
+from graphc.runtime.cpu.conversions import from_memory, to_memory
+from graphc.runtime.cpu.function import Function, Instance, Place
+from graphc.runtime.cpu.indexing import Expanded, Polynomial, address, expand, gather_pointers
+
+# A load that its guard forbids reads zeros from here; no vector is larger.
+ZEROS = "@graphc.zeros"
+ZEROS_DEFINITION = f"{ZEROS} = internal constant [1024 x i8] zeroinitializer, align 64"
+
+FORWARD: Polynomial = {(): 1}
+BACKWARD: Polynomial = {(): -1}
+
+
+def load(f: Function, node: Load, place: Place, instance: Instance, guard: str) -> str:
+    """Read an element, or a vector of them where the offset or the guard varies by lane.
+
+    guard is a register, "" for none; it is a vector exactly where its place says so.
+    """
+    block = f.scopes[place.level].block
+    dtype, lanes = node.dtype, f.lanes_of(place)
+    offset = expand(f, node.offset, instance, block)
+    if not lanes:
+        pointer = guarded(block, address(f, node.buffer, offset.uniform, block), guard)
+        kind = MEMORY[dtype.name]
+        raw = block.op("load", f"load {kind}, ptr {pointer}, align {dtype.bytes}")
+        return from_memory(block, raw, dtype, 0)
+    uniform_guard, mask = guard, f.mask(instance)
+    if node.guard is not None and f.lanes_of(f.places[node.guard]):
+        uniform_guard, mask = "", both(block, lanes, mask, guard)
+    access = Access(f, block, node.buffer, dtype, offset, mask)
+    return from_memory(block, access.load(uniform_guard), dtype, lanes)
+
+
+def guarded(block: Block, pointer: str, guard: str) -> str:
+    """The pointer, or one to zeros where the guard is false."""
+    if not guard:
+        return pointer
+    return block.op("at", f"select i1 {guard}, ptr {pointer}, ptr {ZEROS}")
+
+
+def both(block: Block, lanes: int, left: str, right: str) -> str:
+    """The lanes in both masks; "" is the mask of all."""
+    if not left or not right:
+        return left or right
+    return block.op("mask", f"and {vector('i1', lanes)} {left}, {right}")
+
+
+def store(f: Function, buffer: str, offset: Size, value: str, instance: Instance) -> None:
+    """Write an element, or the lanes of a vector loop; the value has the same number of lanes."""
+    block, dtype = f.block, f.buffers[buffer].dtype
+    where = expand(f, offset, instance, block)
+    raw = to_memory(block, value, dtype, f.lanes)
+    if not f.lanes:
+        pointer = address(f, buffer, where.uniform, block)
+        block.add(f"store {MEMORY[dtype.name]} {raw}, ptr {pointer}, align {dtype.bytes}")
+        return
+    Access(f, block, buffer, dtype, where, f.mask(instance)).store(raw)
+
+
+class Access:
+    """A vector of elements in memory: those at an offset, under a mask ("" for all lanes)."""
+
+    def __init__(
+        self, f: Function, block: Block, buffer: str, dtype: DType, offset: Expanded, mask: str
+    ) -> None:
+        self.f = f
+        self.block = block
+        self.buffer = buffer
+        self.bytes = dtype.bytes
+        self.element = MEMORY[dtype.name]
+        self.type = vector(self.element, f.lanes)
+        self.masks = vector("i1", f.lanes)
+        self.offset = offset
+        self.mask = mask
+        self.backward = not offset.varying and offset.slope == BACKWARD
+        self.contiguous = not offset.varying and (offset.slope == FORWARD or self.backward)
+
+    def load(self, guard: str) -> str:
+        """Read the vector; where the guard, one for all lanes, is false it is zero."""
+        if not self.contiguous:
+            mask = self.mask
+            if guard:
+                every = self.f.broadcast(guard, "i1", self.f.levels.get(guard, 0))
+                mask = both(self.block, self.f.lanes, mask, every)
+            return self.gather(mask)
+        pointer = guarded(self.block, self.first(), guard)
+        if not self.mask:
+            text = f"load {self.type}, ptr {pointer}, align {self.bytes}"
+            return self.reversed(self.block.op("load", text), self.element)
+        suffix = f"{mangled(self.element, self.f.lanes)}.p0"
+        mask = self.reversed(self.mask, "i1")
+        arguments = f"ptr align {self.bytes} {pointer}, {self.masks} {mask}"
+        text = f"call {self.type} @llvm.masked.load.{suffix}({arguments}, {self.type} {ZERO})"
+        return self.reversed(self.block.op("load", text), self.element)
+
+    def gather(self, mask: str) -> str:
+        """Read lane by lane."""
+        pointers = gather_pointers(self.f, self.buffer, self.offset, self.block)
+        arguments = f"{self.pointers()} {pointers}, {self.masks} {mask or ALL}"
+        suffix = f"{mangled(self.element, self.f.lanes)}.v{self.f.lanes}p0"
+        text = f"call {self.type} @llvm.masked.gather.{suffix}({arguments}, {self.type} {ZERO})"
+        return self.block.op("gather", text)
+
+    def store(self, value: str) -> None:
+        """Write the vector."""
+        lanes = mangled(self.element, self.f.lanes)
+        if not self.contiguous:
+            pointers = gather_pointers(self.f, self.buffer, self.offset, self.block)
+            arguments = f"{self.type} {value}, {self.pointers()} {pointers}"
+            name = f"@llvm.masked.scatter.{lanes}.v{self.f.lanes}p0"
+            self.block.add(f"call void {name}({arguments}, {self.masks} {self.mask or ALL})")
+            return
+        pointer, value = self.first(), self.reversed(value, self.element)
+        if not self.mask:
+            self.block.add(f"store {self.type} {value}, ptr {pointer}, align {self.bytes}")
+            return
+        mask = self.reversed(self.mask, "i1")
+        arguments = f"{self.type} {value}, ptr align {self.bytes} {pointer}, {self.masks} {mask}"
+        self.block.add(f"call void @llvm.masked.store.{lanes}.p0({arguments})")
+
+    def first(self) -> str:
+        """The pointer to the lowest of contiguous elements."""
+        offset = dict(self.offset.uniform)
+        if self.backward:
+            offset[()] = offset.get((), 0) - (self.f.lanes - 1)
+        return address(self.f, self.buffer, offset, self.block)
+
+    def reversed(self, value: str, element: str) -> str:
+        """A vector with its lanes turned round if memory runs backward."""
+        if not self.backward:
+            return value
+        lanes = self.f.lanes
+        return shuffle(self.block, element, lanes, value, tuple(range(lanes - 1, -1, -1)))
+
+    def pointers(self) -> str:
+        """The type of a vector of pointers, with their alignment."""
+        return f"<{self.f.lanes} x ptr> align {self.bytes}"
+
+
+ZERO = "zeroinitializer"
+ALL = "splat (i1 true)"

@@ -1,0 +1,42 @@
+"""How long an iteration takes, roughly: what the pool of threads decides by."""
+
+from __future__ import annotations
+
+from graphc.ir import dim, scalar
+from graphc.ir.dim import Size
+from graphc.ir.kernel import For, Statement, values
+from graphc.ir.scalar import TRANSCENDENTAL, Call, Load, Scalar
+
+PER_NANOSECOND = 4  # instructions that a processor finishes
+LANES = 8  # elements that a vector instruction works on, typically
+
+
+def nanoseconds(body: tuple[Statement, ...]) -> Size:
+    """An estimate for one execution of a body, as a size over size symbols."""
+    return dim.floor_divide(instructions(body), PER_NANOSECOND) + 1
+
+
+def instructions(body: tuple[Statement, ...]) -> Size:
+    """Instructions that a body executes."""
+    total: Size = sum(weight(v) for s in body for v in scalar.walk(values(s)))
+    for statement in body:
+        if isinstance(statement, For):
+            inner = (instructions(statement.body) + 1) * limit(statement)
+            vector = statement.kind == "vector"
+            total = total + (dim.floor_divide(inner, LANES) + 1 if vector else inner)
+    return total
+
+
+def limit(loop: For) -> Size:
+    """A loop's limit, or the most it can be."""
+    if not dim.variables(loop.limit):
+        return loop.limit
+    most = dim.upper_bound(loop.limit)
+    return 1 if most is None or dim.variables(most) else most
+
+
+def weight(value: Scalar) -> int:
+    """Instructions that a value costs."""
+    if isinstance(value, Call):
+        return 20 if value.function in TRANSCENDENTAL else 1
+    return int(isinstance(value, Load))

@@ -1,0 +1,106 @@
+"""Executable: a compiled step, called with arrays and asked what it is made of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from graphc.errors import GraphError
+from graphc.ir.graph import Graph
+from graphc.ir.program import Decision, Program
+from graphc.passes.memory_plan import MemoryPlan
+from graphc.runtime.arguments import bind_sizes, bindable, listed, match_arguments, to_array
+from graphc.runtime.loaded import Loaded
+from graphc.runtime.report import report
+from graphc.structure import Rebuild
+
+
+class Memory:
+    """The memory of a step: `memory.peak` in bytes, or `memory(batch=64).peak`.
+
+    Sizes are given by name where the step has symbolic ones; the figures are known before any
+    call, and are what a call with those sizes allocates.
+    """
+
+    def __init__(self, loaded: Loaded, names: list[str]) -> None:
+        self.loaded = loaded
+        self.names = names
+
+    def __call__(self, **sizes: int) -> MemoryPlan:
+        """The plan for given sizes; GraphError unless they are exactly the symbolic ones."""
+        if set(sizes) != set(self.names):
+            raise GraphError(
+                f"the memory depends on the sizes {listed(self.names)}, "
+                f"given were {listed(list(sizes))}: call step.memory(name=value, ...)"
+            )
+        return self.loaded.memory(sizes)
+
+    @property
+    def peak(self) -> int:
+        """The bytes that a call needs at most, for a step without symbolic sizes."""
+        return self().peak
+
+    def __str__(self) -> str:
+        if self.names:
+            return f"memory depends on {listed(self.names)}: call it with their values"
+        return str(self())
+
+
+class Executable:
+    """A compiled step: call it with one array for each input, by position or by name.
+
+    The result has the structure of the outputs that were compiled; arrays are new each time.
+    Variables with updates change with each call. Calls from several threads take turns.
+    """
+
+    def __init__(self, graph: Graph, loaded: Loaded, structure: Rebuild, device: str) -> None:
+        self.graph = graph
+        self.loaded = loaded
+        self.device = device
+        self.structure = structure
+        self.turn = threading.Lock()
+        self.memory = Memory(loaded, sorted(bindable(graph.inputs)))
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Run the step; GraphError for an argument that does not fit, before anything runs."""
+        inputs = self.graph.inputs
+        values = match_arguments(inputs, arguments, named)
+        arrays = [to_array(node, value) for node, value in zip(inputs, values, strict=True)]
+        sizes = bind_sizes(inputs, arrays)
+        with self.turn:
+            results = self.loaded.run(arrays, sizes)
+        return self.structure(results)
+
+    @property
+    def program(self) -> Program:
+        """The kernels, buffers and calls that run; GraphError on a device without kernels."""
+        if self.loaded.program is None:
+            raise GraphError(f"the device {self.device!r} runs the graph without a program")
+        return self.loaded.program
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What the passes chose, and why, in order."""
+        return self.loaded.decisions
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """How long each stage of compiling took."""
+        total: dict[str, float] = {}
+        for stage, seconds in self.loaded.seconds:
+            total[stage] = total.get(stage, 0.0) + seconds
+        return total
+
+    @property
+    def llvm_ir(self) -> str:
+        """The generated LLVM IR."""
+        return self.loaded.code("llvm")
+
+    @property
+    def assembly(self) -> str:
+        """The machine code as assembly text."""
+        return self.loaded.code("assembly")
+
+    def __str__(self) -> str:
+        return report(self.device, self.loaded)

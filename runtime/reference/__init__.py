@@ -1,0 +1,1 @@
+"""The oracle: evaluate node by node with NumPy."""

@@ -1,0 +1,81 @@
+"""What `graphc run` does: run a graph once, with random arrays for the inputs not given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from graphc.errors import GraphError
+from graphc.ir.graph import Graph
+from graphc.ir.node import Node
+from graphc.ir.state import Variable
+from graphc.ir.types import DType, TensorType, bool_
+from graphc.runtime.arguments import bindable, listed, shape_for, symbol_name
+from graphc.runtime.compiler import compile_graph
+from graphc.runtime.loaded import Array
+
+USUAL_SIZE = 4  # of a symbolic size that nothing decides
+LARGEST_INTEGER = 8  # random integers stay below, since many stand for classes or positions
+
+
+def run_graph(
+    graph: Graph, device: str, arrays: Mapping[str, Array], sizes: Mapping[str, int], seed: int
+) -> dict[str, Array]:
+    """The outputs by number, and the new values of updated variables by name.
+
+    arrays are inputs and variables by name. A symbolic size is the one given, or that of an
+    array. Raises GraphError for a name that the graph does not have.
+    """
+    check_names("input or variable", arrays, [*graph.inputs, *graph.variables])
+    known = bindable(graph.inputs)
+    for name in sizes:
+        if name not in known:
+            raise GraphError(f"there is no size {name!r}: the sizes are {listed(sorted(known))}")
+    bound = {**dict.fromkeys(known, USUAL_SIZE), **given_sizes(graph, arrays), **sizes}
+    assign(graph, arrays)
+    random = np.random.default_rng(seed)
+    made = [random_array(random, node.tensor, bound) for node in graph.inputs]
+    names = [node.attrs["name"] for node in graph.inputs]
+    step = compile_graph(graph, device)
+    outputs = step(*(arrays.get(name, array) for name, array in zip(names, made, strict=True)))
+    results = {f"output{number}": np.asarray(array) for number, array in enumerate(outputs)}
+    return results | {t.attrs["name"]: t.attrs["state"].array for t, _ in graph.updates}
+
+
+def check_names(what: str, given: Mapping[str, Array], nodes: list[Node]) -> None:
+    """GraphError unless every name given is that of a node."""
+    names = [node.attrs["name"] for node in nodes]
+    for name in given:
+        if name not in names:
+            raise GraphError(f"there is no {what} {name!r}: there are {listed(names)}")
+
+
+def given_sizes(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
+    """The symbolic sizes that given arrays decide."""
+    return {
+        name: actual
+        for node in graph.inputs
+        if node.attrs["name"] in arrays
+        for size, actual in zip(node.shape, arrays[node.attrs["name"]].shape, strict=False)
+        if (name := symbol_name(size)) is not None
+    }
+
+
+def assign(graph: Graph, arrays: Mapping[str, Array]) -> None:
+    """Give variables the arrays of their names."""
+    for node in graph.variables:
+        if node.attrs["name"] in arrays:
+            assert isinstance(node, Variable)
+            node.value = arrays[node.attrs["name"]]
+
+
+def random_array(
+    random: np.random.Generator, tensor: TensorType, sizes: Mapping[str, int]
+) -> Array:
+    """Normally distributed floats, small integers, or bools."""
+    shape = shape_for(tensor, sizes)
+    dtype: DType = tensor.dtype
+    if dtype.is_float:
+        return random.standard_normal(shape).astype(dtype.numpy)
+    return random.integers(2 if dtype == bool_ else LARGEST_INTEGER, size=shape).astype(dtype.numpy)
