@@ -1,0 +1,123 @@
+"""Text tests: each `.gc` file under tests/ runs the commands in its first lines and checks them.
+
+    // RUN: graphc opt --passes=fuse %s
+    // RUN: not graphc print %s
+    // RUN: graphc print %s | graphc print - | filecheck --check-prefix=AGAIN
+
+`%s` is the file. `not` expects a failure and checks what stands on stderr. What a command writes
+is checked against the file's CHECK lines, or those of another prefix. Everything runs in this
+process.
+"""
+
+import contextlib
+import io
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filecheck.finput
+import filecheck.matcher
+import filecheck.options
+import filecheck.parser
+import pytest
+
+from graphc.runtime import tool
+
+# Every pass of every test is followed by the verifier.
+os.environ.setdefault("GRAPHC_VERIFY", "1")
+
+
+class TextTestError(Exception):
+    """A text test does not hold; the message is the whole report."""
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Take `.gc` files as tests."""
+    return TextFile.from_parent(parent, path=file_path) if file_path.suffix == ".gc" else None
+
+
+class TextFile(pytest.File):
+    """A text test's file."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """One test for each RUN line."""
+        for number, command in enumerate(run_lines(self.path), start=1):
+            yield TextTest.from_parent(self, name=f"run{number}", command=command)
+
+
+class TextTest(pytest.Item):
+    """One RUN line of a file."""
+
+    def __init__(self, *, command: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.command = command
+
+    def runtest(self) -> None:
+        """Run the commands, then check what the last one wrote."""
+        run_text_test(self.command, self.path)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The report alone where a check failed; a trace for anything else."""
+        if isinstance(excinfo.value, TextTestError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Where pytest says that the test stands."""
+        return self.path, 0, self.command
+
+
+def run_lines(path: Path) -> list[str]:
+    """The commands of a file; it must have some."""
+    lines = [line.partition("RUN:") for line in path.read_text().splitlines()]
+    found = [command.strip() for start, mark, command in lines if mark and start.strip() == "//"]
+    if not found:
+        raise TextTestError(f"{path}: the first line must be `// RUN: graphc ...`")
+    return found
+
+
+def run_text_test(command: str, path: Path) -> None:
+    """Run a RUN line's commands, each reading what the one before wrote, and check the last."""
+    parts = [shlex.split(part) for part in command.split("|")]
+    prefix = "CHECK"
+    if parts[-1][0] == "filecheck":
+        (prefix,) = [word.partition("=")[2] for word in parts.pop()[1:]] or ["CHECK"]
+    text = ""
+    for words in parts:
+        text = run_command([word.replace("%s", str(path)) for word in words], text)
+    check(text, path, prefix)
+
+
+def run_command(words: list[str], text: str) -> str:
+    """Run one command with a text on stdin; what it wrote, to stderr where it had to fail."""
+    must_fail = words[0] == "not"
+    name, *arguments = words[must_fail:]
+    assert name == "graphc", f"a text test runs graphc, not {name}"
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), stdin(text):
+        code = tool.main(arguments)
+    if (code != 0) != must_fail:
+        command = shlex.join(words)
+        raise TextTestError(f"{command}\nexit code {code}\n{err.getvalue()}{out.getvalue()}")
+    return err.getvalue() if must_fail else out.getvalue()
+
+
+@contextlib.contextmanager
+def stdin(text: str) -> Iterator[None]:
+    """A text stands on stdin inside."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.StringIO(text))
+        yield
+
+
+def check(text: str, path: Path, prefix: str) -> None:
+    """Match a text against the check lines of a file; TextTestError where they differ."""
+    options = filecheck.options.Options(match_filename=str(path), check_prefixes=[prefix])
+    patterns = filecheck.parser.pattern_for_opts(options)
+    lines = filecheck.parser.Parser(options, io.StringIO(path.read_text()), *patterns)
+    matcher = filecheck.matcher.Matcher(options, filecheck.finput.FInput("output", text), lines)
+    matcher.stderr = report = io.StringIO()
+    if matcher.run() != 0:
+        raise TextTestError(f"{report.getvalue()}\nthe whole output:\n{text}")

@@ -1,0 +1,127 @@
+"""Which kernels may write a result over an operand."""
+
+import pytest
+
+from graphc.ir import scalar
+from graphc.ir.dim import Size, symbol
+from graphc.ir.kernel import (
+    Accumulate,
+    Accumulator,
+    Buffer,
+    For,
+    Kernel,
+    Let,
+    Statement,
+    Store,
+    loop,
+    variable,
+)
+from graphc.ir.scalar import Load, Ref, Scalar
+from graphc.ir.types import float32
+from graphc.passes.in_place import obstacle
+
+
+def over(name: str, limit: Size, *body: Statement, kind: str = "vector") -> For:
+    """A loop over a variable that the body names by `at`."""
+    return loop(name, limit, kind, body, lanes=8 if kind == "vector" else 1)
+
+
+def at(name: str, limit: Size) -> Size:
+    return variable(loop(name, limit, "serial", ()))
+
+
+def load(buffer: str, offset: Size) -> Scalar:
+    return Load(float32, buffer, offset, None)
+
+
+def kernel(*body: Statement, size: Size = 64) -> Kernel:
+    """A kernel from x to y."""
+    parameters = (Buffer("x", float32, size), Buffer("y", float32, size, written=True))
+    return Kernel("k", parameters, body)
+
+
+I = at("i", 64)  # noqa: E741
+
+
+def test_an_elementwise_kernel_may_write_over_its_operand() -> None:
+    body = over("i", 64, Store("y", I, load("x", I) + load("z", 63 - I)))
+    assert obstacle(kernel(body), ["x"], "y") == ""
+    assert obstacle(kernel(body), ["x", "z"], "y") != ""
+
+
+def test_a_value_loaded_before_the_store_is_safe() -> None:
+    body = Let("t", load("x", I)), Store("y", I, Ref(float32, "t"))
+    assert obstacle(kernel(over("i", 64, *body)), ["x"], "y") == ""
+
+
+def test_two_loops_with_steps_like_digits_are_safe() -> None:
+    n = symbol("n")
+    offset = at("r", 4) * n + at("i", n)
+    body = over("r", 4, over("i", n, Store("y", offset, load("x", offset))), kind="parallel")
+    assert obstacle(kernel(body, size=4 * n), ["x"], "y") == ""
+
+
+REFUSALS = {
+    "a different offset": (
+        over("i", 64, Store("y", I, load("x", 63 - I))),
+        "different offset",
+    ),
+    "loaded in a loop before": (
+        Accumulator("s", "sum", float32),
+        over("i", 64, Accumulate("s", load("x", I))),
+        over("i", 64, Store("y", I, load("x", I) * Ref(float32, "s"))),
+        "another loop",
+    ),
+    "loaded in a loop inside": (
+        over(
+            "i",
+            64,
+            Accumulator("s", "sum", float32),
+            over("j", 4, Accumulate("s", load("x", I))),
+            Store("y", I, Ref(float32, "s")),
+            kind="serial",
+        ),
+        "another loop",
+    ),
+    "loaded after the store": (
+        over("i", 64, Store("y", I, scalar.const(float32, 1)), Let("t", load("x", I))),
+        "after the store",
+    ),
+    "every row the same": (
+        over("r", 4, over("i", 64, Store("y", I, load("x", I))), kind="serial"),
+        "collide",
+    ),
+    "rows that overlap": (
+        over(
+            "r",
+            4,
+            over("i", 64, Store("y", I + 8 * at("r", 4), load("x", I + 8 * at("r", 4)))),
+            kind="serial",
+        ),
+        "collide",
+    ),
+    "stored twice": (
+        over("i", 64, Store("y", I, load("x", I)), Store("y", I, load("x", I))),
+        "several places",
+    ),
+    "read back": (
+        over("i", 64, Store("y", I, load("x", I)), Let("t", load("y", I))),
+        "also read",
+    ),
+    "an offset from memory": (
+        over(
+            "i",
+            64,
+            Store("y", symbol("t", "value"), load("x", symbol("t", "value"))),
+        ),
+        "collide",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS.values(), ids=REFUSALS)
+def test_refusals(case: tuple[Statement | str, ...]) -> None:
+    *body, reason = case
+    statements = tuple(s for s in body if not isinstance(s, str))
+    assert isinstance(reason, str)
+    assert reason in obstacle(kernel(*statements), ["x"], "y")

@@ -1,0 +1,77 @@
+"""Loading LLVM text: addresses, errors that show the text, object files, and freeing."""
+
+import ctypes
+import gc
+import weakref
+
+import pytest
+
+from graphc.runtime.cpu.jit import InvalidCodeError, emit_object, load
+
+TWICE = """
+define i64 @twice(i64 %x) {
+  %y = add i64 %x, %x
+  ret i64 %y
+}
+"""
+
+
+def call(address: int, *arguments: int) -> int:
+    function = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(arguments))(address)
+    return int(function(*arguments))
+
+
+def test_a_function_is_called_by_its_address() -> None:
+    library = load(TWICE)
+    assert call(library.address("twice"), 21) == 42
+    assert library.text == TWICE
+    assert "twice" in library.assembly
+
+
+def test_libraries_do_not_see_each_other() -> None:
+    first, second = load(TWICE), load(TWICE.replace("add", "mul"))
+    assert call(first.address("twice"), 5) == 10
+    assert call(second.address("twice"), 5) == 25
+
+
+def test_the_c_library_is_there() -> None:
+    library = load(
+        "declare i64 @labs(i64)\n" + TWICE.replace("add i64 %x, %x", "call i64 @labs(i64 %x)")
+    )
+    assert call(library.address("twice"), -3) == 3
+
+
+def test_an_unknown_name_is_a_key_error() -> None:
+    with pytest.raises(KeyError, match="thrice"):
+        load(TWICE).address("thrice")
+
+
+def test_a_mistake_in_the_text_is_shown_with_its_line() -> None:
+    with pytest.raises(InvalidCodeError, match=r">\s+3   %y = add i32 %x, %x"):
+        load(TWICE.replace("add i64", "add i32"))
+
+
+def test_a_mistake_that_the_verifier_finds_is_shown_with_its_line() -> None:
+    wrong = TWICE.replace("  %y", "  %z = add i64 %y, 1\n  %y")
+    with pytest.raises(InvalidCodeError, match=r">\s+\d   %[yz] = add i64"):
+        load(wrong)
+
+
+def test_a_function_that_nothing_defines_is_named() -> None:
+    wrong = "declare i64 @nowhere(i64)\n" + TWICE.replace(
+        "add i64 %x, %x", "call i64 @nowhere(i64 %x)"
+    )
+    with pytest.raises(InvalidCodeError, match="nothing defines nowhere"):
+        load(wrong)
+
+
+def test_a_library_is_freed() -> None:
+    library = load(TWICE)
+    tracker = weakref.ref(library.tracker)
+    del library
+    gc.collect()
+    assert tracker() is None
+
+
+def test_an_object_file_holds_the_names() -> None:
+    assert b"twice" in emit_object(TWICE)
