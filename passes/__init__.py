@@ -7,6 +7,16 @@ On graphs:
   fold_constants        compute what depends on constants alone
   remove_duplicates     write equal things equally, so that they become one
   remove_dead_code      drop updates and results without effect
+  fuse                  put operators that can share a kernel into one
+  inline_fusions        take fusions apart again
+
+From a graph to a program:
+  lower                 write each fusion as a kernel, with a buffer for every value
+
+On programs:
+  collapse_loops        make one loop of nested loops that walk memory as one
+  tile_loops            choose how each loop runs: in vectors, in tiles, on threads
+  plan_memory           update states in place, and reuse memory that dies
 
 Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
 `pipeline` runs passes in order; `decisions` is how they say why; `rule` is what algebra is
@@ -19,12 +29,18 @@ if __name__ != "graphc.passes":
 from collections.abc import Callable
 from typing import Any
 
+from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fold_constants import fold_constants
+from graphc.passes.fuse import fuse
+from graphc.passes.inline_fusions import inline_fusions
+from graphc.passes.lower import lower
+from graphc.passes.plan_memory import plan_memory
 from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
 from graphc.passes.stabilise import stabilise
+from graphc.passes.tile_loops import tile_loops
 
 PASSES: dict[str, Callable[[Any], Any]] = {
     function.__name__: function
@@ -35,6 +51,12 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         fold_constants,
         remove_duplicates,
         remove_dead_code,
+        fuse,
+        inline_fusions,
+        lower,
+        collapse_loops,
+        tile_loops,
+        plan_memory,
     )
 }
 """Every pass by its name, which is also its file's."""

@@ -33,7 +33,7 @@ def simplify(graph: Graph) -> Graph:
 
 def raised(x: Node, exponent: float) -> Node:
     """x to a known power, as the operator: the language writes x ** 2 as x * x at once."""
-    return apply("power", x, constant(exponent, x.dtype))
+    return apply("power", x, fill(constant(exponent, x.dtype), x.shape))
 
 
 BITS = BOOL + INTEGERS
