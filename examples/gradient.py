@@ -1,7 +1,4 @@
-"""Derivatives are graphs: take them, look at them, take them again.
-
-    python examples/gradient.py
-"""
+"""Derivatives are graphs: take them, look at them, take them again."""
 
 import numpy as np
 

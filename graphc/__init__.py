@@ -12,7 +12,7 @@ This is the front door: every name a user types. Functions of arrays have the Ar
 
 import sys
 
-import graphc.ops as _operators  # fills the table of operators
+import graphc.ops  # noqa: F401 (fills the table of operators)
 from graphc.errors import GraphError, short_errors
 from graphc.ir.dim import Dim
 from graphc.ir.graph import Graph
@@ -44,7 +44,7 @@ from graphc.runtime.executable import Executable
 
 __version__ = "0.1.0"
 
-__all__ = [
+__all__ = [  # noqa: PLE0604 (the words are strings)
     *_words,
     "DType", "Dim", "Executable", "Graph", "GraphError", "Node", "TensorType", "Variable",
     "bfloat16", "bool", "compile", "float16", "float32", "float64", "get_num_threads", "grad",

@@ -9,9 +9,9 @@ they part.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 import networkx as nx
@@ -20,7 +20,7 @@ Vertex: TypeAlias = int | tuple[int, int]  # a box, or a bend of a box's edges: 
 Layers: TypeAlias = list[list[Vertex]]
 
 SWEEPS = 24  # of ordering, up and down in turn
-STRAIGHTENINGS = 12
+STRAIGHTENINGS = 30
 GAP = 22.0  # between neighbours in a layer
 LAYER_GAP = 46.0
 BEND_WIDTH = 6.0
@@ -39,10 +39,12 @@ class Size:
 class Layout:
     """Where everything stands: centres of boxes and bends, and the picture's width and height.
 
-    lines are the pieces of edges from one layer to the next, as (upper, lower) vertices.
+    heights of bends are those of their layers, which edges cross straight down, so that they
+    touch no box. lines are the pieces of edges between layers, as (upper, lower) vertices.
     """
 
     centres: dict[Vertex, tuple[float, float]]
+    heights: dict[Vertex, float]
     lines: list[tuple[Vertex, Vertex]]
     width: float
     height: float
@@ -54,10 +56,20 @@ def layout(graph: nx.DiGraph, sizes: Mapping[int, Size]) -> Layout:
     layers, lines = with_bends(graph, layer)
     order(layers, lines)
     columns = place_columns(layers, lines, sizes)
-    rows, height = place_rows(layers, sizes)
+    tall = [
+        max((sizes[v].height for v in row if isinstance(v, int)), default=0.0) for row in layers
+    ]
+    tops = accumulate((height + LAYER_GAP for height in tall), initial=0.0)
+    rows = [top + height / 2 for top, height in zip(tops, tall, strict=False)]
     centres = {v: (columns[v], rows[k]) for k, row in enumerate(layers) for v in row}
+    heights = {
+        v: sizes[v].height if isinstance(v, int) else tall[k]
+        for k, row in enumerate(layers)
+        for v in row
+    }
     right = max((columns[v] + width_of(v, sizes) / 2 for v in columns), default=0.0)
-    return Layout(centres, lines, right, height)
+    bottom = rows[-1] + tall[-1] / 2 if rows else 0.0
+    return Layout(centres, heights, lines, right, bottom)
 
 
 def assign_layers(graph: nx.DiGraph) -> dict[int, int]:
@@ -155,16 +167,6 @@ def width_of(vertex: Vertex, sizes: Mapping[int, Size]) -> float:
     return sizes[vertex].width if isinstance(vertex, int) else BEND_WIDTH
 
 
-def place_rows(layers: Layers, sizes: Mapping[int, Size]) -> tuple[list[float], float]:
-    """The middle of each layer, from the top, and the height of all."""
-    rows, top = [], 0.0
-    for row in layers:
-        height = max((sizes[v].height for v in row if isinstance(v, int)), default=0.0)
-        rows.append(top + height / 2)
-        top += height + LAYER_GAP
-    return rows, max(top - LAYER_GAP, 0.0)
-
-
 def place_columns(
     layers: Layers, lines: Sequence[tuple[Vertex, Vertex]], sizes: Mapping[int, Size]
 ) -> dict[Vertex, float]:
@@ -176,10 +178,13 @@ def place_columns(
         places, width = packed(row, sizes)
         columns |= {v: x + (widest - width) / 2 for v, x in zip(row, places, strict=True)}
     for turn in range(STRAIGHTENINGS):
-        downwards = turn % 2 == 0
+        downwards, early = turn % 2 == 0, turn < STRAIGHTENINGS // 3
+        # First what stands above and what stands below in turn, then both, and edges straight.
+        sides = (near.above, near.below) if downwards else (near.below, near.above)
+        bends = {} if early else middles_of_bends(columns)
         for row in layers if downwards else reversed(layers):
-            sides = (near.above, near.below) if downwards else (near.below, near.above)
-            straighten(row, columns, sides if turn >= STRAIGHTENINGS - 2 else sides[:1], sizes)
+            wanted = wanted_columns(row, columns, sides[:1] if early else sides, bends)
+            straighten(row, columns, wanted, sizes)
     left = min((columns[v] - width_of(v, sizes) / 2 for v in columns), default=0.0)
     return {vertex: x - left for vertex, x in columns.items()}
 
@@ -194,13 +199,40 @@ def packed(row: Sequence[Vertex], sizes: Mapping[int, Size]) -> tuple[list[float
     return places, max(right - GAP, 0.0)
 
 
+def middles_of_bends(columns: Mapping[Vertex, float]) -> dict[Vertex, float]:
+    """For each bend, the mean place of all bends of the same box: there the edge is straight."""
+    bends: dict[int, list[Vertex]] = {}
+    for vertex in columns:
+        if isinstance(vertex, tuple):
+            bends.setdefault(vertex[0], []).append(vertex)
+    means = {box: sum(columns[v] for v in chain) / len(chain) for box, chain in bends.items()}
+    return {vertex: means[box] for box, chain in bends.items() for vertex in chain}
+
+
+def wanted_columns(
+    row: Iterable[Vertex],
+    columns: Mapping[Vertex, float],
+    sides: Sequence[Mapping[Vertex, list[Vertex]]],
+    known: Mapping[Vertex, float],
+) -> dict[Vertex, float]:
+    """Where each vertex of a layer wants to be: as known, or at the mean of its neighbours."""
+    wanted: dict[Vertex, float] = {}
+    for vertex in row:
+        beside = [columns[other] for side in sides for other in side.get(vertex, ())]
+        if vertex in known:
+            wanted[vertex] = known[vertex]
+        elif beside:
+            wanted[vertex] = sum(beside) / len(beside)
+    return wanted
+
+
 def straighten(
     row: Sequence[Vertex],
     columns: dict[Vertex, float],
-    sides: Sequence[Mapping[Vertex, list[Vertex]]],
+    wanted: Mapping[Vertex, float],
     sizes: Mapping[int, Size],
 ) -> None:
-    """Moves a layer's vertices as near to their neighbours as their order and widths allow.
+    """Moves a layer's vertices as near to where they want to be as order and widths allow.
 
     The least squares for a fixed order: without widths the places must not decrease, so groups
     that would overlap are merged at their mean (isotonic regression, pooling adjacent violators).
@@ -208,10 +240,8 @@ def straighten(
     offsets, _ = packed(row, sizes)
     groups: list[tuple[float, float, int]] = []  # weighted mean, weight, how many
     for vertex, offset in zip(row, offsets, strict=True):
-        beside = [columns[other] for side in sides for other in side.get(vertex, ())]
-        wanted = sum(beside) / len(beside) if beside else columns[vertex]
-        weight = BEND_WEIGHT if isinstance(vertex, tuple) else 1.0 if beside else 0.1
-        mean, count = wanted - offset, 1
+        mean, count = wanted.get(vertex, columns[vertex]) - offset, 1
+        weight = BEND_WEIGHT if isinstance(vertex, tuple) else 1.0 if vertex in wanted else 0.1
         while groups and groups[-1][0] > mean:
             other, heavy, number = groups.pop()
             mean = (mean * weight + other * heavy) / (weight + heavy)

@@ -51,7 +51,6 @@ COLOURS: dict[str, str] = {
     "loop": "#d0ecec",
     "temporary": "#f4f4f2",
     "output": "#ffffff",
-    "other": "#f4f4f2",
 }
 """The colour of each kind of box, in the order of a legend."""
 
@@ -116,6 +115,8 @@ def kind_of(node: Node) -> str:
         return "elementwise"
     if isinstance(node.op, MatMul):
         return "contraction"
+    if node.op.name == "item":
+        return "temporary"
     return "reduction" if isinstance(node.op, Reduction | Position) else "movement"
 
 
@@ -132,7 +133,7 @@ def node_lines(node: Node) -> list[str]:
 def listed_operators(body: Graph) -> list[str]:
     """The operators of a graph in order, a few lines of them; inputs and constants not."""
     inside = [node.op.name for node in body.walk() if node.op.name not in LEAVES]
-    lines = textwrap.wrap(" · ".join(inside), WIDEST_LINE - 4)
+    lines = textwrap.wrap(", ".join(inside), WIDEST_LINE - 4)
     if len(lines) <= MOST_LINES:
         return lines
     return [*lines[: MOST_LINES - 1], f"… {len(inside)} operators"]

@@ -7,7 +7,7 @@ from html import escape
 
 import networkx as nx
 
-from graphc.draw_layout import Layout, Size, Vertex, layout
+from graphc.draw_layout import Layout, Size, layout
 from graphc.draw_model import COLOURS, Box
 
 LETTER = 7.3  # the width of a letter of a monospaced font of 12 pixels, rounded up
@@ -48,7 +48,7 @@ def to_svg(graph: nx.DiGraph) -> str:
         '<rect width="100%" height="100%" style="fill: #ffffff; stroke: none"/>',
         *draw_legend(kinds),
         f'<g transform="translate({MARGIN:.0f} {MARGIN + LEGEND:.0f})">',
-        *draw_edges(places, sizes),
+        *draw_edges(places),
         *(draw_box(box, sizes[number], places.centres[number]) for number, box in boxes.items()),
         "</g>",
     ]
@@ -76,26 +76,19 @@ def draw_box(box: Box, size: Size, centre: tuple[float, float]) -> str:
     )
 
 
-def draw_edges(places: Layout, sizes: dict[int, Size]) -> Iterator[str]:
+def draw_edges(places: Layout) -> Iterator[str]:
     """A curve for each piece of an edge, with an arrow where it meets a box."""
     for upper, lower in places.lines:
-        start = edge_point(places, upper, sizes, 1)
-        end = edge_point(places, lower, sizes, -1)
-        arrow = ' marker-end="url(#arrow)"' if isinstance(lower, int) else ""
-        yield f'<path d="{curve(start, end)}"{arrow}/>'
+        (x, y), (to_x, to_y) = places.centres[upper], places.centres[lower]
+        line = curve(x, y + places.heights[upper] / 2, to_x, to_y - places.heights[lower] / 2)
+        if isinstance(lower, int):
+            yield f'<path d="{line}" marker-end="url(#arrow)"/>'
+        else:
+            yield f'<path d="{line} V{to_y + places.heights[lower] / 2:.1f}"/>'
 
 
-def edge_point(
-    places: Layout, vertex: Vertex, sizes: dict[int, Size], side: int
-) -> tuple[float, float]:
-    """Where an edge leaves a box below (side 1) or meets it above (side -1); a bend's centre."""
-    x, y = places.centres[vertex]
-    return x, y + (side * sizes[vertex].height / 2 if isinstance(vertex, int) else 0)
-
-
-def curve(start: tuple[float, float], end: tuple[float, float]) -> str:
+def curve(x: float, y: float, to_x: float, to_y: float) -> str:
     """A cubic curve that leaves and arrives vertically, so that pieces join smoothly."""
-    (x, y), (to_x, to_y) = start, end
     middle = (y + to_y) / 2
     return f"M{x:.1f},{y:.1f} C{x:.1f},{middle:.1f} {to_x:.1f},{middle:.1f} {to_x:.1f},{to_y:.1f}"
 

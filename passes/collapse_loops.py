@@ -63,5 +63,5 @@ def advances_evenly(offset: Size, outer: For, inner: For) -> bool:
 def joined(outer: For, inner: For) -> For:
     """One loop over all iterations of two."""
     both = loop(outer.variable.name, outer.limit * inner.limit, outer.kind, ())
-    where = {outer.variable.name: 0, inner.variable.name: variable(both)}
+    where: dict[str, Size] = {outer.variable.name: 0, inner.variable.name: variable(both)}
     return replace(both, body=substitute(inner.body, where))

@@ -27,7 +27,16 @@ MOST_OPERAND_ELEMENTS = 4_194_304
 
 def fold_constants(graph: Graph) -> Graph:
     """Compute nodes whose operands are all constants, where the result is small."""
-    return graph.rewrite(lambda node: fold_splats(node) or fold(node) or node)
+    return graph.rewrite(folded)
+
+
+def folded(node: Node) -> Node:
+    """What a node is if it is known, else the node."""
+    for change in (fold_splats, fold):
+        found = change(node)
+        if found is not None:
+            return found
+    return node
 
 
 def fold_splats(node: Node) -> Node | None:

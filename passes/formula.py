@@ -66,23 +66,26 @@ class Formulas:
 
     def resolve_names(self) -> None:
         """Replace names that only stand for another name, a load of it or a constant."""
-        plain = {
+        plain: dict[str, Scalar] = {
             name: value
             for name, value in self.values.items()
             if isinstance(value, Ref | scalar.Const) and name not in self.bound
         }
-        for name, value in plain.items():
-            while isinstance(value, Ref) and value.name in plain:
-                value = plain[value.name]
-            plain[name] = value
-        self.plain = plain
-        self.values = {n: self.resolved(v) for n, v in self.values.items() if n not in plain}
+        self.plain = {name: last_name(plain, value) for name, value in plain.items()}
+        self.values = {n: self.resolved(v) for n, v in self.values.items() if n not in self.plain}
 
     def resolved(self, value: Scalar) -> Scalar:
         """The formula over names that stand for themselves."""
         return scalar.rebuild(
             value, lambda part: self.plain.get(part.name) if isinstance(part, Ref) else None
         )
+
+
+def last_name(plain: Mapping[str, Scalar], value: Scalar) -> Scalar:
+    """What a value is in the end, when names only stand for others."""
+    while isinstance(value, Ref) and value.name in plain:
+        value = plain[value.name]
+    return value
 
 
 class Reader:
@@ -93,9 +96,7 @@ class Reader:
         self.node = node
         self.guard = guard
 
-    def __call__(
-        self, position: int, index: Sequence[Size], guard: Scalar | None = None
-    ) -> Scalar:
+    def __call__(self, position: int, index: Sequence[Size], guard: Scalar | None = None) -> Scalar:
         both = guard if self.guard is None else self.guard if guard is None else self.guard & guard
         return self.formulas.read(self.node.inputs[position], index, both)
 

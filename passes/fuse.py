@@ -14,9 +14,9 @@ from graphc.passes.fusion_group import (
     REDUCTIONS,
     Access,
     Group,
+    index_of,
     is_expensive,
     is_free,
-    index_of,
     is_leaf,
     linear_offset,
     reads_of,
@@ -215,7 +215,7 @@ def contraction_operand_refusal(node: Node, group: Group) -> str | None:
     """Why an operand of a matrix product must stand in memory as it is."""
     if not is_free(node):
         return "a tile of a matrix product reads its operands many times"
-    column = next(iter(dim.variables(group.loops[-1]))).name
+    column = str(group.loops[-1]) if group.loops else ""  # a product of one number has no loops
     for access in group.reads[node]:
         for operand, read in reads_of(node, access, group):
             offset = linear_offset(read.index, operand.shape)

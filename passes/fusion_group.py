@@ -117,9 +117,7 @@ class Tracer:
         self.group = group
         self.found: list[tuple[Node, Access]] = []
 
-    def __call__(
-        self, position: int, index: Sequence[Size], guard: Scalar | None = None
-    ) -> Scalar:
+    def __call__(self, position: int, index: Sequence[Size], guard: Scalar | None = None) -> Scalar:
         operand = self.node.inputs[position]
         inside = position if self.node.op.name == CONTRACTION else self.access.operand
         guarded = self.access.guarded or guard is not None

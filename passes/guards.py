@@ -6,7 +6,6 @@ from math import frexp
 
 from graphc.ir.node import Node
 from graphc.ir.types import DType
-from graphc.passes.fold_constants import fold_splats
 from graphc.passes.splat import splat
 
 DEEPEST = 8
@@ -16,12 +15,6 @@ DEEPEST = 8
 def is_known(*nodes: Node) -> bool:
     """Whether each node is one known number everywhere."""
     return all(splat(node) is not None for node in nodes)
-
-
-def folded(node: Node) -> Node:
-    """An operation on known numbers as the number it gives; any other node as it is."""
-    found = fold_splats(node)
-    return node if found is None else found
 
 
 def divides_exactly(divisor: Node) -> bool:

@@ -43,7 +43,9 @@ class Lowering:
             tuple(self.kernels.values()),
             tuple(self.calls),
             tuple(self.buffer(node).name for node in self.graph.outputs),
-            tuple((self.buffer(old).name, self.buffer(new).name) for old, new in self.graph.updates),
+            tuple(
+                (self.buffer(old).name, self.buffer(new).name) for old, new in self.graph.updates
+            ),
         )
 
     def visit(self, node: Node, outputs: dict[tuple[Node, int], None]) -> None:

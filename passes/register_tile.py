@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from graphc.ir import dim, scalar
+from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.kernel import (
     Accumulator,
     For,
     Statement,
+    loads,
     loop,
-    statements,
     substitute,
-    values,
     variable,
 )
 from graphc.ir.program import Decision
@@ -26,7 +25,10 @@ from graphc.passes.decisions import record
 
 # More rows than this need more registers for loads than the reuse is worth.
 MAX_ROWS, MAX_VECTORS = 8, 4
-# A symbolic number of tiles counts as this many where rows and columns are compared.
+# Columns are the outer loop where they make this many tasks: a tile of columns stays in cache
+# while all rows pass by, and rows are narrower, so that the other order reads more memory.
+ENOUGH_TASKS = 4
+# A symbolic number of tiles counts as this many.
 TYPICAL_TILES = 6
 
 
@@ -55,6 +57,8 @@ def is_tileable(nest: For) -> bool:
     rows, columns = nest, nest.body[-1]
     if columns.kind != "parallel" or any(isinstance(s, For) for s in rows.body[:-1]):
         return False
+    if columns.limit == 0:
+        return False
     sums = [s for s in columns.body if isinstance(s, Accumulator)]
     loops = [s for s in columns.body if isinstance(s, For)]
     if len(sums) != 1 or len(loops) != 1 or sums[0].kind != "sum" or loops[0].kind != "serial":
@@ -64,30 +68,21 @@ def is_tileable(nest: For) -> bool:
 
 def reuses(rows: For, columns: For, reduction: For) -> bool:
     """Whether one load serves all rows and is contiguous, and another serves all columns."""
-    by_row = [dim.coefficient(o, rows.variable.name) for o in load_offsets(reduction)]
-    by_column = [dim.coefficient(o, columns.variable.name) for o in load_offsets(reduction)]
+    offsets = [load.offset for load in loads(reduction.body)]
+    by_row = [dim.coefficient(offset, rows.variable.name) for offset in offsets]
+    by_column = [dim.coefficient(offset, columns.variable.name) for offset in offsets]
     shared = any(r == 0 and c == 1 for r, c in zip(by_row, by_column, strict=True))
     return shared and 0 in by_column and all(c in (0, 1) for c in by_column)
-
-
-def load_offsets(reduction: For) -> list[Size]:
-    """The offsets of the loads in a reduction's loop."""
-    return [
-        value.offset
-        for statement in statements(reduction.body)
-        for value in scalar.walk(values(statement))
-        if isinstance(value, scalar.Load)
-    ]
 
 
 def register_tile(
     nest: For, registers: Registers, name: str, threads: bool = True
 ) -> tuple[Statement, ...]:
-    """The pair of loops in tiles; the axis with more tiles runs on threads."""
+    """The pair of loops in tiles; columns run on threads where they make enough tiles."""
     columns_loop = nest.body[-1]
     assert isinstance(columns_loop, For)
     rows, columns = shape_of_tile(nest, columns_loop, registers)
-    by_rows = tile_count(rows) >= tile_count(columns)
+    by_rows = tile_count(columns) < ENOUGH_TASKS
     record(Decision(
         "tile_loops", f"tile of {rows[0].width} rows by {columns[0].width} columns", name,
         "accumulators stay in registers, and each load is used for the whole tile",
@@ -108,9 +103,7 @@ def register_tile(
     return tuple(result)
 
 
-def shape_of_tile(
-    rows: For, columns: For, registers: Registers
-) -> tuple[list[Part], list[Part]]:
+def shape_of_tile(rows: For, columns: For, registers: Registers) -> tuple[list[Part], list[Part]]:
     """How rows and columns are cut: as wide as the registers allow, with little left over."""
     sums = next(s for s in columns.body if isinstance(s, Accumulator))
     lanes = registers.bits // max(sums.dtype.bits, 32)
@@ -130,14 +123,15 @@ def row_parts(limit: Size, most: int) -> list[Part]:
     """The rows in tiles of equal height, then what is left in smaller ones."""
     if isinstance(limit, int):
         height = -(-limit // -(-limit // most)) if limit else 1
-        full = Part(0, limit // height, height)
-        rest = limit % height
-        return [full, *([Part(limit - rest, 1, rest)] if rest else [])]
+        full, left = Part(0, limit // height, height), limit % height
+        return [full, *([Part(limit - left, 1, left)] if left else [])]
     parts = [Part(0, limit // most, most)]
-    start, rest, height = limit - limit % most, limit % most, 1 << ((most - 1).bit_length() - 1)
+    start, rest = limit - limit % most, limit % most
+    height = 1 << ((most - 1).bit_length() - 1)
     while height:
         parts.append(Part(start, rest // height, height))
-        start, rest, height = start + rest // height * height, rest % height, height // 2
+        start, rest = start + rest // height * height, rest % height
+        height //= 2
     return parts
 
 

@@ -17,8 +17,8 @@ from graphc.lang.logic import logical_and, logical_not, logical_or, logical_xor
 from graphc.lang.operands import constant
 from graphc.lang.selection import where
 from graphc.lang.trigonometric import cos, cosh
-from graphc.passes.fold_constants import fold_splats
-from graphc.passes.guards import divides_exactly, folded, holds_all, is_known, is_nonnegative
+from graphc.passes.fold_constants import fold_splats, folded
+from graphc.passes.guards import divides_exactly, holds_all, is_known, is_nonnegative
 from graphc.passes.rule import ALL, BOOL, FLOATS, INTEGERS, Rule, RuleTable
 from graphc.passes.simplify_movement import simplify_movement
 from graphc.passes.simplify_reductions import simplify_reductions
@@ -86,7 +86,7 @@ SIGNS = (
          where=lambda x, c: is_known(c), kinds=FLOATS),
     Rule("-(c / x)", lambda x, c: -(c / x), lambda x, c: folded(-c) / x,
          where=lambda x, c: is_known(c), kinds=FLOATS),
-    Rule("abs(-x)", lambda x: abs(-x), abs),
+    Rule("abs(-x)", lambda x: abs(-x), abs, kinds=SIGNED),
     Rule("cos(-x)", lambda x: cos(-x), cos, kinds=FLOATS),
     Rule("cosh(-x)", lambda x: cosh(-x), cosh, kinds=FLOATS),
 )  # fmt: skip

@@ -28,7 +28,7 @@ def reduce_without_ones(node: Node) -> Node | None:
     """A reduction over axes of size 1 -> a reshape, and a reduction over the other axes."""
     (x,) = node.inputs
     ones = [axis for axis in node.attrs["axes"] if x.shape[axis] == 1]
-    if node.attrs["axes"] and not ones:
+    if not ones:
         return None
     kept = [axis for axis in range(x.ndim) if axis not in ones]
     squeezed = reshape_node(x, tuple(x.shape[axis] for axis in kept))
@@ -92,8 +92,9 @@ def reduce_rest(node: Node, repeats: Sequence[int]) -> Node:
 
 def exact(count: int, dtype: DType) -> Literal | None:
     """The count in a dtype, wrapped around in an integer one; None where a float rounds it."""
-    array = np.asarray(count).astype(dtype.numpy)
-    return Literal(array) if dtype.is_integer or int(array) == count else None
+    with np.errstate(over="ignore"):
+        array = np.asarray(count).astype(dtype.numpy)
+    return Literal(array) if dtype.is_integer or float(array) == count else None
 
 
 FORMS: Mapping[str, Sequence[Form]] = {

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from graphc.ir import dim, scalar
+from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.kernel import (
     For,
@@ -20,10 +20,10 @@ from graphc.ir.kernel import (
     Let,
     Statement,
     Store,
+    loads,
     loop,
     statements,
     substitute,
-    values,
     variable,
 )
 from graphc.ir.program import Decision, Program
@@ -118,9 +118,17 @@ class Schedule:
     def lanes_of(self, nest: For) -> int:
         """How many iterations of a loop over results stand side by side."""
         if any(isinstance(s, For) for s in nest.body):
-            return REDUCTION_LANES if typical(nest.limit) >= REDUCTION_LANES else NARROW_LANES
+            return self.column_lanes(nest.limit)
         lets = sum(isinstance(s, Let) for s in nest.body)
         return NARROW_LANES if lets > MANY_VALUES or typical(nest.limit) < LANES else LANES
+
+    def column_lanes(self, limit: Size) -> int:
+        """How many columns are reduced side by side: as long rows as half the registers hold."""
+        most = self.registers.bits // 32 * self.registers.count // 2
+        lanes = NARROW_LANES
+        while lanes * 2 <= min(most, typical(limit)):
+            lanes *= 2
+        return lanes
 
 
 def chunked(vector: For) -> tuple[Statement, ...]:
@@ -160,14 +168,8 @@ def vector_cost(along: For, nest: For) -> float:
 
 def accesses(nest: For) -> list[Size]:
     """The offsets of every load and store in a loop."""
-    found: list[Size] = []
-    for statement in statements(nest.body):
-        if isinstance(statement, Store):
-            found.append(statement.offset)
-        for value in scalar.walk(values(statement)):
-            if isinstance(value, scalar.Load):
-                found.append(value.offset)
-    return found
+    stored = [s.offset for s in statements(nest.body) if isinstance(s, Store)]
+    return stored + [load.offset for load in loads(nest.body)]
 
 
 def access_cost(offset: Size, name: str) -> int:

@@ -97,9 +97,7 @@ def bind_sizes(inputs: Sequence[Node], arrays: Sequence[Array]) -> dict[str, int
     return sizes
 
 
-def check_shapes(
-    inputs: Sequence[Node], arrays: Sequence[Array], sizes: Mapping[str, int]
-) -> None:
+def check_shapes(inputs: Sequence[Node], arrays: Sequence[Array], sizes: Mapping[str, int]) -> None:
     """Compare every size with what the bound symbols make of it."""
     for node, array in zip(inputs, arrays, strict=True):
         for axis, (size, actual) in enumerate(zip(node.shape, array.shape, strict=True)):

@@ -42,5 +42,3 @@ def described(program: Program, allocation: Allocation) -> str:
     """A buffer: its name and type, and whose memory it takes over."""
     reused = dict(program.reuses).get(allocation.name)
     return f"{allocation.name} {allocation.type}" + (f" in {reused}" if reused else "")
-
-

@@ -232,9 +232,20 @@ def is_within(size: Size, limit: Size) -> bool:
 def is_nonnegative(size: Size) -> bool:
     """Whether a size is surely at least 0 (loop variables and sizes are never negative)."""
     return all(
-        factor > 0 and all(not isinstance(a, Symbol) or a.kind != "value" for a in monomial)
+        factor > 0 and all(map(is_nonnegative_atom, monomial))
         for monomial, factor in terms_of(size)
     )
+
+
+def is_nonnegative_atom(a: Atom) -> bool:
+    """Whether a factor is surely at least 0 (a remainder has the sign of its divisor, a size)."""
+    if isinstance(a, Symbol):
+        return a.kind != "value"
+    if a.function == "maximum":
+        return is_nonnegative(a.left) or is_nonnegative(a.right)
+    if a.function == "remainder":
+        return is_nonnegative(a.right)
+    return is_nonnegative(a.left) and is_nonnegative(a.right)
 
 
 def upper_bound(size: Size) -> Size | None:

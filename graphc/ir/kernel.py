@@ -39,7 +39,7 @@ from typing import TypeAlias
 
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Dim, Size, Symbol
-from graphc.ir.scalar import Scalar
+from graphc.ir.scalar import Load, Scalar
 from graphc.ir.types import DType
 
 LOOP_KINDS = ("serial", "parallel", "unrolled", "vector")
@@ -140,6 +140,12 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
 def values(statement: Statement) -> tuple[Scalar, ...]:
     """The expressions directly in a statement."""
     return (statement.value,) if isinstance(statement, Let | Accumulate | Store) else ()
+
+
+def loads(body: tuple[Statement, ...]) -> Iterator[Load]:
+    """Every load in a body, in the order of its statements."""
+    for statement in statements(body):
+        yield from (v for v in scalar.walk(values(statement)) if isinstance(v, Load))
 
 
 def sizes(statement: Statement) -> tuple[Size, ...]:

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 class Read(Protocol):
     """How a formula reaches its operands; lowering gives one to `Op.element`."""
 
-    def __call__(
-        self, position: int, index: Sequence[Size], guard: Scalar | None = None
-    ) -> Scalar:
+    def __call__(self, position: int, index: Sequence[Size], guard: Scalar | None = None) -> Scalar:
         """The element at an index of the operand at a position.
 
         Where the guard is false nothing is read, and the value is unspecified but harmless:

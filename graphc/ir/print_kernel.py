@@ -109,7 +109,7 @@ def pieces(value: Scalar) -> list[Scalar | str]:
         ranges = "".join(f", {limited(variable)}" for variable in value.ranges)
         return [f"reduce({value.kind}{ranges}, ", value.body, ")"]
     assert isinstance(value, Call)
-    first = f"{value.dtype}, " if scalar.FUNCTIONS[value.function] == scalar.GIVEN else ""
+    first = f"{value.dtype}, " if scalar.FUNCTIONS.get(value.function) == scalar.GIVEN else ""
     return [f"{value.function}({first}", *separated(value.arguments), ")"]
 
 

@@ -9,6 +9,8 @@
       call @matmul_0(%x, %w, %t0)
       ...
     }
+
+The text form says all of it but the values of states.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import struct
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from graphc.ir.dim import Dim, Size
 from graphc.ir.types import DType, bool_, int64
@@ -21,7 +21,7 @@ Number: TypeAlias = bool | int | float
 class Interned(type):
     """A class whose equal instances are one object, for as long as somebody holds it."""
 
-    table: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
+    table: ClassVar[weakref.WeakValueDictionary[Any, Any]] = weakref.WeakValueDictionary()
 
     def __call__(cls, *fields: Any) -> Any:
         key = (cls, *map(identity, fields))

@@ -43,9 +43,9 @@ class DType:
     @property
     def numpy(self) -> np.dtype[Any]:
         """The NumPy dtype (bfloat16's comes from ml_dtypes; ImportError says so if missing)."""
-        if self.name == "bfloat16":
-            return np.dtype(import_ml_dtypes().bfloat16)
-        return np.dtype(self.name)
+        scalar = import_ml_dtypes().bfloat16 if self.name == "bfloat16" else self.name
+        found: np.dtype[Any] = np.dtype(scalar)
+        return found
 
     def __str__(self) -> str:
         return self.short

@@ -21,7 +21,7 @@ from graphc.lang.operands import (
     to_axes,
     to_axis,
 )
-from graphc.lang.sizes import ShapeLike, is_integer, to_shape
+from graphc.lang.sizes import ShapeLike, as_tuple, is_integer, to_shape
 
 
 @word
@@ -31,7 +31,7 @@ def reshape(x: ArrayLike, /, shape: ShapeLike) -> Node:
     One size may be -1: what the others leave. GraphError where the sizes don't fit.
     """
     node = as_node(x)
-    sizes: Any = tuple(shape) if isinstance(shape, Sequence | tuple) else (shape,)
+    sizes = as_tuple(shape)
     unknown = [axis for axis, size in enumerate(sizes) if is_integer(size) and size == -1]
     if len(unknown) > 1:
         raise GraphError(f"reshape: only one size can be -1, not {len(unknown)} of {sizes}")

@@ -94,15 +94,15 @@ def to_float(value: ArrayLike) -> Node:
 
 def broadcast_shapes(shapes: Iterable[Sequence[Size]], nodes: Sequence[Node]) -> tuple[Size, ...]:
     """The shape that all shapes stretch to (sizes equal or 1), as NumPy's rule says."""
-    shapes = [tuple(shape) for shape in shapes]
-    rank = max((len(shape) for shape in shapes), default=0)
-    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    given = [tuple(shape) for shape in shapes]
+    rank = max((len(shape) for shape in given), default=0)
+    padded = [(1,) * (rank - len(shape)) + shape for shape in given]
     result: list[Size] = []
     for axis, sizes in enumerate(zip(*padded, strict=True)):
         large = {size for size in sizes if size != 1}
         if len(large) > 1:
             raise GraphError(
-                f"shapes {' and '.join(map(show_shape, shapes))} do not broadcast: axis "
+                f"shapes {' and '.join(map(show_shape, given))} do not broadcast: axis "
                 f"{axis - rank} is {' in one and '.join(map(str, sorted(large, key=str)))} "
                 f"in the other; sizes must be equal or 1{describe(nodes)}"
             )

@@ -37,11 +37,16 @@ def to_size(value: SizeLike, what: str) -> Size:
     return int(value)
 
 
+def as_tuple(shape: ShapeLike) -> tuple[SizeLike, ...]:
+    """One size or several as a tuple."""
+    if isinstance(shape, str) or not isinstance(shape, Sequence):
+        return (shape,)
+    return tuple(shape)
+
+
 def to_shape(shape: ShapeLike, what: str) -> tuple[Size, ...]:
     """A shape from one size or several; GraphError where one is no size."""
-    if isinstance(shape, str) or not isinstance(shape, Sequence):
-        return (to_size(shape, what),)
-    return tuple(to_size(size, what) for size in shape)
+    return tuple(to_size(size, what) for size in as_tuple(shape))
 
 
 def to_name(name: Any, what: str) -> str:

@@ -62,7 +62,11 @@ class Where(Elementwise):
 
 @register
 class Cast(Elementwise):
-    """Each element converted to another dtype, as NumPy's astype converts."""
+    """Each element converted to another dtype, as NumPy's astype converts.
+
+    A float beyond an integer dtype becomes its nearest limit and NaN becomes 0, where NumPy's
+    result depends on the machine.
+    """
 
     name = "cast"
     accepts = ANY
@@ -90,8 +94,21 @@ class Cast(Elementwise):
         return selection.cast(tangent, node.dtype)
 
     def reference(self, *arrays: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
-        """astype."""
-        return arrays[0].astype(dtype.numpy)
+        """astype, which for floats beyond an integer dtype says nothing: those saturate here."""
+        (x,) = arrays
+        if dtype.is_integer and x.dtype.kind in "fV":
+            return saturated(x, dtype)
+        return x.astype(dtype.numpy)
+
+
+def saturated(x: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
+    """Floats as integers, the nearest limit where they do not fit, NaN as 0."""
+    limits = np.iinfo(dtype.numpy)
+    wide = x.astype(np.float64)
+    inside = (wide > limits.min - 1.0) & (wide < limits.max + 1.0)
+    low, high = wide <= limits.min, wide >= limits.max
+    whole = np.where(inside & ~low & ~high, wide, 0).astype(dtype.numpy)
+    return np.where(low, limits.min, np.where(high, limits.max, whole)).astype(dtype.numpy)
 
 
 @register

@@ -191,8 +191,5 @@ class Arena:
 
 def fixed_arrays(allocations: Sequence[Allocation]) -> dict[str, Array]:
     """The memory of variables and constants, which stays where it is from call to call."""
-    return {
-        a.name: a.state.array if a.state is not None else a.value.array
-        for a in allocations
-        if a.state is not None or a.value is not None
-    }
+    states = {a.name: a.state.array for a in allocations if a.state is not None}
+    return states | {a.name: a.value.array for a in allocations if a.value is not None}

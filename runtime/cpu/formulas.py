@@ -24,20 +24,24 @@ def schedule(f: Function, roots: Iterable[Scalar]) -> list[tuple[Scalar, Place]]
     """
     order: list[tuple[Scalar, Place]] = []
     seen: set[Scalar] = set()
+    places = f.places
     stack: list[tuple[Scalar, bool]] = [(root, False) for root in roots]
     stack.reverse()
     while stack:
         node, ready = stack.pop()
-        if ready:
-            found = place_of(f, node)
-            if not isinstance(node, Const | Ref):
-                order.append((node, found))
-        elif node not in seen:
+        if not ready:
+            known = places.get(node)
+            if node in seen or (known is not None and not known.volatile):
+                continue
             seen.add(node)
-            known = f.places.get(node)
-            if known is None or known.volatile:
+            inside = children(f, node)
+            if inside:
                 stack.append((node, True))
-                stack.extend([(child, False) for child in reversed(children(f, node))])
+                stack += [(child, False) for child in reversed(inside)]
+                continue
+        place = place_of(f, node)
+        if not isinstance(node, Const | Ref):
+            order.append((node, place))
     return order
 
 

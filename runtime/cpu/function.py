@@ -154,6 +154,7 @@ class Function:
         self.lanes = 0
         self.vector_depth = -1
         self.vector_level = -1
+        self.vector_bit = 0  # of the vector variable in a place's mask
         self.masks: tuple[str, ...] = ()
 
     # --- scopes ------------------------------------------------------------------------------
@@ -167,11 +168,6 @@ class Function:
     def block(self) -> Block:
         """Where the innermost scope's lines go."""
         return self.scopes[-1].block
-
-    @property
-    def vector_bit(self) -> int:
-        """The bit of the vector variable in a mask; 0 outside vector loops."""
-        return 1 << self.vector_depth if self.lanes else 0
 
     @contextmanager
     def scope(self, block: Block, certain: bool, body: tuple[Statement, ...]) -> Iterator[None]:
@@ -297,6 +293,15 @@ class Function:
         return found
 
     # --- vectors -----------------------------------------------------------------------------
+
+    def begin_vector(self, lanes: int, depth: int) -> None:
+        """Begin a vector loop whose variable has so many others in lockstep around it."""
+        self.lanes, self.vector_depth, self.vector_level = lanes, depth, self.level + 1
+        self.vector_bit = 1 << depth
+
+    def end_vector(self) -> None:
+        """End a vector loop."""
+        self.lanes, self.vector_depth, self.vector_level, self.vector_bit = 0, -1, -1, 0
 
     def lanes_of(self, place: Place) -> int:
         """The lanes of a value: 0 if it is the same for all."""

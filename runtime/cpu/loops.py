@@ -96,13 +96,12 @@ def write_vector(f: Function, loop: For, instances: Instances) -> None:
     """Full steps of the loop, and one masked step for what is left."""
     width = chunk_lanes(f, loop)
     count = loop.lanes // width
-    f.lanes, f.vector_depth, f.vector_level = width, len(instances[0].positions), f.level + 1
+    f.begin_vector(width, len(instances[0].positions))
     partial = begin_partials(f, loop, spread(instances, count))
     if isinstance(loop.limit, int):
         write_known_steps(f, loop, instances, loop.limit)
     else:
         write_symbolic_steps(f, loop, instances)
-    f.lanes, f.vector_depth, f.vector_level = 0, -1, -1
     end_partials(f, partial, width, count)
 
 
@@ -153,7 +152,7 @@ def write_chunks(
     f: Function, loop: For, instances: Instances, counter: str, start: int, chunks: int
 ) -> None:
     """The body for some vectors side by side, from counter + start."""
-    place = Place(f.level, 1 << f.vector_depth, False)
+    place = Place(f.level, f.vector_bit, False)
     bound = Variable(place, counter, start, f.vector_depth, f.lanes, f.lanes)
     f.bindings[loop.variable.name] = bound
     write_body(f, loop.body, spread(instances, chunks))
@@ -195,7 +194,7 @@ def begin_partials(
     for bound in dict.fromkeys(bound for bound, _ in carried(f, loop.body)):
         saved.append((bound, bound.states))
         start = identity(bound.accumulator, f.lanes)
-        bound.mask |= 1 << f.vector_depth
+        bound.mask |= f.vector_bit
         bound.lanes = f.lanes
         bound.states = {instance.project(bound.mask): start for instance in instances}
     return saved
@@ -209,11 +208,12 @@ def end_partials(
         accumulator, partial = bound.accumulator, bound.states
         start = identity(accumulator, 0)
         bound.states, bound.lanes = {}, 0
-        bound.mask &= (1 << max(bound.mask.bit_length() - 1, 0)) - 1
+        bound.mask &= ~f.vector_bit
         for key, old in before.items():
             states = [partial[*key, chunk] for chunk in range(chunks)]
             new = combine_lanes(f.block, accumulator, lanes, states)
             bound.states[key] = new if old == start else combine(f.block, accumulator, 0, new, old)
+    f.end_vector()
     f.forget_volatile()
 
 
