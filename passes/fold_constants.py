@@ -7,6 +7,7 @@ could make; what repeats one element over a shape stays so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from graphc.ir.types import TensorType
 from graphc.ops.kinds import Elementwise
 from graphc.passes.decisions import lines, record
 from graphc.passes.splat import fill, splat
+
+Array: TypeAlias = np.ndarray[Any, Any]
 
 MOST_ELEMENTS = 65_536
 """The largest result that becomes a constant."""
@@ -42,7 +45,7 @@ def folded(node: Node) -> Node:
 def fold_splats(node: Node) -> Node | None:
     """An elementwise operator of one number a node -> the number it gives, over any shape."""
     values = [splat(operand) for operand in node.inputs]
-    known = [value for value in values if value is not None]
+    known = [value.array for value in values if value is not None]
     if not known or len(known) < len(values) or not isinstance(node.op, Elementwise):
         return None
     result = evaluate(node, known, TensorType(node.dtype, ()))
@@ -51,26 +54,24 @@ def fold_splats(node: Node) -> Node | None:
 
 def fold(node: Node) -> Node | None:
     """The constant that a node is, or None: an operand is unknown, or a size symbolic or large."""
-    if node.op.name == "broadcast" or not isinstance(node.type, TensorType):
+    if not node.inputs or node.op.name == "broadcast" or not isinstance(node.type, TensorType):
         return None
-    operands = [known_array(operand) for operand in node.inputs]
-    known = [operand for operand in operands if operand is not None]
-    if not known or len(known) < len(operands) or not is_small(node, node.type):
+    if not all(is_known(operand) for operand in node.inputs) or not is_small(node, node.type):
         return None
-    result = evaluate(node, known, node.type)
+    result = evaluate(node, [known_array(operand) for operand in node.inputs], node.type)
     return None if result is None else apply("constant", value=result)
 
 
-def known_array(node: Node) -> Literal | None:
-    """The value of a constant, and of one that is repeated over integer sizes; else None."""
-    if node.op.name == "constant":
-        value: Literal = node.attrs["value"]
-        return value
+def is_known(node: Node) -> bool:
+    """Whether a node is a constant, or one number repeated."""
+    return node.op.name == "constant" or splat(node) is not None
+
+
+def known_array(node: Node) -> Array:
+    """The value of a known node whose sizes are integers."""
     element = splat(node)
-    sizes = [size for size in node.shape if isinstance(size, int)] if element else []
-    if element is None or len(sizes) < node.ndim or np.prod(sizes) > MOST_ELEMENTS:
-        return None
-    return Literal(np.broadcast_to(element.array, sizes))
+    value: Literal = node.attrs["value"] if element is None else element
+    return np.broadcast_to(value.array, np.array(node.shape, np.int64))
 
 
 def is_small(node: Node, kind: TensorType) -> bool:
@@ -86,11 +87,11 @@ def is_small(node: Node, kind: TensorType) -> bool:
     return False
 
 
-def evaluate(node: Node, operands: Sequence[Literal], kind: TensorType) -> Literal | None:
+def evaluate(node: Node, operands: Sequence[Array], kind: TensorType) -> Literal | None:
     """What the operator's reference makes of values, or None where it fails or does not fit."""
     try:
         with np.errstate(all="ignore"):
-            result = node.op.reference(*(operand.array for operand in operands), **node.attrs)
+            result = node.op.reference(*operands, **node.attrs)
             value = Literal(np.asarray(result), kind.dtype)
     except Exception as error:  # whatever a reference refuses is left for run time
         decide("kept", node, f"its reference refused: {error}")

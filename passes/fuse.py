@@ -66,11 +66,15 @@ class Partition:
 
     def place_free(self, node: Node) -> None:
         """Compute a movement wherever it is read, but where its target needs it in memory."""
-        apart = [group for group in self.readers.get(node, ()) if self.refusal(node, group)]
+        needed = node in self.roots
         for group in self.readers.get(node, ()):
-            if group not in apart:
+            reason = self.refusal(node, group)
+            if reason:
+                decide("separate", node, group, reason)
+                needed = True
+            else:
                 self.join(node, group)
-        if apart or node in self.roots:
+        if needed:
             self.open(node)
 
     def place_computation(self, node: Node) -> None:

@@ -89,9 +89,11 @@ class Group:
     def absorb(self, node: Node) -> None:
         """Compute a node inside: its formula's reads join the group's."""
         self.members[node] = None
+        for operand in node.inputs:  # one that no index reaches is an operand all the same
+            self.reads.setdefault(operand, {})
         for access in tuple(self.reads[node]):
             for operand, read in reads_of(node, access, self):
-                self.reads.setdefault(operand, {})[read] = None
+                self.reads[operand][read] = None
 
     def is_prefix(self, node: Node, access: Access) -> bool:
         """Whether a node is read exactly at the outermost loops' variables."""

@@ -17,6 +17,7 @@ from graphc.lang.exponential import exp, expm1, log, log1p, logaddexp, sigmoid, 
 from graphc.lang.trigonometric import cos, sin, tanh
 from graphc.passes.guards import is_positive
 from graphc.passes.rule import FLOATS, Rule, RuleTable
+from graphc.passes.simplify import SIGNS
 from graphc.passes.stabilise_sums import FORMS
 from graphc.passes.sweep import sweep
 
@@ -73,6 +74,14 @@ QUOTIENTS = (
 GRADIENTS = (
     rule("(a / (1 + exp(x))) * exp(x)", lambda a, x: (a / (1 + exp(x))) * exp(x),
          lambda a, x: a * sigmoid(x)),
+    rule("((a / (1 + exp(x))) * b) * exp(x)",
+         lambda a, b, x: ((a / (1 + exp(x))) * b) * exp(x), lambda a, b, x: a * b * sigmoid(x)),
+    rule("sigmoid(-x) * exp(x)", lambda x: sigmoid(-x) * exp(x), sigmoid),
+    rule("sigmoid(x) * exp(-x)", lambda x: sigmoid(x) * exp(-x), lambda x: sigmoid(-x)),
+    rule("(a * sigmoid(-x)) * exp(x)", lambda a, x: (a * sigmoid(-x)) * exp(x),
+         lambda a, x: a * sigmoid(x)),
+    rule("(a * sigmoid(x)) * exp(-x)", lambda a, x: (a * sigmoid(x)) * exp(-x),
+         lambda a, x: a * sigmoid(-x)),
     rule("(a / (exp(x) + exp(y))) * exp(x)", lambda a, x, y: (a / (exp(x) + exp(y))) * exp(x),
          lambda a, x, y: a * sigmoid(x - y)),
     rule("(a / p) * p", lambda a, p: (a / p) * p, lambda a, p: a, last_is_positive),
@@ -93,4 +102,5 @@ GRADIENTS = (
 )  # fmt: skip
 
 RULES = (*LOGARITHMS, *DIFFERENCES, *QUOTIENTS, *GRADIENTS)
-CHANGES = (RuleTable(RULES).rewrite, *FORMS)
+# Signs are put in order all the while: sigmoid(-(-x)) must meet sigmoid(x).
+CHANGES = (RuleTable((*SIGNS, *RULES)).rewrite, *FORMS)

@@ -30,6 +30,7 @@ from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.register_tile import Registers, is_tileable, register_tile
+from graphc.passes.transpose_tile import is_transposing, transpose_tile
 
 # Elements that one task of a parallel loop takes from a flat array: about a microsecond of work.
 CHUNK = 4096
@@ -74,6 +75,8 @@ class Schedule:
 
     def results(self, nest: For, kind: str) -> tuple[Statement, ...]:
         """A loop over results, as the given kind; the innermost of them in vectors."""
+        if is_transposing(nest):
+            return (transpose_tile(nest, kind, self.kernel.name),)
         inner = [s for s in nest.body if isinstance(s, For) and s.kind == "parallel"]
         if inner:
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)

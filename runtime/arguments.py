@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, TypeRuleError
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
+from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.types import TensorType, show_shape
 from graphc.runtime.loaded import Array
@@ -80,7 +81,10 @@ def made(node: Node) -> str:
 
 
 def bind_sizes(inputs: Sequence[Node], arrays: Sequence[Array]) -> dict[str, int]:
-    """The values of the symbolic sizes; GraphError where shapes do not fit the declared ones."""
+    """The values of the symbolic sizes, by name in order.
+
+    GraphError where shapes do not fit the declared ones.
+    """
     sizes: dict[str, int] = {}
     source: dict[str, str] = {}
     for node, array in zip(inputs, arrays, strict=True):
@@ -94,7 +98,7 @@ def bind_sizes(inputs: Sequence[Node], arrays: Sequence[Array]) -> dict[str, int
             if name is not None:
                 source.setdefault(name, node.attrs["name"])
     check_shapes(inputs, arrays, sizes)
-    return sizes
+    return dict(sorted(sizes.items()))
 
 
 def check_shapes(inputs: Sequence[Node], arrays: Sequence[Array], sizes: Mapping[str, int]) -> None:
@@ -105,6 +109,22 @@ def check_shapes(inputs: Sequence[Node], arrays: Sequence[Array], sizes: Mapping
             if expected != actual:
                 known = f" ({size} is {expected})" if isinstance(size, Dim) else ""
                 raise misfit(node, array, f": axis {axis} should be {expected}{known}")
+
+
+def check_slices(graph: Graph, sizes: Mapping[str, int]) -> None:
+    """GraphError where an index into an axis of symbolic size lies outside of it."""
+    for node in graph.walk():
+        if node.op.name != "slice":
+            continue
+        kind = TensorType(node.dtype, shape_for(node.inputs[0].tensor, sizes))
+        windows = {name: tuple(dim.evaluate(part, sizes) for part in parts)
+                   for name, parts in node.attrs.items()}  # fmt: skip
+        try:
+            node.op.infer(kind, **windows)
+        except TypeRuleError as error:
+            bound = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+            place = f"\n  sliced at {node.where.describe()}" if node.where else ""
+            raise GraphError(f"slice: {error} (with {bound}){place}") from None
 
 
 def misfit(node: Node, array: Array, reason: str) -> GraphError:

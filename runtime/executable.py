@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Decision, Program
 from graphc.passes.memory_plan import MemoryPlan
-from graphc.runtime.arguments import bind_sizes, bindable, listed, match_arguments, to_array
-from graphc.runtime.loaded import Loaded
+from graphc.runtime.arguments import (
+    bind_sizes,
+    bindable,
+    check_slices,
+    listed,
+    match_arguments,
+    to_array,
+)
+from graphc.runtime.loaded import Array, Loaded
 from graphc.runtime.report import report
 from graphc.structure import Rebuild
 
@@ -34,7 +41,7 @@ class Memory:
                 f"the memory depends on the sizes {listed(self.names)}, "
                 f"given were {listed(list(sizes))}: call step.memory(name=value, ...)"
             )
-        return self.loaded.memory(sizes)
+        return self.loaded.memory(dict(sorted(sizes.items())))
 
     @property
     def peak(self) -> int:
@@ -43,7 +50,7 @@ class Memory:
 
     def __str__(self) -> str:
         if self.names:
-            return f"memory depends on {listed(self.names)}: call it with their values"
+            return f"memory depends on {listed(self.names)}: ask step.memory(name=size, ...)"
         return str(self())
 
 
@@ -60,6 +67,7 @@ class Executable:
         self.device = device
         self.structure = structure
         self.turn = threading.Lock()
+        self.known: dict[tuple[tuple[int, ...], ...], dict[str, int]] = {}
         self.memory = Memory(loaded, sorted(bindable(graph.inputs)))
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
@@ -67,10 +75,19 @@ class Executable:
         inputs = self.graph.inputs
         values = match_arguments(inputs, arguments, named)
         arrays = [to_array(node, value) for node, value in zip(inputs, values, strict=True)]
-        sizes = bind_sizes(inputs, arrays)
+        sizes = self.sizes_for(arrays)
         with self.turn:
             results = self.loaded.run(arrays, sizes)
         return self.structure(results)
+
+    def sizes_for(self, arrays: Sequence[Array]) -> dict[str, int]:
+        """The symbolic sizes that arguments decide; shapes are checked when they are new."""
+        shapes = tuple(array.shape for array in arrays)
+        if shapes not in self.known:
+            sizes = bind_sizes(self.graph.inputs, arrays)
+            check_slices(self.graph, sizes)
+            self.known[shapes] = sizes
+        return self.known[shapes]
 
     @property
     def program(self) -> Program:
@@ -103,4 +120,5 @@ class Executable:
         return self.loaded.code("assembly")
 
     def __str__(self) -> str:
-        return report(self.device, self.loaded)
+        text = report(self.device, self.loaded)
+        return text if self.loaded.program is None else f"{text}\n{self.memory}"

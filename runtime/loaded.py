@@ -16,11 +16,17 @@ Array: TypeAlias = np.ndarray[Any, Any]
 class Loaded(Protocol):
     """What every device's `load` gives."""
 
-    #: The program that runs, or None where the graph is evaluated node by node.
-    program: Program | None
-    decisions: tuple[Decision, ...]
-    #: Seconds that each pass and stage took, in order.
-    seconds: tuple[tuple[str, float], ...]
+    @property
+    def program(self) -> Program | None:
+        """The program that runs, or None where the graph is evaluated node by node."""
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What the passes chose, and why."""
+
+    @property
+    def seconds(self) -> tuple[tuple[str, float], ...]:
+        """How long each pass and stage took, in order."""
 
     def run(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> list[Array]:
         """Run the step once: the outputs as new arrays; the variables are updated.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,13 @@ from graphc.ir.types import BY_SHORT, DType, TensorType, TupleType, Type
 
 Variables = Mapping[str, Size]
 NUMBERS: dict[str, float] = {"inf": float("inf"), "nan": float("nan")}
+KINDS: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "uint": (int,),
+    "float": (float, int),
+}
+"""The numbers that may be written for each kind of dtype."""
 WORDS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 
 
@@ -170,6 +177,17 @@ def parse_number(reader: Reader) -> bool | int | float:
     return sign * int(reader.expect_kind("int", "a number").text)
 
 
+def numbers(elements: Any) -> Iterator[Any]:
+    """The numbers in nested lists."""
+    stack = [elements]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, list):
+            stack.extend(part)
+        else:
+            yield part
+
+
 def shape_of(reader: Reader, token: Token, tensor: TensorType) -> tuple[int, ...]:
     """The shape of a literal, which has no symbolic sizes."""
     shape = tuple(size for size in tensor.shape if isinstance(size, int))
@@ -193,8 +211,11 @@ def from_elements(reader: Reader, token: Token, elements: Any, tensor: TensorTyp
     shape = shape_of(reader, token, tensor)
     try:
         array = np.array(elements, tensor.dtype.numpy)
-    except (ValueError, OverflowError, TypeError) as error:
-        raise reader.error(f"these are not elements of {tensor}: {error}", token) from None
+        fits = all(type(number) in KINDS[tensor.dtype.kind] for number in numbers(elements))
+    except (ValueError, OverflowError, TypeError):
+        fits = False
+    if not fits:
+        raise reader.error(f"these are not elements of {tensor}", token)
     if array.size == 0 and 0 in shape:
         array = array.reshape(shape)
     if array.shape != shape:

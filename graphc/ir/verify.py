@@ -30,8 +30,8 @@ def verify_graph(graph: Graph) -> None:
     while inside:
         graph = inside.pop()
         nodes = graph.walk()
-        verify_inputs(graph, nodes)
         verify_updates(graph)
+        verify_inputs(graph, nodes)
         for node in nodes:
             verify_type(node)
             inside.extend(value for value in node.attrs.values() if isinstance(value, Graph))

@@ -148,12 +148,9 @@ def verify_loop(scope: Scope, loop: For) -> None:
         raise KernelError("only the outermost loops may be parallel")
     if loop.kind == "unrolled" and not isinstance(loop.limit, int):
         raise KernelError("the limit of an unrolled loop must be an integer")
-    if (
-        loop.lanes < 1
-        or loop.lanes & (loop.lanes - 1)
-        or (loop.lanes > 1) > (loop.kind == "vector")
-    ):
-        raise KernelError(f"{loop.lanes} lanes: a vector loop has a power of two, others one")
+    odd = loop.lanes % 2 == 1 and loop.lanes != 1
+    if loop.lanes < 1 or odd or (loop.lanes > 1) > (loop.kind == "vector"):
+        raise KernelError(f"{loop.lanes} lanes: a vector loop has an even number, others one")
     varying = varying_names(scope) & {symbol.name for symbol in variables(loop.limit)}
     if varying:
         raise KernelError(f"the limit depends on {min(varying)}, which differs in lockstep")
@@ -180,6 +177,8 @@ def verify_shared(loop: For) -> None:
     shared = {s.name for s in inside if isinstance(s, Accumulate)} - own
     if shared and loop.kind == "parallel":
         raise KernelError(f"parallel iterations accumulate into %{min(shared)}")
+    if shared and loop.lanes & (loop.lanes - 1):
+        raise KernelError(f"{loop.lanes} lanes: to combine them they must be a power of two")
     for part in scalar.walk(value for s in inside for value in values(s)):
         if isinstance(part, scalar.Ref) and part.name in shared:
             raise KernelError(f"%{part.name} is read inside the vector loop that accumulates it")

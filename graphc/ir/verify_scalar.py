@@ -7,7 +7,19 @@ from collections.abc import Callable, Mapping
 from graphc.ir import scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel import Buffer
-from graphc.ir.scalar import BOOL, FUNCTIONS, SAME, SECOND, Call, Const, Index, Load, Ref, Scalar
+from graphc.ir.scalar import (
+    BOOL,
+    FUNCTIONS,
+    SAME,
+    SECOND,
+    Call,
+    Const,
+    Index,
+    Load,
+    Reduce,
+    Ref,
+    Scalar,
+)
 from graphc.ir.types import DType, bool_
 
 BINARY = frozenset({
@@ -35,7 +47,10 @@ def verify_scalar(
     check_size: Callable[[Size], None],
 ) -> None:
     """Raise KernelError unless a formula is well formed over buffers and named values."""
-    for part in scalar.walk([value]):
+    parts = list(scalar.walk([value]))
+    if any(isinstance(part, Reduce) for part in parts):
+        raise KernelError("a reduction must be lowered to a loop and an accumulator")
+    for part in parts:
         if isinstance(part, Call):
             verify_call(part)
         elif isinstance(part, Load):
@@ -47,8 +62,6 @@ def verify_scalar(
             verify_constant(part)
         elif isinstance(part, Index):
             check_size(part.value)
-        else:
-            raise KernelError("a reduction must be lowered to a loop and an accumulator")
 
 
 def verify_load(load: Load, buffers: Mapping[str, Buffer]) -> None:

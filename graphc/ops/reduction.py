@@ -257,12 +257,13 @@ class Position(Op):
         return TensorType(int64, without(x.shape, axis))
 
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
-        """The reduction over the axis's loop variable."""
+        """The reduction over the axis's loop variable, which has no position if it is empty."""
         source, axis = node.inputs[0], node.attrs["axis"]
-        loops = {axis: read.variable(source.shape[axis])}
+        size = source.shape[axis]
+        loops = {axis: read.variable(size)}
         body = read(0, place(source.ndim, loops, index))
         found: Scalar = scalar.Reduce(int64, self.name, tuple(loops.values()), body)
-        return found
+        return found if isinstance(size, int) else scalar.where(scalar.index(size) > 0, found, 0)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """Nothing: a position does not change by degrees."""

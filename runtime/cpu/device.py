@@ -75,88 +75,89 @@ def load(graph: Graph) -> CpuStep:
     return CpuStep(Run(run.result, run.decisions, seconds), emitted, library)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Binding:
-    """What calls with the same sizes share: the memory plan, size table and shapes of outputs."""
+    """What calls with the same sizes share.
+
+    shapes are those of the outputs. addresses are those of all allocations, right but for inputs
+    and outputs as long as the arena is where it was.
+    """
 
     plan: MemoryPlan
     sizes: Array
-    shapes: dict[str, tuple[int, ...]]
+    shapes: list[tuple[int, ...]]
+    addresses: Array
+    arena: int = 0
 
 
 class CpuStep:
     """A compiled program with its machine code and the memory it works in."""
 
     def __init__(self, run: Run, emitted: Emitted, library: Library) -> None:
-        self.program: Program | None = run.result
-        self.decisions = run.decisions
+        self.program: Program = run.result
+        self.decisions = (*run.decisions, *self.program.decisions)
         self.seconds = run.seconds
         self.emitted = emitted
         self.library = library
         self.step = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(library.address("step"))
         self.bindings: dict[tuple[tuple[str, int], ...], Binding] = {}
         self.arena = Arena()
-        self.allocations: tuple[Allocation, ...] = run.result.allocations
-        self.inputs = [a for a in self.allocations if a.kind == "input"]
-        self.reuses = dict(run.result.reuses)
-        self.fixed = fixed_arrays(self.allocations)
+        self.slots = {a.name: slot for slot, a in enumerate(self.program.allocations)}
+        self.inputs = self.slots_of("input")
+        self.outputs = self.slots_of("output")
+        self.fixed = fixed_arrays(self.program.allocations)
+
+    def slots_of(self, kind: str) -> list[int]:
+        """The places of the allocations of a kind among all."""
+        return [k for k, a in enumerate(self.program.allocations) if a.kind == kind]
 
     def run(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> list[Array]:
         """One native call over the arguments, the variables, the arena and new outputs."""
         binding = self.bind(sizes)
-        self.arena.hold(binding.plan.arena)
-        arrays = dict(zip((a.name for a in self.inputs), arguments, strict=True))
-        outputs = self.new_outputs(binding)
-        pointers = self.pointers(binding, {**arrays, **outputs, **self.fixed})
-        self.step(binding.sizes.ctypes.data, pool_address(), pointers.ctypes.data)
+        outputs = [
+            np.empty(shape, self.program.allocations[slot].type.dtype.numpy)
+            for slot, shape in zip(self.outputs, binding.shapes, strict=True)
+        ]
+        addresses = self.addresses(binding)
+        for slot, array in zip(self.inputs + self.outputs, [*arguments, *outputs], strict=True):
+            addresses[slot] = address_of(array)
+        self.step(address_of(binding.sizes), pool_address(), address_of(addresses))
         return self.results(outputs)
 
     def bind(self, sizes: Mapping[str, int]) -> Binding:
         """The plan for given sizes, made on their first call and remembered."""
-        key = tuple(sorted(sizes.items()))
+        key = tuple(sizes.items())
         if key not in self.bindings:
-            assert self.program is not None
             table = [dim.evaluate(size, sizes) for size in self.emitted.sizes]
-            shapes = {a.name: shape_for(a.type, sizes) for a in self.allocations
-                      if a.kind == "output"}  # fmt: skip
+            shapes = [shape_for(self.program.allocations[k].type, sizes) for k in self.outputs]
             plan = place(self.program, sizes)
-            self.bindings[key] = Binding(plan, np.array([*table, 0], np.int64), shapes)
+            addresses = np.zeros(len(self.slots), np.uint64)
+            self.bindings[key] = Binding(plan, np.array([*table, 0], np.int64), shapes, addresses)
         return self.bindings[key]
 
-    def new_outputs(self, binding: Binding) -> dict[str, Array]:
-        """Fresh arrays for the results."""
-        return {
-            a.name: np.empty(binding.shapes[a.name], a.type.dtype.numpy)
-            for a in self.allocations
-            if a.kind == "output"
-        }
+    def addresses(self, binding: Binding) -> Array:
+        """A copy of a binding's table of addresses, brought up to date."""
+        self.arena.hold(binding.plan.arena)
+        if binding.arena != self.arena.address:
+            binding.arena = self.arena.address
+            owners = dict(self.program.reuses)
+            for name, slot in self.slots.items():
+                binding.addresses[slot] = self.address(binding, owner_of(name, owners))
+        return binding.addresses.copy()
 
-    def pointers(self, binding: Binding, arrays: Mapping[str, Array]) -> Array:
-        """The address of every allocation, in order."""
-        addresses = np.zeros(len(self.allocations), np.uint64)
-        for slot, allocation in enumerate(self.allocations):
-            owner = self.owner(allocation.name)
-            if owner in arrays:
-                addresses[slot] = arrays[owner].ctypes.data
-            else:
-                addresses[slot] = self.arena.address + binding.plan.offsets[owner]
-        return addresses
+    def address(self, binding: Binding, name: str) -> int:
+        """Where an allocation lies; 0 for inputs and outputs, which differ with each call."""
+        if name in self.fixed:
+            return address_of(self.fixed[name])
+        offset = binding.plan.offsets.get(name)
+        return 0 if offset is None else self.arena.address + offset
 
-    def owner(self, name: str) -> str:
-        """The allocation whose memory one takes over, in the end; itself if none."""
-        while name in self.reuses:
-            name = self.reuses[name]
-        return name
-
-    def results(self, outputs: Mapping[str, Array]) -> list[Array]:
-        """One array for each output; an output that stands twice is given twice, not shared."""
-        assert self.program is not None
-        given: set[str] = set()
-        results: list[Array] = []
-        for name in self.program.outputs:
-            results.append(outputs[name].copy() if name in given else outputs[name])
-            given.add(name)
-        return results
+    def results(self, outputs: Sequence[Array]) -> list[Array]:
+        """One array for each output; one that stands twice is given twice, not shared."""
+        names = (self.program.allocations[slot].name for slot in self.outputs)
+        arrays = dict(zip(names, outputs, strict=True))
+        fresh = dict(arrays)
+        return [fresh.pop(n) if n in fresh else arrays[n].copy() for n in self.program.outputs]
 
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:
         """The plan for given sizes."""
@@ -176,17 +177,32 @@ class Arena:
     def __init__(self) -> None:
         self.bytes = 0
         self.block: np.ndarray[Any, Any] = np.empty(ALIGNMENT, np.uint8)
+        self.address = aligned(self.block)
 
     def hold(self, size: int) -> None:
         """Have exactly this many bytes; what was in them is lost when their number changes."""
         if size != self.bytes:
             self.block = np.empty(size + ALIGNMENT, np.uint8)
+            self.address = aligned(self.block)
             self.bytes = size
 
-    @property
-    def address(self) -> int:
-        """The first aligned byte."""
-        return -(-self.block.ctypes.data // ALIGNMENT) * ALIGNMENT
+
+def aligned(block: Array) -> int:
+    """The first aligned byte of a block."""
+    return -(-address_of(block) // ALIGNMENT) * ALIGNMENT
+
+
+def address_of(array: Array) -> int:
+    """Where an array's elements begin."""
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def owner_of(name: str, reuses: Mapping[str, str]) -> str:
+    """The allocation whose memory one takes over, in the end; itself if none."""
+    while name in reuses:
+        name = reuses[name]
+    return name
 
 
 def fixed_arrays(allocations: Sequence[Allocation]) -> dict[str, Array]:

@@ -1,0 +1,62 @@
+"""Transpose tiles: square blocks of a result that is read across its rows.
+
+Where a result is written along one axis and an operand lies along another, each step down a
+column touches another cache line. In a square block those lines are used up before they leave
+the cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graphc.ir import dim
+from graphc.ir.dim import Dim, Size
+from graphc.ir.kernel import For, Statement, Store, loads, loop, statements, substitute, variable
+from graphc.ir.program import Decision
+from graphc.passes.decisions import record
+
+# Rows and columns of a block: 64 bytes of float32, a cache line, along both.
+SIDE = 16
+
+
+def is_transposing(nest: For) -> bool:
+    """Whether a pair of loops reads along the outer axis and writes along the inner."""
+    if len(nest.body) != 1 or not isinstance(nest.body[0], For):
+        return False
+    outer, inner = nest.variable.name, nest.body[0].variable.name
+    if nest.body[0].kind != "parallel" or any(isinstance(s, For) for s in nest.body[0].body):
+        return False
+    stores = [s.offset for s in statements(nest.body) if isinstance(s, Store)]
+    if any(dim.coefficient(offset, inner) != 1 for offset in stores):
+        return False
+    return any(
+        dim.coefficient(load.offset, outer) == 1
+        and dim.coefficient(load.offset, inner) not in (0, 1)
+        for load in loads(nest.body)
+    )
+
+
+def transpose_tile(nest: For, kind: str, name: str) -> Statement:
+    """The pair of loops in square blocks; rows of blocks run as the given kind."""
+    columns = nest.body[0]
+    assert isinstance(columns, For)
+    record(Decision(
+        "tile_loops", f"blocks of {SIDE} by {SIDE}", name,
+        "an operand lies across the result: blocks use each of its cache lines up",
+    ))  # fmt: skip
+    row_blocks, row, rows = split(nest, kind)
+    column_blocks, column, vector = split(columns, "serial")
+    at = {nest.variable.name: row, columns.variable.name: column}
+    vector = replace(vector, kind="vector", lanes=SIDE, body=substitute(columns.body, at))
+    inside = replace(column_blocks, body=(replace(rows, body=(vector,)),))
+    return replace(row_blocks, body=(inside,))
+
+
+def split(loop_over: For, kind: str) -> tuple[For, Size, For]:
+    """A loop over blocks, the loop inside a block, and the variable that both make up."""
+    name, limit = loop_over.variable.name, loop_over.limit
+    blocks = loop(f"{name}o", (limit + SIDE - 1) // SIDE, kind, ())
+    first: Dim | int = variable(blocks) * SIDE
+    whole = isinstance(limit, int) and limit % SIDE == 0
+    inside = loop(f"{name}i", SIDE if whole else dim.minimum(SIDE, limit - first), "serial", ())
+    return blocks, first + variable(inside), inside
