@@ -34,7 +34,7 @@ class GraphError(Exception):
     """Something is wrong with the user's graph or with an argument of a call.
 
     The message is one or a few lines: what is wrong and what would be right, then the user's
-    line. `where` is that line, or None for text that was parsed.
+    line. `where` is that line, in a program or in a parsed text; None where there is none.
     """
 
     def __init__(self, message: str, where: Where | None = None) -> None:

@@ -1,40 +1,26 @@
 """Every rule of algebra, evaluated on both sides: no test is written for one of them."""
 
+import inspect
 import itertools
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from graphc.ir.graph import Graph
-from graphc.ir.node import Node, apply
-from graphc.ir.types import DTYPES, DType, bool_, float32, float64, int32
-from graphc.lang.arithmetic import abs, divide, maximum, negative
+from graphc.ir.node import Node
+from graphc.ir.types import DTYPES, DType, float32, float64
+from graphc.lang.arithmetic import abs
 from graphc.lang.creation import input
-from graphc.lang.exponential import exp, log, sigmoid, softplus
-from graphc.lang.movement import (
-    broadcast_to,
-    concat,
-    flip,
-    permute_dims,
-    reshape,
-)
+from graphc.lang.exponential import exp
+from graphc.lang.movement import broadcast_to
 from graphc.lang.operands import constant
-from graphc.lang.reduction import max, mean, sum
-from graphc.lang.selection import stop_gradient
-from graphc.passes import simplify_movement, simplify_reductions, stabilise_sums
-from graphc.passes.differentiate import grad
-from graphc.passes.fold_constants import fold_constants
-from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.rule import Rule, RuleTable
-from graphc.passes.simplify import LAST_BIT, SIGN_OF_ZERO, merge_casts, simplify, spread_constant
+from graphc.passes.simplify import LAST_BIT, SIGN_OF_ZERO
 from graphc.passes.simplify import RULES as SIMPLIFYING
-from graphc.passes.splat import splat
+from graphc.passes.stabilise import GRADIENTS
 from graphc.passes.stabilise import RULES as STABILISING
-from graphc.passes.stabilise import stabilise
-from graphc.passes.sweep import MOST_SWEEPS
 from graphc.runtime.reference.evaluate import evaluate
 
 Array = np.ndarray[Any, Any]
@@ -65,7 +51,8 @@ def candidates(node: Node) -> list[Node]:
         return [node]
     known = broadcast_to(constant(2, node.dtype), node.shape)
     other = broadcast_to(constant(3, node.dtype), node.shape)
-    return [node, known, other, *([exp(node), abs(node)] if node.dtype.is_float else [])]
+    positive = [exp(node), abs(node)] if node.dtype.is_float else []
+    return [node, *positive, known, other]
 
 
 def values(dtype: DType, seed: int) -> Array:
@@ -87,13 +74,16 @@ def values(dtype: DType, seed: int) -> Array:
 
 def run(nodes: Sequence[Node], inputs: Sequence[Node], arrays: Sequence[Array]) -> list[Array]:
     """The values of nodes."""
-    return evaluate(Graph(tuple(inputs), tuple(nodes)), dict(zip(inputs, arrays, strict=True)))
+    values = dict(zip(inputs, arrays, strict=True))
+    return list(evaluate(Graph(tuple(inputs), tuple(nodes)), values))
 
 
 def rewritten(rule: Rule, node: Node, dtype: DType) -> Node:
     """What the rule makes of a node; it must apply."""
     found = (pattern.rewrite(node) for pattern in rule.patterns(dtype))
-    return next(new for new in found if new is not None)
+    new = next(each for each in found if each is not None)
+    assert isinstance(new, Node)
+    return new
 
 
 # --- simplify ------------------------------------------------------------------------------------
@@ -129,8 +119,12 @@ def assert_close(left: Array, right: Array, dtype: DType) -> None:
     """Assert elements that differ by a few roundings, of results or of tiny ones before them."""
     digits = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}[dtype.name]
     tiny = {"float16": 2.0**-14, "float64": 2.0**-1022}.get(dtype.name, 2.0**-126)
-    wide = (np.asarray(side, np.float64) for side in (left, right))
-    np.testing.assert_allclose(*wide, rtol=2.0 ** (3 - digits), atol=4 * tiny * 2.0**-digits * 2)
+    np.testing.assert_allclose(
+        right.astype(np.float64),
+        left.astype(np.float64),
+        rtol=2.0 ** (3 - digits),
+        atol=tiny * 2.0 ** (3 - digits),
+    )
 
 
 @pytest.mark.parametrize("rule", [*SIMPLIFYING, *STABILISING], ids=lambda rule: rule.name)
@@ -166,50 +160,54 @@ def test_a_variable_matches_one_node_only() -> None:
 
 # --- stabilise -----------------------------------------------------------------------------------
 
-POINTS = np.array([0, 1e-30, 1e-8, 1e-6, 1e-3, 0.5, 3, 20, 100, 600, 1e30])
-SIGNED_POINTS = np.concatenate([POINTS, -POINTS[1:]]).astype(np.float32)
+POINTS = np.array([0, 1e-3, 0.5, 3, 20, 100, 600, 1e30])
 
 AS_GOOD = {"1 / (1 + exp(x))"}
 """Forms that are as good as what becomes of them, but stand in the way of others."""
 
 
-def grids(count: int) -> list[Array]:
-    """Values for variables, as float32: the last one takes every point, the others are random."""
+def samples(rule: Rule) -> list[Array]:
+    """Values for a rule's variables as float32: points for x, y and p, random for the others."""
     random = np.random.default_rng(0)
-    last = np.tile(SIGNED_POINTS, 8)
-    return [random.normal(size=last.size).astype(np.float32) for _ in range(count - 1)] + [last]
+    points = np.concatenate([POINTS, -POINTS[1:]])
+    rows = [
+        np.repeat(np.roll(points, at), 16) if name in "xyp" else random.normal(size=240)
+        for at, name in enumerate(inspect.signature(rule.before).parameters)
+    ]
+    return [row.astype(np.float32) for row in rows]
 
 
-def truth_and_both(
-    before: Callable[..., Node], after: Callable[[Node, DType], Node], count: int
-) -> tuple[Array, Array, Array]:
-    """The naive form in float64, then the naive and the stable one in float32."""
-    arrays = grids(count)
-    wide = [input(f"x{at}", (arrays[0].size,), "float64") for at in range(count)]
-    short = [input(f"x{at}", (arrays[0].size,), "float32") for at in range(count)]
-    (truth,) = run([before(*wide)], wide, [array.astype(np.float64) for array in arrays])
-    naive = before(*short)
-    return (truth, *run([naive, after(naive, float32)], short, arrays))  # type: ignore[return-value]
+def both_sides(rule: Rule, dtype: DType, arrays: Sequence[Array]) -> list[Array]:
+    """The values of the naive and of the stable form."""
+    inputs, bound = bind(rule, dtype, arrays[0].shape)
+    before = rule.before(*bound)
+    after = rewritten(rule, before, dtype)
+    return run([before, after], inputs, [array.astype(dtype.numpy) for array in arrays])
 
 
 @pytest.mark.parametrize("rule", STABILISING, ids=lambda rule: rule.name)
 def test_a_stabilising_rule_is_accurate_where_the_naive_form_is_not(rule: Rule) -> None:
-    positive = [at for at, node in enumerate(bind(rule, float64, ())[1]) if node.op.name == "exp"]
-
-    def before(*nodes: Node) -> Node:
-        return rule.before(*(exp(n) if at in positive else n for at, n in enumerate(nodes)))
-
-    truth, naive, stable = truth_and_both(
-        before, lambda node, dtype: rewritten(rule, node, dtype), len(rule.dtypes(float32))
-    )
+    arrays = samples(rule)
+    truth, _ = both_sides(rule, float64, arrays)
+    naive, stable = both_sides(rule, float32, arrays)
     good = np.isfinite(truth) & (np.abs(truth) < 1e37)
-    assert good.sum() > COUNT // 10
-    assert np.all(is_close(stable, truth)[good])
-    assert rule.name in AS_GOOD or not np.all(is_close(naive, truth)[good])
+    assert good.sum() > truth.size // 4
+    # Differences of random numbers may cancel on both sides.
+    absolute = 1e-5 if rule in GRADIENTS else 1e-37
+    assert np.all(is_close(stable, truth, absolute)[good])
+    assert rule.name in AS_GOOD or not np.all(is_close(naive, truth, absolute)[good])
 
 
-def is_close(short: Array, truth: Array) -> Array:
+@pytest.mark.parametrize("rule", STABILISING, ids=lambda rule: rule.name)
+def test_a_stabilising_rule_keeps_values_that_are_harmless(rule: Rule) -> None:
+    random = np.random.default_rng(1)
+    arrays = [random.uniform(0.1, 0.9, size=100) for _ in rule.dtypes(float64)]
+    naive, stable = both_sides(rule, float64, arrays)
+    np.testing.assert_allclose(stable, naive, rtol=1e-12, atol=1e-13)
+
+
+def is_close(short: Array, truth: Array, absolute: float = 1e-37) -> Array:
     """Which elements of a float32 result are those of float64 to a few roundings."""
     with np.errstate(all="ignore"):
         error = np.abs(short.astype(np.float64) - truth)
-        return np.asarray(error <= 1e-5 * np.abs(truth) + 1e-37)
+        return np.asarray(error <= 1e-5 * np.abs(truth) + absolute)

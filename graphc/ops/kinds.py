@@ -25,6 +25,8 @@ class Elementwise(Op):
 
     def infer(self, *types: Any, **attrs: Any) -> TensorType:
         """The operands' common type, with the dtype that `result` says."""
+        if attrs:
+            raise TypeRuleError(f"takes no attribute {next(iter(attrs))!r}")
         if len(types) != self.arity:
             raise TypeRuleError(f"takes {self.arity} operands, not {len(types)}")
         for other in types[1:]:

@@ -1,0 +1,139 @@
+"""Accumulators as machine code: values, order, positions and identities, against NumPy."""
+
+import numpy as np
+import pytest
+
+from graphc.ir import types
+from graphc.ir.dim import symbol
+from graphc.ir.kernel import (
+    Accumulate,
+    Accumulator,
+    Buffer,
+    Kernel,
+    Store,
+    loop,
+)  # fmt: skip
+from graphc.ir.scalar import Load, Ref
+from graphc.ir.types import float32, int32, int64
+
+random = np.random.default_rng(3)
+
+
+def var(name, limit=None, kind="index"):
+    return symbol(name, kind, limit)
+
+
+def load(buffer, offset, dtype=float32, guard=None):
+    return Load(dtype, buffer, offset, guard)
+
+
+def buffer(name, size, dtype=float32, written=False):
+    return Buffer(name, dtype, size, written)
+
+
+def by_halves(values, combine):
+    """What lanes hold, combined as the kernel's text says."""
+    while len(values) > 1:
+        half = len(values) // 2
+        values = combine(values[half:], values[:half])
+    return values[0]
+
+
+@pytest.mark.parametrize("bits", [128, 256, 512])
+@pytest.mark.parametrize("count", [0, 5, 64, 200])
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_sum_has_the_order_of_its_lanes(run, count, symbolic, bits):
+    n = symbol("n") if symbolic else count
+    x = random.normal(size=count).astype(np.float32)
+    body = (
+        Accumulator("s", "sum", float32),
+        loop("i", n, "vector", (Accumulate("s", load("x", var("i", n))),), 64),
+        Store("y", 0, Ref(float32, "s")),
+    )
+    y = np.empty(1, np.float32)
+    kernel = Kernel("total", (buffer("x", n), buffer("y", 1, written=True)), body)
+    run(kernel, x, y, bits=bits, **({"n": count} if symbolic else {}))
+    lanes = np.zeros(64, np.float32)
+    for start in range(0, count, 64):
+        part = x[start : start + 64]
+        lanes[: len(part)] += part
+    assert y[0] == by_halves(lanes, np.add)
+
+
+REDUCE = {"sum": np.sum, "prod": np.prod, "max": np.max, "min": np.min}
+ARG = {"argmax": np.argmax, "argmin": np.argmin}
+
+
+def reduction(kind, dtype, result, count, vector=True):
+    body = (
+        Accumulator("s", kind, dtype),
+        loop("i", count, "vector" if vector else "serial", (
+            Accumulate("s", load("x", var("i", count), dtype), var("i", count)),),
+            64 if vector else 1),
+        Store("y", 0, Ref(result, "s")),
+    )  # fmt: skip
+    return Kernel("r", (buffer("x", count, dtype), buffer("y", 1, result, True)), body)
+
+
+@pytest.mark.parametrize("vector", [True, False])
+@pytest.mark.parametrize("kind", REDUCE)
+@pytest.mark.parametrize("dtype", [d for d in types.DTYPES if d.kind != "bool"], ids=str)
+def test_reductions(run, dtype, kind, vector):
+    for count in (1, 77, 128):
+        x = random.normal(size=count) * (1 if kind == "prod" else 3)
+        x = (np.abs(x) if dtype.kind == "uint" else x).astype(dtype.numpy)
+        y = np.empty(1, dtype.numpy)
+        run(reduction(kind, dtype, dtype, count, vector), x, y)
+        wide = np.float64 if dtype.is_float else dtype.numpy
+        expected = REDUCE[kind](x.astype(wide)).astype(dtype.numpy)
+        tolerance = {16: 0.01, 32: 1e-4}.get(dtype.bits, 1e-12) if dtype.is_float else 0
+        np.testing.assert_allclose(y[0].astype(wide), expected.astype(wide), tolerance, 1e-4)
+
+
+@pytest.mark.parametrize("kind", ["max", "min"])
+def test_extremes_remember_nan(run, kind):
+    for at in (0, 64, 70):
+        x = np.arange(71, dtype=np.float32)
+        x[at] = np.nan
+        y = np.empty(1, np.float32)
+        run(reduction(kind, float32, float32, 71), x, y)
+        assert np.isnan(y[0])
+
+
+@pytest.mark.parametrize("kind", ["any", "all"])
+def test_conditions(run, kind):
+    for chosen in ([], [3], range(70), [69]):
+        x = np.zeros(70, bool)
+        x[list(chosen)] = True
+        y = np.empty(1, bool)
+        run(reduction(kind, types.bool_, types.bool_, 70), x, y)
+        assert y[0] == getattr(np, kind)(x)
+
+
+@pytest.mark.parametrize("vector", [True, False])
+@pytest.mark.parametrize("kind", ARG)
+@pytest.mark.parametrize("dtype", [float32, types.float64, types.float16, int32, types.uint8],
+                         ids=str)  # fmt: skip
+def test_positions(run, dtype, kind, vector):
+    for count in (1, 64, 200):
+        x = random.integers(0, 9, count).astype(dtype.numpy)
+        cases = [x, np.full(count, -np.inf if dtype.is_float else 0).astype(dtype.numpy)]
+        if dtype.is_float:
+            with_nan = x.copy()
+            with_nan[[count // 2, count - 1]] = np.nan
+            cases.append(with_nan)
+        for case in cases:
+            y = np.empty(1, np.int64)
+            run(reduction(kind, dtype, int64, count, vector), case, y)
+            assert y[0] == ARG[kind](case)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "identity"),
+    [("max", float32, -np.inf), ("min", types.uint8, 255), ("prod", int32, 1),
+     ("max", types.int8, -128), ("all", types.bool_, True), ("sum", types.float16, 0)],
+)  # fmt: skip
+def test_an_empty_range_gives_the_identity(run, kind, dtype, identity):
+    y = np.empty(1, dtype.numpy)
+    run(reduction(kind, dtype, dtype, 0), np.empty(0, dtype.numpy), y)
+    assert y[0] == identity

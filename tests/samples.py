@@ -1,0 +1,69 @@
+"""For every operator, sample operands: shapes, attributes, dtypes, where it is smooth, how exact.
+
+`SAMPLES` is the table that `test_every_op.py` walks. A new operator needs a row here: without one
+the tests fail.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from sample import KINDS, Row, Sample
+from samples_elementwise import CAST, ELEMENTWISE, WHERE
+from samples_movement import CREATION, MOVEMENT, TAKE
+from samples_reduction import REDUCTIONS
+
+import graphc as gx
+from graphc.ir.node import Node, apply
+from graphc.ir.op import OPS
+from graphc.ir.types import DTYPES, DType
+
+SAMPLES: dict[str, Row] = {
+    **ELEMENTWISE,
+    **MOVEMENT,
+    **REDUCTIONS,
+    **CREATION,
+    "where": WHERE,
+    "cast": CAST,
+    "take_along_axis": TAKE,
+}
+
+STRUCTURE: dict[str, Callable[[DType], Node]] = {
+    "input": lambda dtype: gx.input("x", (2, 3), dtype),
+    "variable": lambda dtype: gx.variable(np.zeros((2, 3), dtype.numpy), name="v"),
+    "constant": lambda dtype: gx.constant(np.ones((2, 3)), dtype),
+}
+"""Operators whose value comes from outside."""
+
+MADE_BY_PASSES = {"fusion", "item"}
+"""Operators that only `fuse` makes: tests/passes and test_random_graphs.py run them."""
+
+
+def accepted(name: str) -> list[DType]:
+    """The dtypes that an operator takes, as its row says."""
+    return [dtype for dtype in DTYPES if dtype.kind in KINDS[SAMPLES[name].accepts]]
+
+
+def attrs_for(row: Row, sample: Sample, dtype: DType) -> dict[str, Any]:
+    """The attributes of a sample; an operator without operands has the dtype among them."""
+    return dict(sample.attrs) if sample.shapes else {**sample.attrs, "dtype": dtype}
+
+
+def node_of(name: str, sample: Sample, dtype: DType, prefix: str = "x") -> tuple[list[Node], Node]:
+    """Inputs for a sample, and the operator applied to them."""
+    types = enumerate(sample.types(dtype))
+    inputs = [gx.input(f"{prefix}{place}", t.shape, t.dtype) for place, t in types]
+    return inputs, apply(name, *inputs, **attrs_for(SAMPLES[name], sample, dtype))
+
+
+def infer(name: str, sample: Sample, dtype: DType) -> Any:
+    """What the type rule makes of a sample."""
+    return OPS[name].infer(*sample.types(dtype), **attrs_for(SAMPLES[name], sample, dtype))
+
+
+def each_operator(*, floats: bool = False) -> Iterator[tuple[str, DType]]:
+    """Every operator of the table with every dtype it takes, or with every float one."""
+    for name in SAMPLES:
+        for dtype in accepted(name):
+            if dtype.is_float or not floats:
+                yield name, dtype

