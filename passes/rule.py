@@ -34,7 +34,7 @@ COMMUTATIVE = frozenset({
     "add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or",
     "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor",
 })  # fmt: skip
-"""Operators whose operands may change places without changing a bit of a number."""
+"""Operators whose operands may change places: only the sign of a zero may depend on the order."""
 
 
 def always(*nodes: Node) -> bool:

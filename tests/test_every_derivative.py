@@ -55,6 +55,8 @@ def cases(name: str) -> list[Case]:
     small = [s for s in SAMPLES[name].samples if 0 < elements(s) <= MOST_ELEMENTS]
     if name == "cast":
         small = [s for s in small if s.attrs["dtype"].is_float]
+    if name == "take_along_axis":
+        small = [s for s in small if s.shapes[0][s.attrs["axis"]] != 0]
     return [case(name, sample, number) for number, sample in enumerate(small)]
 
 
@@ -68,6 +70,9 @@ def case(name: str, sample: Sample, number: int) -> Case:
     random = np.random.default_rng(seed_of("derivative", name, sample.shapes, sample.attrs))
     inputs, output = node_of(name, sample, gx.float64, f"x{number}_")
     arrays = operands(SAMPLES[name], bound_types(sample, gx.float64, SIZES), random, smooth=True)
+    if name == "take_along_axis":  # beyond the range lies NaN
+        size = arrays[0].shape[sample.attrs["axis"]]
+        arrays[1] = np.clip(arrays[1], 0 if arrays[1].dtype.kind == "u" else -size, size - 1)
     values = dict(zip(inputs, arrays, strict=True))
     directions = [direction(node, random, values) for node in inputs if node.dtype.is_float]
     weights = gx.input(f"w{number}", output.shape, output.dtype)

@@ -22,6 +22,7 @@ from graphc.passes.memory_plan import MemoryPlan, place
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.register_tile import Registers
+from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
@@ -44,6 +45,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
     fold_constants,
     simplify,
     remove_duplicates,
+    remove_dead_code,
 )
 
 
