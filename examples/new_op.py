@@ -108,6 +108,7 @@ def main():
     print(f"value        {native['y']:.12f} native, {numpy['y']:.12f} by NumPy")
     for name, other in (("NumPy's", numpy["slope"]), ("differences", differences)):
         print(f"gradient     differs by {np.abs(native['slope'] - other).max():.0e} from {name}")
+    print(f"kernels      {', '.join(call.kernel for call in step.program.calls)}")
 
     try:
         diagonal(gx.input("z", (2, 3), "float32"))

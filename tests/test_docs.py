@@ -41,6 +41,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 MENTION = re.compile(r"`((?:[\w.-]+/)+(?:[\w.-]+\.(?:py|md|gc|svg|toml))?)`")
 HEADING = re.compile(r"^#+ (.+)$", re.M)
 INSTALLS = (".venv", "pip install")
+HINT = "to write it anew: python tests/test_docs.py"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def blocks(document: Path) -> Iterator[Block]:
 
 def run(document: Path, folder: Path) -> Iterator[tuple[Block, str]]:
     """Yield each block of shown output with what the block before it printed in the folder."""
+    (folder / "examples").symlink_to(ROOT / "examples")
     names: dict[str, Any] = {"__name__": "document"}
     printed = ""
     for block in blocks(document):
@@ -133,7 +135,8 @@ def test_programs_run_and_print_what_is_shown(document: Path, tmp_path: Path) ->
     for block, printed in run(document, tmp_path):
         if applies(block):
             place = f"{document.name}:{block.line}"
-            assert agrees(block.text, printed), f"{place} shows this:\n{block.text}\nnot {printed}"
+            found = f"{place} shows this:\n{block.text}\nprinted was this:\n{printed}\n{HINT}"
+            assert agrees(block.text, printed), found
 
 
 @each("from")
@@ -186,7 +189,8 @@ def test_every_pass_has_its_paragraph_and_no_other() -> None:
 def test_the_picture_is_that_of_the_first_program(tmp_path: Path) -> None:
     for _ in run(ROOT / "README.md", tmp_path):
         pass
-    assert (tmp_path / "fused.svg").read_text() == (ROOT / "docs/images/fused.svg").read_text()
+    picture = (tmp_path / "fused.svg").read_text()
+    assert picture == (ROOT / "docs/images/fused.svg").read_text(), HINT
 
 
 def test_any_text_matches_dots_and_nothing_else_does() -> None:

@@ -42,7 +42,7 @@ def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -
 def write_loop(f: Function, loop: For, instances: Instances) -> None:
     """Write a loop by its kind."""
     lanes = f" lanes {loop.lanes}" if loop.kind == "vector" else ""
-    f.block.lines.append(f"  ; for {loop.kind} %{loop.variable.name} < {loop.limit}{lanes}")
+    f.block.lines.append(f"  ; for {loop.kind} {loop.variable.name} < {loop.limit}{lanes}")
     if loop.limit != 0:
         WRITERS[loop.kind](f, loop, instances)
 
