@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 
 
+LONGEST_SHOWN = 60  # characters of a value in a message
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """A line of the user's program: file, line number and the function it stands in."""
@@ -50,6 +53,14 @@ class GraphError(Exception):
 
 class TypeRuleError(Exception):
     """An operator's type rule refuses its operands; `apply` turns it into a GraphError."""
+
+
+def shown(value: object) -> str:
+    """Any value in a few words, for a message."""
+    if hasattr(value, "shape") and hasattr(value, "dtype") and type(value).__name__ == "ndarray":
+        return f"an array of {value.dtype} with shape {value.shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def is_internal(module: str) -> bool:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir.graph import walk
-from graphc.ir.node import Node, standing_at
+from graphc.ir.node import Node, made_at, standing_at
 from graphc.ir.types import TensorType, show_shape
 from graphc.lang.operands import as_node, broadcast_node, constant
 from graphc.structure import flatten, same_structure
@@ -135,7 +135,7 @@ def zeros(node: Node) -> Node:
 def check_output(what: str, output: Any) -> None:
     """GraphError unless the output is a node of a floating-point dtype."""
     if not isinstance(output, Node):
-        raise GraphError(f"{what}: the output must be a node, not {output!r}")
+        raise GraphError(f"{what}: the output must be a node, not {shown(output)}")
     if not output.dtype.is_float:
         raise GraphError(
             f"{what}: the output must be of a floating-point dtype, this one is "
@@ -148,7 +148,7 @@ def check_targets(what: str, outputs: Sequence[Node], targets: Sequence[Any]) ->
     reached = set(walk(outputs))
     for target in targets:
         if not isinstance(target, Node):
-            raise GraphError(f"{what}: wrt must hold nodes, not {target!r}")
+            raise GraphError(f"{what}: wrt must hold nodes, not {shown(target)}")
         if not target.dtype.is_float:
             raise GraphError(
                 f"{what}: {target} has no derivatives, its dtype is {target.dtype.name}: "
@@ -167,8 +167,3 @@ def to_tangent(target: Node, value: Any) -> Node:
             f"{made_at(target)}"
         )
     return tangent
-
-
-def made_at(node: Node) -> str:
-    """A line of the message that names the node's own line."""
-    return f"\n  it was made at {node.where.describe()}" if node.where else ""

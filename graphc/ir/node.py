@@ -109,6 +109,13 @@ class Node:
             "use gx.where, gx.logical_and or the Python value that decides"
         )
 
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        """Refused: NumPy would take a node apart into nodes of its elements."""
+        raise GraphError(
+            "a node has no value while the graph is built: "
+            "use functions of graphc on it, or compile it and call the result"
+        )
+
     def __len__(self) -> int:
         if not self.shape:
             raise GraphError("a node without axes has no length")
@@ -324,10 +331,21 @@ def infer(op: Op, operands: tuple[Node, ...], attrs: Mapping[str, Any]) -> Type:
 
 
 def describe(operands: Iterable[Node]) -> str:
-    """Where each operand was made, a line each."""
-    lines = (
-        f"\n  operand {position}: {operand.type}"
-        + (f", made at {operand.where.describe()}" if operand.where else "")
+    """Each operand's type and where it was made, a line each, for a message."""
+    return "".join(
+        f"\n  operand {position}: {operand.type}{made_at(operand, ', ')}"
         for position, operand in enumerate(operands)
     )
-    return "".join(lines)
+
+
+def made_at(node: Node, before: str = "\n  ") -> str:
+    """Where a node was made, for a message.
+
+    Nothing where that is the line which the message names anyway, or where the node is a plain
+    number: equal numbers are one node, and it stands at the line of the first.
+    """
+    here, where = place(), node.where
+    if where is None or (node.op.name == "constant" and node.type.rank == 0):
+        return ""
+    same = here is not None and (here.file, here.line) == (where.file, where.line)
+    return "" if same else f"{before}made at {where.describe()}"

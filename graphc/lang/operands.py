@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.errors import GraphError, TypeRuleError
+from graphc.errors import GraphError, TypeRuleError, shown
 from graphc.ir.dim import Size, product
 from graphc.ir.literal import Literal
 from graphc.ir.node import Node, apply, describe
@@ -39,8 +39,15 @@ def constant(value: Any, dtype: DTypeLike | None = None) -> Node:
     """A constant array as a node (dtype defaults to NumPy's choice for the value)."""
     try:
         return apply("constant", value=Literal(value, None if dtype is None else to_dtype(dtype)))
-    except (TypeRuleError, ValueError, OverflowError) as error:
-        raise GraphError(f"{value!r} cannot be a constant: {error}") from None
+    except TypeRuleError:
+        raise GraphError(f"{shown(value)} cannot be a constant: it does not hold numbers") from None
+    except (ValueError, OverflowError) as error:
+        raise GraphError(f"{shown(value)} cannot be a constant: {short(error)}") from None
+
+
+def short(error: Exception) -> str:
+    """NumPy's reason why a value is no array, without what a user cannot act on."""
+    return "its rows differ in length" if "inhomogeneous" in str(error) else str(error)
 
 
 def as_node(value: ArrayLike, dtype: DType | None = None) -> Node:
@@ -128,7 +135,10 @@ def reshape_node(node: Node, shape: tuple[Size, ...]) -> Node:
 
 def together(*values: ArrayLike) -> tuple[Node, ...]:
     """Operands as nodes of one dtype and one shape: promoted and broadcast."""
-    return same_shape(*same_dtype(*values))
+    nodes = same_dtype(*values)
+    named = [v if isinstance(v, Node) else node for v, node in zip(values, nodes, strict=True)]
+    shape = broadcast_shapes([node.shape for node in nodes], named)
+    return tuple(broadcast_node(node, shape) for node in nodes)
 
 
 def same_shape(*nodes: Node) -> tuple[Node, ...]:
