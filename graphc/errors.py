@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 
-
 LONGEST_SHOWN = 60  # characters of a value in a message
 
 
@@ -61,6 +60,11 @@ def shown(value: object) -> str:
         return f"an array of {value.dtype} with shape {value.shape}"
     text = " ".join(repr(value).split())
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def cause(error: Exception) -> str:
+    """NumPy's reason why a value is no array, in words for a message."""
+    return "its rows differ in length" if "inhomogeneous" in str(error) else str(error)
 
 
 def is_internal(module: str) -> bool:

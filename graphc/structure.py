@@ -47,9 +47,10 @@ def fill(tree: Any, leaves: Iterator[Any]) -> Any:
 
 
 def same_structure(one: Any, other: Any) -> bool:
-    """Whether two structures nest alike, with the same keys, whatever their leaves are."""
+    """Whether two structures nest alike, whatever their leaves are; keys in the same order."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same_structure(one[k], other[k]) for k in one)
+        pairs = zip(one.values(), other.values(), strict=False)
+        return list(one) == list(other) and all(same_structure(*pair) for pair in pairs)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(same_structure, one, other))
     return not isinstance(one, dict | list | tuple) and not isinstance(other, dict | list | tuple)

@@ -85,7 +85,10 @@ def is_injective(offset: Size, loops: tuple[For, ...]) -> bool:
         if not wider:
             return False
         loop, step = min(wider, key=lambda found: magnitude(found[1]))
-        span = span + step * (loop.limit - 1)
+        most = dim.upper_bound(loop.limit)
+        if most is None:
+            return False
+        span = span + step * (most - 1)
         pending.remove(loop)
     return True
 
@@ -98,6 +101,6 @@ def magnitude(size: Size) -> int:
 def step_over(offset: Size, loop: For, span: Size) -> Size | None:
     """How far one iteration of a loop moves an offset, if that is surely at least the span."""
     step = dim.coefficient(offset, loop.variable.name)
-    if step is None or dim.variables(step) or dim.variables(loop.limit):
+    if step is None or dim.variables(step):
         return None
     return next((s for s in (step, -step) if dim.is_nonnegative(s - span)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from graphc.ir import kernel, scalar
+from graphc.ir import kernel
 from graphc.ir.kernel import Kernel
 from graphc.ir.program import CallKernel, Program
 
@@ -33,11 +33,10 @@ def uses(program: Program) -> dict[str, Uses]:
 
     The program's results count as read by a call after the last one.
     """
-    kernels = {k.name: k for k in program.kernels}
-    loaded = {name: loads(k) for name, k in kernels.items()}
+    loaded = {k.name: loads(k) for k in program.kernels}
     found: dict[str, Uses] = {}
     for at, call in enumerate(program.calls):
-        read, written = accesses(call, kernels[call.kernel], loaded[call.kernel])
+        read, written = accesses(call, program.kernel(call.kernel), loaded[call.kernel])
         for name in read:
             found.setdefault(name, Uses()).reads.append(at)
         for name in written:
@@ -58,5 +57,4 @@ def accesses(
 
 def loads(called: Kernel) -> set[str]:
     """The buffers that a kernel loads from."""
-    roots = (v for s in kernel.statements(called.body) for v in kernel.values(s))
-    return {v.buffer for v in scalar.walk(roots) if isinstance(v, scalar.Load)}
+    return {load.buffer for load in kernel.loads(called.body)}

@@ -180,13 +180,12 @@ class Parts:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.allocations = {a.name: a for a in program.allocations}
-        self.kernels = {k.name: k for k in program.kernels}
+        self.allocations = program.allocations_by_name
         self.uses = uses(program)
 
     def called(self, at: int) -> Kernel:
         """The kernel of the call at a position."""
-        return self.kernels[self.program.calls[at].kernel]
+        return self.program.kernel(self.program.calls[at].kernel)
 
     def buffers(self, at: int, name: str) -> list[str]:
         """The parameters for which the call at a position passes an allocation."""
@@ -213,7 +212,7 @@ class Copies:
     """Copies to add to a program; those of equal size share a kernel."""
 
     def __init__(self, program: Program) -> None:
-        self.allocations = {a.name: a for a in program.allocations}
+        self.allocations = dict(program.allocations_by_name)
         self.names = {k.name for k in program.kernels}
         self.known = {(k.buffers, k.body): k.name for k in program.kernels}
         self.temporaries: list[Allocation] = []

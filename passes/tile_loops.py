@@ -141,7 +141,7 @@ def chunked(vector: For) -> tuple[Statement, ...]:
         return (vector,)
     step = CHUNK if vector.lanes <= LANES else vector.lanes
     name = vector.variable.name
-    outer = loop(f"{name}o", -(-limit // step), "parallel", ())
+    outer = loop(f"{name}o", (limit + step - 1) // step, "parallel", ())
     start = variable(outer) * step
     whole = isinstance(limit, int) and limit % step == 0
     length = step if whole else dim.minimum(step, limit - start)

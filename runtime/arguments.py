@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphError, TypeRuleError
+from graphc.errors import GraphError, TypeRuleError, cause, shown
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 from graphc.ir.graph import Graph
-from graphc.ir.node import Node
+from graphc.ir.node import Node, made_at
 from graphc.ir.types import TensorType, show_shape
 from graphc.runtime.loaded import Array
 
@@ -23,7 +23,7 @@ def match_arguments(
     names = [node.attrs["name"] for node in inputs]
     if len(given) > len(names):
         raise GraphError(
-            f"{len(given)} arguments were given, the function takes {len(names)}: {listed(names)}"
+            f"{len(given)} arguments were given, the step takes {len(names)}: {listed(names)}"
         )
     values = dict(zip(names, given, strict=False))
     for name, value in named.items():
@@ -34,7 +34,9 @@ def match_arguments(
         values[name] = value
     missing = [name for name in names if name not in values]
     if missing:
-        raise GraphError(f"no argument was given for {listed(missing)}")
+        raise GraphError(
+            f"no argument was given for {listed(missing)}: the inputs are {listed(names)}"
+        )
     return [values[name] for name in names]
 
 
@@ -62,22 +64,29 @@ def to_array(node: Node, value: Any) -> Array:
 
 
 def from_python(node: Node, value: Any) -> Array:
-    """A number, list or other array-like as an array."""
+    """A number, list or other array-like as an array; GraphError where it does not hold numbers."""
+    name = node.attrs["name"]
+    if isinstance(value, Node):
+        raise GraphError(f"argument {name!r} is a node, {value}: a step is called with arrays")
     try:
         array = np.asarray(value)
+        if array.dtype.kind in "OSU":
+            raise TypeError(f"{shown(value)} does not hold numbers")
         if array.dtype.kind in "fiub" and not hasattr(value, "dtype"):
             weak = np.array(value, node.tensor.dtype.numpy)
             # a float for an integer input would be cut off: leave it to be refused
             return array if array.dtype.kind == "f" and weak.dtype.kind in "iub" else weak
     except (ValueError, TypeError, OverflowError) as error:
-        name = node.attrs["name"]
-        raise GraphError(f"argument {name!r} is not an array: {error}{made(node)}") from None
+        raise GraphError(
+            f"argument {name!r} cannot become an array of {node.dtype.name}: {cause(error)}"
+            f"{made(node)}"
+        ) from None
     return array
 
 
 def made(node: Node) -> str:
-    """Where an input was declared, for a message."""
-    return f"\n  input {node.type}" + (f", made at {node.where.describe()}" if node.where else "")
+    """What an input was declared as, for a message."""
+    return f"\n  input {node.type}{made_at(node, ', ')}"
 
 
 def bind_sizes(inputs: Sequence[Node], arrays: Sequence[Array]) -> dict[str, int]:
@@ -123,8 +132,7 @@ def check_slices(graph: Graph, sizes: Mapping[str, int]) -> None:
             node.op.infer(kind, **windows)
         except TypeRuleError as error:
             bound = ", ".join(f"{name} = {size}" for name, size in sizes.items())
-            place = f"\n  sliced at {node.where.describe()}" if node.where else ""
-            raise GraphError(f"slice: {error} (with {bound}){place}") from None
+            raise GraphError(f"slice: {error} (with {bound}){made_at(node)}") from None
 
 
 def misfit(node: Node, array: Array, reason: str) -> GraphError:

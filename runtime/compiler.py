@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir import dim
 from graphc.ir.graph import Graph
-from graphc.ir.node import Node
+from graphc.ir.node import Node, made_at
 from graphc.ir.state import Variable
 from graphc.lang.operands import as_node
 from graphc.runtime.arguments import bindable, listed
@@ -46,19 +46,29 @@ def compile_graph(graph: Graph, device: str = "cpu", structure: Rebuild = list) 
 
 def check_inputs(inputs: Node | Sequence[Node]) -> tuple[Node, ...]:
     """The inputs as a tuple of input nodes, each listed once and under its own name."""
+    if not isinstance(inputs, Node | Iterable):
+        raise GraphError(f"inputs must be a list of nodes, this is {shown(inputs)}")
     nodes = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
     names: dict[str, Node] = {}
     for node in nodes:
         if not isinstance(node, Node) or node.op.name != "input":
-            raise GraphError(f"inputs must be made by gx.input, this is {node!r}{made(node)}")
-        name = node.attrs["name"]
-        if name in names:
-            raise GraphError(
-                f"two inputs are named {name!r}; each needs a name of its own"
-                f"\n  first {made(names[name])}\n  second{made(node)}"
-            )
-        names[name] = node
+            raise GraphError(f"inputs must be made by gx.input, this is {named(node)}")
+        check_name(node, names)
     return nodes
+
+
+def check_name(node: Node, names: dict[str, Node]) -> None:
+    """Remember an input by its name; GraphError where the name is taken."""
+    name = node.attrs["name"]
+    first = names.get(name)
+    if first is node:
+        raise GraphError(f"input {name!r} is listed twice{made_at(node)}")
+    if first is not None:
+        raise GraphError(
+            f"two inputs are named {name!r}: give each a name of its own"
+            f"{made_at(first)}{made_at(node)}"
+        )
+    names[name] = node
 
 
 def check_outputs(outputs: Any) -> tuple[tuple[Node, ...], Rebuild]:
@@ -66,12 +76,16 @@ def check_outputs(outputs: Any) -> tuple[tuple[Node, ...], Rebuild]:
     leaves, structure = flatten(outputs)
     for leaf in leaves:
         if not isinstance(leaf, Node):
-            raise GraphError(f"an output must be a node, this is {leaf!r} ({type(leaf).__name__})")
+            raise GraphError(f"an output must be a node, this is {shown(leaf)}")
     return tuple(leaves), structure
 
 
 def check_updates(updates: Mapping[Node, Any]) -> tuple[tuple[Node, Node], ...]:
     """The pairs of variable and next value, of equal types."""
+    if not isinstance(updates, Mapping):
+        raise GraphError(
+            f"updates must be a dict from variables to their next values, this is {shown(updates)}"
+        )
     return tuple((target, check_update(target, value)) for target, value in updates.items())
 
 
@@ -79,14 +93,18 @@ def check_update(target: Node, value: Any) -> Node:
     """The next value of a variable as a node of the variable's type."""
     if not isinstance(target, Variable):
         raise GraphError(
-            f"updates must be of variables made by gx.variable, this is {target!r}{made(target)}"
+            f"only variables made by gx.variable have updates, this is {named(target)}"
         )
     node = as_node(value, target.dtype)
-    name = target.attrs["name"]
     if node.type != target.type:
+        advice = (
+            f"convert it with .astype({target.dtype.name!r})"
+            if node.shape == target.shape
+            else "the shapes must be equal"
+        )
         raise GraphError(
-            f"variable {name!r} is {target.type}, its next value is {node.type}: "
-            f"convert or reshape it{made(node)}"
+            f"variable {target.attrs['name']!r} is {target.type}, its next value is {node.type}: "
+            f"{advice}{made_at(node)}"
         )
     return node
 
@@ -99,19 +117,18 @@ def check_reachable(graph: Graph) -> None:
     for node in graph.walk():
         if node.op.name == "input" and node not in listed_inputs:
             raise GraphError(
-                f"the outputs need the input {node.attrs['name']!r}, which is not listed: "
-                f"the inputs are {listed(names)}{made(node)}"
+                f"input {node.attrs['name']!r} is used but not listed: "
+                f"the inputs are {listed(names)}{made_at(node)}"
             )
         for size in getattr(node.type, "shape", ()):
             for symbol in dim.symbols(size):
                 if symbol.name not in known:
                     raise GraphError(
                         f"no input decides the size {symbol.name!r}: "
-                        f"give one an axis of exactly that size{made(node)}"
+                        f"give one an axis of exactly that size{made_at(node)}"
                     )
 
 
-def made(node: Any) -> str:
-    """Where a node was made, for a message."""
-    where = getattr(node, "where", None)
-    return f"\n  made at {where.describe()}" if where else ""
+def named(value: Any) -> str:
+    """A value in a few words, and where it was made if it is a node."""
+    return shown(value) + (made_at(value) if isinstance(value, Node) else "")

@@ -51,8 +51,8 @@ def assert_values(
     got: Array, want: Array, allowed: Array, what: str, signed_zero: bool = False
 ) -> None:
     """Equal, or both NaN, or no further apart than is allowed."""
-    rounded = want.astype(got.dtype)
     with np.errstate(all="ignore"):
+        rounded = want.astype(got.dtype)
         near = np.abs(got.astype(want.dtype) - want) <= allowed
         same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
         beyond = np.abs(want) + allowed > largest(as_dtype(got.dtype))

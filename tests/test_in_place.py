@@ -1,7 +1,9 @@
 """Which kernels may write a result over an operand."""
 
+import numpy as np
 import pytest
 
+import graphc as gx
 from graphc.ir import scalar
 from graphc.ir.dim import Size, symbol
 from graphc.ir.kernel import (
@@ -125,3 +127,13 @@ def test_refusals(case: tuple[Statement | str, ...]) -> None:
     statements = tuple(s for s in body if not isinstance(s, str))
     assert isinstance(reason, str)
     assert reason in obstacle(kernel(*statements), ["x"], "y")
+
+
+@pytest.mark.parametrize("shape", [(7,), (4096,), (4097,), (100, 100), (33, 1001)])
+def test_states_of_every_size_are_updated_in_place(shape: tuple[int, ...]) -> None:
+    w = gx.variable(np.zeros(shape, "float32"), name="w")
+    step = gx.compile([], [], updates={w: w * 2 + 1})
+    assert [d.choice for d in step.decisions if d.stage == "plan_memory"] == ["update in place"]
+    step()
+    step()
+    np.testing.assert_array_equal(w.value, np.full(shape, 3))

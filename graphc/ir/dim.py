@@ -263,21 +263,38 @@ def bound(size: Size, at_limit: Callable[[int], bool]) -> Size | None:
     total: Size = 0
     for monomial, factor in terms_of(size):
         part: Size = factor
+        alone = len(monomial) == 1  # else factors are bounded one by one: none may be negative
         for a in monomial:
-            if isinstance(a, Symbol) and a.kind == "size":
-                part = part * atom(a)
-            elif isinstance(a, Symbol) and a.kind == "index" and a.limit is not None:
-                part = part * (a.limit - 1) if at_limit(factor) else 0
-            elif isinstance(a, DimCall) and not at_limit(factor) and a.function == "remainder":
-                part = 0
-            elif isinstance(a, DimCall) and a.function == "remainder":
-                part = part * (a.right - 1)
-            elif isinstance(a, DimCall) and not variables(atom(a)):
-                part = part * atom(a)
-            else:
+            extreme = extreme_of(a, at_limit(factor), alone)
+            if extreme is None:
                 return None
+            part = part * extreme
         total = total + part
     return total
+
+
+def extreme_of(a: Atom, highest: bool, alone: bool) -> Size | None:
+    """The most or the least that a factor can be; None if unknown, or perhaps negative."""
+    if isinstance(a, Symbol):
+        if a.kind == "index" and a.limit is not None:
+            return upper_bound(a.limit - 1) if highest else 0
+        return atom(a) if a.kind == "size" else None
+    if a.function == "remainder":
+        return a.right - 1 if highest else 0
+    if not variables(atom(a)):
+        return atom(a) if alone or is_nonnegative_atom(a) else None
+    if a.function == "minimum" and highest and alone:
+        return lowest_of(upper_bound(a.left), upper_bound(a.right))
+    return None
+
+
+def lowest_of(left: Size | None, right: Size | None) -> Size | None:
+    """The lower of two bounds, if there are two; a number is worth more than a symbol."""
+    if left is None or right is None:
+        return right if left is None else left
+    if isinstance(left, int) and isinstance(right, int):
+        return min(left, right)
+    return left if isinstance(left, int) else right
 
 
 def maximum(left: Size, right: Size) -> Size:
@@ -286,7 +303,22 @@ def maximum(left: Size, right: Size) -> Size:
         return left
     if is_nonnegative(right - left):
         return right
-    return atom(DimCall("maximum", left, right))
+    flat = without_clamp(left) if right == 0 else left
+    return atom(DimCall("maximum", left, right)) if flat == left else maximum(flat, right)
+
+
+def without_clamp(size: Size) -> Size:
+    """a - c for maximum(a, 0) - c with c > 0, which is negative where that is; else the size.
+
+    So the sizes of slices of slices stay short, and x[1:][1:] has the size of x[2:].
+    """
+    (monomial, factor), *rest = terms_of(size) or [((), 0)]
+    if factor != 1 or len(monomial) != 1 or [m for m, _ in rest] not in ([], [()]):
+        return size
+    call, shift = monomial[0], sum(k for _, k in rest)
+    if not isinstance(call, DimCall) or (call.function, call.right) != ("maximum", 0) or shift > 0:
+        return size
+    return call.left + shift
 
 
 def minimum(left: Size, right: Size) -> Size:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,8 +15,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from graphc.errors import GraphError, TypeRuleError, Where, user_line
 from graphc.ir.dim import Size
+from graphc.ir.interning import InternTable, identity
 from graphc.ir.op import OPS, Op
-from graphc.ir.scalar import identity
 from graphc.ir.types import DType, TensorType, Type
 
 LANGUAGE: dict[str, Callable[..., Any]] = {}
@@ -282,7 +281,7 @@ class Node:
         return say("cast", self, dtype)
 
 
-TABLE: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
+TABLE: InternTable[Node] = InternTable()
 PLACE: contextvars.ContextVar[Where | None] = contextvars.ContextVar("place", default=None)
 
 
@@ -304,17 +303,14 @@ def apply(name: str, /, *inputs: Node, **attrs: Any) -> Node:
 def build(op: Op, inputs: Iterable[Node], attrs: Mapping[str, Any]) -> Node:
     """The node for an operator, operands and attributes: the one there is, or a new one."""
     operands = tuple(inputs)
-    key = None
-    if op.interned:
-        items = sorted(attrs.items())
-        key = (op.name, *map(id, operands), *((k, identity(v)) for k, v in items))
-        found = TABLE.get(key)
-        if found is not None:
-            return found
+    # A node holds its operands, so that their ids are not given to others while it is in the table.
+    items = sorted(attrs.items())
+    key = (op.name, *map(id, operands), *((k, identity(v)) for k, v in items))
+    found = TABLE.find(key) if op.interned else None
+    if found is not None:
+        return found
     node = Node(op, operands, MappingProxyType(dict(attrs)), infer(op, operands, attrs), place())
-    if key is not None:
-        TABLE[key] = node
-    return node
+    return TABLE.enter(key, node) if op.interned else node
 
 
 def place() -> Where | None:
@@ -345,7 +341,7 @@ def made_at(node: Node, before: str = "\n  ") -> str:
     number: equal numbers are one node, and it stands at the line of the first.
     """
     here, where = place(), node.where
-    if where is None or (node.op.name == "constant" and node.type.rank == 0):
+    if where is None or (node.op.name == "constant" and not node.shape):
         return ""
     same = here is not None and (here.file, here.line) == (where.file, where.line)
     return "" if same else f"{before}made at {where.describe()}"

@@ -16,7 +16,7 @@ The text form says all of it but the values of states.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
 from graphc.ir.dim import Size
 from graphc.ir.kernel import Kernel
@@ -68,7 +68,7 @@ class Decision:
     where: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: properties are cached
 class Program:
     """A step: allocations and kernels by name, calls in order, and its results.
 
@@ -87,16 +87,18 @@ class Program:
 
     def allocation(self, name: str) -> Allocation:
         """The allocation of that name."""
-        return self.index["allocations"][name]  # type: ignore[no-any-return]
+        return self.allocations_by_name[name]
 
     def kernel(self, name: str) -> Kernel:
         """The kernel of that name."""
-        return self.index["kernels"][name]  # type: ignore[no-any-return]
+        return self.kernels_by_name[name]
 
-    @property
-    def index(self) -> dict[str, dict[str, Any]]:
-        """Allocations and kernels by name."""
-        return {
-            "allocations": {a.name: a for a in self.allocations},
-            "kernels": {k.name: k for k in self.kernels},
-        }
+    @cached_property
+    def allocations_by_name(self) -> dict[str, Allocation]:
+        """The allocations, each under its name."""
+        return {a.name: a for a in self.allocations}
+
+    @cached_property
+    def kernels_by_name(self) -> dict[str, Kernel]:
+        """The kernels, each under its name."""
+        return {k.name: k for k in self.kernels}

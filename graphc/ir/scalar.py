@@ -6,13 +6,12 @@ are keyed by identity and comparison is `is`. Walk it with `walk`, never by recu
 
 from __future__ import annotations
 
-import struct
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from graphc.ir.dim import Dim, Size
+from graphc.ir.interning import InternTable, identity
 from graphc.ir.types import DType, bool_, int64
 
 Number: TypeAlias = bool | int | float
@@ -21,21 +20,12 @@ Number: TypeAlias = bool | int | float
 class Interned(type):
     """A class whose equal instances are one object, for as long as somebody holds it."""
 
-    table: ClassVar[weakref.WeakValueDictionary[Any, Any]] = weakref.WeakValueDictionary()
+    table: ClassVar[InternTable[Any]] = InternTable()
 
     def __call__(cls, *fields: Any) -> Any:
         key = (cls, *map(identity, fields))
-        found = Interned.table.get(key)
-        if found is None:
-            found = Interned.table[key] = super().__call__(*fields)
-        return found
-
-
-def identity(value: Any) -> Any:
-    """A key that tells 0.0 from -0.0, 1 from 1.0 and True, and finds NaN equal to itself."""
-    if isinstance(value, float):
-        return ("float", struct.pack("<d", value))
-    return (type(value), value)
+        found = Interned.table.find(key)
+        return Interned.table.enter(key, super().__call__(*fields)) if found is None else found
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -159,6 +149,8 @@ SAME, BOOL, SECOND, GIVEN = "same", "bool", "second", "given"
 
 # What each function's result type is: that of its first argument, bool, that of its second
 # argument, or the one given by `cast` and `bitcast`.
+# All are defined on every value, as in NumPy: integers wrap around, and one divided by 0 gives 0
+# and leaves 0; a shift by a negative count or one not below the width moves every bit out.
 PRIMITIVES: dict[str, str] = {
     **dict.fromkeys(
         ("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "negative", "abs",

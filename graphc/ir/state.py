@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphError, user_line
+from graphc.errors import GraphError, cause, shown, user_line
 from graphc.ir.node import Node
 from graphc.ir.types import TensorType, show_shape
 
@@ -46,18 +46,29 @@ class Variable(Node):
 def checked(variable: Variable, new: Any) -> np.ndarray[Any, Any]:
     """The new value as an array of the variable's type, or a GraphError that names both."""
     tensor: TensorType = variable.tensor
-    array = np.asarray(new)
     name = variable.attrs["name"]
+    try:
+        array = np.asarray(new)
+    except (ValueError, TypeError) as error:
+        raise GraphError(f"variable {name!r} cannot be {shown(new)}: {cause(error)}") from None
     if array.shape != tensor.shape:
         raise GraphError(
             f"variable {name!r} has shape {show_shape(tensor.shape)}, "
             f"the assigned value has {show_shape(array.shape)}",
             user_line(),
         )
-    if not np.can_cast(array.dtype, tensor.dtype.numpy, casting="same_kind"):
+    whole = array.dtype.kind in "iu" and tensor.dtype.is_integer
+    if not (whole or np.can_cast(array.dtype, tensor.dtype.numpy, casting="same_kind")):
         raise GraphError(
             f"variable {name!r} is {tensor.dtype.name}, the assigned value is {array.dtype}: "
             f"convert it with .astype({tensor.dtype.name!r})",
             user_line(),
         )
-    return array.astype(tensor.dtype.numpy)
+    with np.errstate(over="ignore"):  # too large for a float is infinity, as in NumPy
+        converted = array.astype(tensor.dtype.numpy)
+    if whole and not np.array_equal(converted, array):
+        raise GraphError(
+            f"variable {name!r} is {tensor.dtype.name}, the assigned value has numbers beyond it",
+            user_line(),
+        )
+    return converted

@@ -95,7 +95,7 @@ def as_dtype(value: DTypeLike) -> DType:
 def dtype_name(value: type | np.dtype[Any]) -> str:
     """NumPy's name for a type, or its text where NumPy knows none."""
     try:
-        return np.dtype(value).name
+        return "None" if value is None else np.dtype(value).name  # NumPy takes None for float64
     except TypeError:
         return str(value)
 

@@ -119,14 +119,16 @@ def arange(
     """start, start + step, ... below stop (above it for a negative step), from 0 if one is given.
 
     dtype defaults to int64 for integers and symbolic sizes, else to float64. GraphError for a
-    step of 0.
+    step of 0, and for numbers that are not finite.
     """
     first, end = (0, start) if stop is None else (start, stop)
     whole = all(isinstance(value, Dim) or is_integer(value) for value in (first, end, step))
-    if step == 0:
-        raise GraphError("arange: the step must not be 0")
+    if isinstance(step, Dim) or step == 0:
+        raise GraphError(f"arange: the step must be a number other than 0, not {step}")
     if not whole and any(isinstance(value, Dim) for value in (first, end)):
         raise GraphError("arange: with symbolic sizes every number must be an integer")
+    if not all(isinstance(value, Dim) or math.isfinite(value) for value in (first, end, step)):
+        raise GraphError(f"arange: {first}, {end} and {step} must be finite numbers")
     count = steps_between(first, end, step)
     base = int64 if whole else float64
     return to_node_dtype(line(first, step, count, base), base if dtype is None else to_dtype(dtype))

@@ -85,15 +85,22 @@ def position(item: Any, axis: int, node: Node) -> Size:
 
 def window(part: slice, size: Size) -> Window:
     """The elements that a slice takes of an axis."""
-    step = 1 if part.step is None else part.step
-    for bound in (part.start, part.stop):
-        if not (bound is None or isinstance(bound, Dim) or is_integer(bound)):
-            raise GraphError(f"a bound of a slice is an integer, a size or None, not {bound!r}")
-    if not is_integer(step) or step == 0:
-        raise GraphError(f"the step of a slice is an integer other than 0, not {step!r}")
-    first, stop = (forward if step > 0 else backward)(part, size)
-    span, stride = (stop - first, int(step)) if step > 0 else (first - stop, -int(step))
-    return first, positive(floor_divide(span + stride - 1, stride)), int(step)
+    if not (part.step is None or is_integer(part.step)) or part.step == 0:
+        raise GraphError(f"the step of a slice is an integer other than 0, not {part.step!r}")
+    step = 1 if part.step is None else int(part.step)
+    ends = slice(to_bound(part.start), to_bound(part.stop))
+    first, stop = (forward if step > 0 else backward)(ends, size)
+    span, stride = (stop - first, step) if step > 0 else (first - stop, -step)
+    return first, positive(floor_divide(span + stride - 1, stride)), step
+
+
+def to_bound(value: Any) -> Size | None:
+    """A bound of a slice as it is, a NumPy integer as Python's; GraphError for anything else."""
+    if value is None or isinstance(value, Dim):
+        return value
+    if not is_integer(value):
+        raise GraphError(f"a bound of a slice is an integer, a size or None, not {value!r}")
+    return int(value)
 
 
 def forward(part: slice, size: Size) -> tuple[Size, Size]:
@@ -105,12 +112,12 @@ def forward(part: slice, size: Size) -> tuple[Size, Size]:
     start, stop = part.start, part.stop
     first: Size = 0 if start is None else start
     if isinstance(first, Dim) or first < 0:
-        first = positive(first if isinstance(first, Dim) else size + int(first))
+        first = positive(first if isinstance(first, Dim) else size + first)
     if stop is None:
         return first, size
     if isinstance(stop, Dim) or stop >= 0:
         return first, minimum(positive(stop), size)
-    return first, size + int(stop)
+    return first, size + stop
 
 
 def backward(part: slice, size: Size) -> tuple[Size, Size]:
@@ -121,17 +128,17 @@ def backward(part: slice, size: Size) -> tuple[Size, Size]:
     if isinstance(start, Dim) or (start is not None and start >= 0):
         first = minimum(positive(start) + 1, size) - 1
     elif start is not None:
-        first = size + int(start)
+        first = size + start
     if isinstance(stop, Dim) or (stop is not None and stop >= 0):
         last = positive(stop)
     elif stop is not None:
-        last = positive(size + int(stop) + 1) - 1
+        last = positive(size + stop + 1) - 1
     return first, last
 
 
-def positive(size: Any) -> Size:
+def positive(size: Size) -> Size:
     """A size, or 0 where it would be negative."""
-    return maximum(size if isinstance(size, Dim) else int(size), 0)
+    return maximum(size, 0)
 
 
 def cut(node: Node, windows: list[Window]) -> Node:

@@ -15,7 +15,8 @@ from graphc.lang.reduction import logsumexp
 def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike, /) -> Node:
     """-log(softmax(logits)[label]) for each example: logits [..., classes], integer labels [...].
 
-    The result has the shape of the labels. A label out of range gives NaN.
+    The result has the shape of the labels. A negative label counts from the end, one out of range
+    gives NaN.
     """
     scores, chosen = to_float(logits), as_node(labels)
     if not chosen.dtype.is_integer:

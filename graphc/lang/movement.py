@@ -20,6 +20,7 @@ from graphc.lang.operands import (
     same_shape,
     to_axes,
     to_axis,
+    to_node_dtype,
 )
 from graphc.lang.sizes import ShapeLike, as_tuple, is_integer, to_shape
 
@@ -203,7 +204,7 @@ def pad(x: ArrayLike, /, widths: Any, value: ArrayLike = 0) -> Node:
     if isinstance(value, int | float) and value == 0:
         return padded
     inside = apply("pad", ones_like(node, "bool"), **margins)
-    return say("where", inside, padded, as_node(value, node.dtype))
+    return say("where", inside, padded, to_node_dtype(as_node(value, node.dtype), node.dtype))
 
 
 def pairs_of(widths: Any, rank: int) -> list[tuple[int, int]]:

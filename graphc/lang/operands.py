@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.errors import GraphError, TypeRuleError, shown
+from graphc.errors import GraphError, TypeRuleError, cause, shown
 from graphc.ir.dim import Size, product
 from graphc.ir.literal import Literal
 from graphc.ir.node import Node, apply, describe
@@ -42,12 +42,7 @@ def constant(value: Any, dtype: DTypeLike | None = None) -> Node:
     except TypeRuleError:
         raise GraphError(f"{shown(value)} cannot be a constant: it does not hold numbers") from None
     except (ValueError, OverflowError) as error:
-        raise GraphError(f"{shown(value)} cannot be a constant: {short(error)}") from None
-
-
-def short(error: Exception) -> str:
-    """NumPy's reason why a value is no array, without what a user cannot act on."""
-    return "its rows differ in length" if "inhomogeneous" in str(error) else str(error)
+        raise GraphError(f"{shown(value)} cannot be a constant: {cause(error)}") from None
 
 
 def as_node(value: ArrayLike, dtype: DType | None = None) -> Node:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc.ir import scalar
 from graphc.ir.op import register
-from graphc.ir.scalar import Scalar
 from graphc.ops.primitive import INTEGERS, Flat, Primitive
 
 
@@ -63,12 +61,6 @@ class BitwiseLeftShift(Shift):
     name = "bitwise_left_shift"
     reference = staticmethod(np.left_shift)
 
-    def formula(self, *values: Scalar) -> Scalar:
-        """x << count, and 0 where all bits move out."""
-        x, count = values
-        inside = within_width(count)
-        return scalar.where(inside, x << scalar.where(inside, count, 0), 0)
-
 
 @register
 class BitwiseRightShift(Shift):
@@ -76,17 +68,3 @@ class BitwiseRightShift(Shift):
 
     name = "bitwise_right_shift"
     reference = staticmethod(np.right_shift)
-
-    def formula(self, *values: Scalar) -> Scalar:
-        """x >> count, and only copies of the sign where all bits move out."""
-        x, count = values
-        inside = within_width(count)
-        last = scalar.where(inside, count, count.dtype.bits - 1)
-        shifted = x >> last
-        return shifted if x.dtype.kind == "int" else scalar.where(inside, shifted, 0)
-
-
-def within_width(count: Scalar) -> Scalar:
-    """Whether a count is from 0 to below the width: other counts are undefined in machines."""
-    below = count < count.dtype.bits
-    return below if count.dtype.kind == "uint" else below & (count >= 0)

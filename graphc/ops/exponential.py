@@ -16,6 +16,7 @@ from graphc.lang.exponential import exp, sigmoid
 from graphc.lang.logic import logical_and
 from graphc.lang.selection import where
 from graphc.ops.primitive import FloatPrimitive
+from graphc.ops.rules import widened
 
 Array = np.ndarray[Any, Any]
 
@@ -110,10 +111,11 @@ class LogAddExp(FloatPrimitive):
     reference = staticmethod(np.logaddexp)
 
     def formula(self, *values: Scalar) -> Scalar:
-        """The larger plus softplus(-|x - y|); equal infinities differ by 0."""
-        x, y = values
+        """The larger plus softplus(-|x - y|), rounded once; equal infinities differ by 0."""
+        x, y = map(widened, values)
         apart = scalar.where(scalar.call("equal", x, y), 0, scalar.call("abs", x - y))
-        return scalar.call("maximum", x, y) + scalar.call("softplus", -apart)
+        total = scalar.call("maximum", x, y) + scalar.call("softplus", -apart)
+        return scalar.cast(total, values[0].dtype)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g * sigmoid(x - y) and g * sigmoid(y - x): smooth also where x is y."""

@@ -17,6 +17,7 @@ from graphc.lang.comparison import equal
 from graphc.lang.exponential import log
 from graphc.lang.selection import where
 from graphc.ops.primitive import FloatPrimitive, Primitive
+from graphc.ops.rules import widened
 
 Array = np.ndarray[Any, Any]
 
@@ -41,7 +42,8 @@ class Power(Primitive):
         x, y = node.inputs
         flat, zero = equal(y, 0), equal(x, 0)
         slope = y * power(x, where(flat, 1, y - 1))
-        return [where(flat, 0, gradient * slope), gradient * node * log(where(zero, 1, x))]
+        growth = where(zero, 0, node) * log(where(zero, 1, x))
+        return [where(flat, 0, gradient * slope), gradient * growth]
 
     def reference(self, *arrays: Array) -> Array:
         """np.power, with the rule for negative powers of integers."""
@@ -111,14 +113,14 @@ class Hypot(FloatPrimitive):
     reference = staticmethod(np.hypot)
 
     def formula(self, *values: Scalar) -> Scalar:
-        """The larger times sqrt(1 + ratio * ratio), where the ratio is at most 1."""
-        x, y = (scalar.call("abs", value) for value in values)
+        """The larger times sqrt(1 + ratio * ratio), where the ratio is at most 1; rounded once."""
+        x, y = (scalar.call("abs", widened(value)) for value in values)
         large, small = scalar.call("maximum", x, y), scalar.call("minimum", x, y)
         ratio = small / scalar.where(scalar.call("equal", large, 0), 1, large)
         length = large * scalar.call("sqrt", ratio * ratio + 1)
         infinity = float("inf")
         infinite = scalar.call("equal", x, infinity) | scalar.call("equal", y, infinity)
-        return scalar.where(infinite, infinity, length)
+        return scalar.cast(scalar.where(infinite, infinity, length), values[0].dtype)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g * x / hypot and g * y / hypot; at the origin the sub-gradient 0 is chosen."""

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import TypeRuleError
+from graphc.ir import scalar
 from graphc.ir.dim import Size
+from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, as_dtype, float32
 
 
@@ -33,6 +35,11 @@ def check_kind(dtype: DType, accepts: Sequence[str]) -> None:
 def accumulator(dtype: DType) -> DType:
     """The dtype that sums and products are added up in: float32 for 16-bit floats."""
     return float32 if dtype.is_float and dtype.bits == 16 else dtype
+
+
+def widened(value: Scalar) -> Scalar:
+    """A value in the dtype of its accumulator."""
+    return scalar.cast(value, accumulator(value.dtype))
 
 
 def widen(array: Any) -> Any:

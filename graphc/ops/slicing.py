@@ -70,10 +70,8 @@ def check_window(axis: int, size: Size, start: Size, count: Size, step: int) -> 
         return
     last = start + (count - 1) * step
     if count < 0 or (count > 0 and not (0 <= start < size and 0 <= last < size)):
-        raise TypeRuleError(
-            f"takes {count} elements from {start} in steps of {step} "
-            f"along axis {axis}, which has {size}"
-        )
+        taken = f"element {start}" if count == 1 else f"{count} elements from {start} by {step}"
+        raise TypeRuleError(f"takes {taken} along axis {axis}, which has {size}")
 
 
 def margins(node: Node) -> tuple[Sizes, Sizes]:

@@ -77,12 +77,13 @@ def load(graph: Graph) -> CpuStep:
     return CpuStep(Run(run.result, run.decisions, seconds), emitted, library)
 
 
-@dataclass(slots=True)
+@dataclass
 class Binding:
     """What calls with the same sizes share.
 
-    shapes are those of the outputs. addresses are those of all allocations, right but for inputs
-    and outputs as long as the arena is where it was.
+    sizes is the table that kernels read, shapes are those of the outputs. addresses holds where
+    every allocation lies; those of inputs and outputs are filled in by each call, the others
+    stay right as long as the arena is where it was.
     """
 
     plan: MemoryPlan
@@ -90,6 +91,10 @@ class Binding:
     shapes: list[tuple[int, ...]]
     addresses: Array
     arena: int = 0
+
+    def __post_init__(self) -> None:
+        self.sizes_address = address_of(self.sizes)
+        self.addresses_address = address_of(self.addresses)
 
 
 class CpuStep:
@@ -107,6 +112,8 @@ class CpuStep:
         self.slots = {a.name: slot for slot, a in enumerate(self.program.allocations)}
         self.inputs = self.slots_of("input")
         self.outputs = self.slots_of("output")
+        self.caller_owned = self.inputs + self.outputs
+        self.output_dtypes = [self.program.allocations[k].type.dtype.numpy for k in self.outputs]
         self.fixed = fixed_arrays(self.program.allocations)
 
     def slots_of(self, kind: str) -> list[int]:
@@ -116,14 +123,11 @@ class CpuStep:
     def run(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> list[Array]:
         """One native call over the arguments, the variables, the arena and new outputs."""
         binding = self.bind(sizes)
-        outputs = [
-            np.empty(shape, self.program.allocations[slot].type.dtype.numpy)
-            for slot, shape in zip(self.outputs, binding.shapes, strict=True)
-        ]
-        addresses = self.addresses(binding)
-        for slot, array in zip(self.inputs + self.outputs, [*arguments, *outputs], strict=True):
-            addresses[slot] = address_of(array)
-        self.step(address_of(binding.sizes), pool_address(), address_of(addresses))
+        outputs = list(map(np.empty, binding.shapes, self.output_dtypes))
+        self.settle(binding)
+        for slot, array in zip(self.caller_owned, [*arguments, *outputs], strict=True):
+            binding.addresses[slot] = address_of(array)
+        self.step(binding.sizes_address, pool_address(), binding.addresses_address)
         return self.results(outputs)
 
     def bind(self, sizes: Mapping[str, int]) -> Binding:
@@ -137,15 +141,14 @@ class CpuStep:
             self.bindings[key] = Binding(plan, np.array([*table, 0], np.int64), shapes, addresses)
         return self.bindings[key]
 
-    def addresses(self, binding: Binding) -> Array:
-        """A copy of a binding's table of addresses, brought up to date."""
+    def settle(self, binding: Binding) -> None:
+        """Have an arena of the right size, and a binding's addresses in it."""
         self.arena.hold(binding.plan.arena)
         if binding.arena != self.arena.address:
             binding.arena = self.arena.address
             owners = dict(self.program.reuses)
             for name, slot in self.slots.items():
                 binding.addresses[slot] = self.address(binding, owner_of(name, owners))
-        return binding.addresses.copy()
 
     def address(self, binding: Binding, name: str) -> int:
         """Where an allocation lies; 0 for inputs and outputs, which differ with each call."""

@@ -7,13 +7,18 @@ from collections.abc import Iterable
 from graphc.ir.scalar import TRANSCENDENTAL, Call, Const, Index, Load, Ref, Scalar, cast
 from graphc.ir.types import float32
 from graphc.passes import math
-from graphc.runtime.cpu.block import REGISTERS, literal, splat
-from graphc.runtime.cpu.conversions import HALVES, bitcast
+from graphc.runtime.cpu.block import REGISTERS, Block, literal, splat
+from graphc.runtime.cpu.conversions import HALVES, bitcast, round_to_half
 from graphc.runtime.cpu.conversions import cast as convert
 from graphc.runtime.cpu.function import EVERYWHERE, Function, Instance, Place, merge
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.instructions import apply
 from graphc.runtime.cpu.memory import load
+
+# What these make of 16-bit floats is one again; other results, in float32, must be rounded.
+EXACT = frozenset((
+    "where", "negative", "abs", "minimum", "maximum", "copysign", "floor", "ceil", "trunc", "round",
+))  # fmt: skip
 
 
 def schedule(f: Function, roots: Iterable[Scalar]) -> list[tuple[Scalar, Place]]:
@@ -105,10 +110,9 @@ def write(f: Function, node: Scalar, place: Place, instance: Instance) -> str:
 
 def write_call(f: Function, node: Call, place: Place, instance: Instance) -> str:
     """Write a function of values that are written."""
-    lanes = f.lanes_of(place)
+    lanes, block = f.lanes_of(place), f.scopes[place.level].block
     if node.function in TRANSCENDENTAL:
-        return operand(f, f.expansions[node], instance, lanes)
-    block = f.scopes[place.level].block
+        return rounded(block, node, operand(f, f.expansions[node], instance, lanes), lanes)
     values = [operand(f, argument, instance, lanes) for argument in node.arguments]
     source = node.arguments[-1].dtype
     if node.function == "cast":
@@ -116,7 +120,14 @@ def write_call(f: Function, node: Call, place: Place, instance: Instance) -> str
     if node.function == "bitcast":
         return bitcast(block, values[0], source, node.dtype, lanes)
     hint = f.hints.get(node, node.function)
-    return apply(block, hint, node.function, source, lanes, values)
+    return rounded(block, node, apply(block, hint, node.function, source, lanes, values), lanes)
+
+
+def rounded(block: Block, node: Call, text: str, lanes: int) -> str:
+    """A result as its type holds it: the same whether it is stored or used at once."""
+    if node.dtype not in HALVES or node.function in EXACT:
+        return text
+    return round_to_half(block, text, node.dtype, lanes)
 
 
 def operand(f: Function, node: Scalar, instance: Instance, lanes: int) -> str:

@@ -43,6 +43,7 @@ class Pool:
     def __init__(self) -> None:
         self.chosen: int | None = None
         self.started = False
+        self.address = 0
         self.threads: list[threading.Thread] = []
         self.changing = threading.Lock()
 
@@ -59,7 +60,8 @@ class Pool:
             count = self.count
             self.started = True
             self.resize(count)
-        return pool_library().address("graphc_pool")
+            self.address = pool_library().address("graphc_pool")
+        return self.address
 
     def resize(self, count: int) -> None:
         """Have count threads; returns when those that have to go are gone."""

@@ -32,7 +32,7 @@ def limit(loop: For) -> Size:
     if not dim.variables(loop.limit):
         return loop.limit
     most = dim.upper_bound(loop.limit)
-    return 1 if most is None or dim.variables(most) else most
+    return 1 if most is None else most
 
 
 def weight(value: Scalar) -> int:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from graphc.ir import dim
-from graphc.ir.dim import Dim, Size
+from graphc.ir.dim import Dim
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node
-from graphc.ir.types import TensorType, TupleType, Type
+from graphc.ir.types import TupleType, Type
+from graphc.runtime.arguments import bind_sizes
+from graphc.runtime.loaded import Array
 
-Array: TypeAlias = np.ndarray[Any, Any]
 Sizes: TypeAlias = Mapping[str, int]
 
 
 def evaluate(graph: Graph, inputs: Mapping[Node, Array]) -> list[Any]:
     """The value of each output, then the next value of each updated variable, as arrays.
 
-    `inputs` gives an array for each input node; variables are read, not changed.
+    `inputs` gives an array for each input node; variables are read, not changed. GraphError where
+    the arrays' shapes do not fit the declared ones.
     """
-    sizes = bind_sizes((node.tensor, np.shape(array)) for node, array in inputs.items())
+    sizes = bind_sizes(list(inputs), list(map(np.asarray, inputs.values())))
     values: dict[Node, Any] = {}
     with np.errstate(all="ignore"):
         for node in graph.walk():
@@ -40,25 +42,6 @@ def value_of(
         return node.attrs["state"].array
     attrs = {name: bound(attr, sizes) for name, attr in node.attrs.items()}
     return node.op.reference(*(values[operand] for operand in node.inputs), **attrs)
-
-
-def bind_sizes(pairs: Iterable[tuple[TensorType, tuple[int, ...]]]) -> dict[str, int]:
-    """The values of the symbolic sizes that make types fit the shapes of arrays."""
-    sizes: dict[str, int] = {}
-    for tensor, shape in pairs:
-        for size, actual in zip(tensor.shape, shape, strict=True):
-            name = symbol_name(size)
-            if name is not None:
-                assert sizes.setdefault(name, actual) == actual, f"{name} has two values"
-    return sizes
-
-
-def symbol_name(size: Size) -> str | None:
-    """The name of a size that is one symbol and nothing else."""
-    if not isinstance(size, Dim):
-        return None
-    found = list(dim.symbols(size))
-    return found[0].name if len(found) == 1 and size == dim.atom(found[0]) else None
 
 
 def bound(attr: Any, sizes: Sizes) -> Any:

@@ -1,0 +1,37 @@
+"""Where a derivative or a proof must not follow the usual rule."""
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from graphc.ir import dim
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_power_has_no_slope_by_its_exponent_where_the_base_is_zero(device):
+    x, y = (gx.input(name, (3,), "float64") for name in "xy")
+    slope = gx.compile([x, y], gx.grad(gx.sum(x**y), y), device=device)
+    np.testing.assert_array_equal(slope(np.zeros(3), np.array([-1.0, 0.0, 2.0])), np.zeros(3))
+
+
+def test_a_factor_that_may_be_negative_bounds_nothing():
+    size, i = dim.symbol("n"), dim.symbol("i", "index", 8)
+    perhaps_negative = dim.minimum(size - 5, 3)
+    assert dim.upper_bound(i * perhaps_negative) is None
+    assert dim.lower_bound(i * perhaps_negative) is None
+    assert dim.upper_bound(i + perhaps_negative) == perhaps_negative + 7
+    assert dim.upper_bound(i * dim.minimum(size, 3)) == 7 * dim.minimum(size, 3)
+
+
+def test_slices_of_slices_have_short_sizes():
+    x = gx.input("x", ("n",), "float32")
+    assert x[1:][1:].shape == x[2:].shape
+    assert x[1:][:-2].shape == x[:-3].shape
+    deep = x
+    for _ in range(1000):
+        deep = deep[1:]
+    assert deep.shape == x[1000:].shape
+    step = gx.compile([x], x[1:][1:] + x[2:])
+    for count in (0, 1, 2, 3, 9):
+        values = np.arange(count, dtype="float32")
+        np.testing.assert_array_equal(step(values), 2 * values[2:])
