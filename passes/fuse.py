@@ -10,7 +10,7 @@ from graphc.ir.node import Node
 from graphc.ir.program import Decision
 from graphc.passes.decisions import record
 from graphc.passes.fusion_group import (
-    CONTRACTION,
+    CONTRACTIONS,
     REDUCTIONS,
     Access,
     Group,
@@ -148,7 +148,7 @@ def legal(node: Node, group: Group) -> str | None:
     """Why a kernel that computes a node inside a group could not be written; None if it can."""
     accesses = group.reads[node]
     name = node.op.name
-    if name == CONTRACTION:
+    if name in CONTRACTIONS:
         return contraction_refusal(node, group)
     if name in REDUCTIONS:
         return reduction_refusal(node, group)
@@ -188,7 +188,7 @@ def good(node: Node, group: Group) -> str | None:
         return contraction_operand_refusal(node, group)
     if is_free(node):
         return None
-    if sum(not is_free(member) for member in group.members) >= MAX_OPERATORS:
+    if group.operators >= MAX_OPERATORS:
         return f"the kernel has {MAX_OPERATORS} operators already"
     if any(is_gathered(access) for access in accesses):
         return "it is read at places that are known only at run time"
@@ -216,16 +216,20 @@ def follows_outer_loop(access: Access, group: Group) -> bool:
 
 
 def contraction_operand_refusal(node: Node, group: Group) -> str | None:
-    """Why an operand of a matrix product must stand in memory as it is."""
+    """Why an operand that is read again and again must stand in memory as it is."""
+    heart = group.contraction
+    tiled = heart is not None and heart.op.name == "matmul"
     if not is_free(node):
-        return "a tile of a matrix product reads its operands many times"
+        what = "a tile of a matrix product" if tiled else "a window that slides"
+        return f"{what} reads its operands many times"
     column = str(group.loops[-1]) if group.loops else ""  # a product of one number has no loops
     for access in group.reads[node]:
         for operand, read in reads_of(node, access, group):
             offset = linear_offset(read.index, operand.shape)
             stride = dim.coefficient(offset, column)
-            if read.operand == 1 and stride not in (0, 1):
-                return "its columns would not be contiguous for the matrix product's vectors"
+            if stride not in (0, 1) and (read.operand == 1 or not tiled):
+                what = "the matrix product's" if tiled else "the kernel's"
+                return f"its columns would not be contiguous for {what} vectors"
             if dim_calls(offset):
                 return "its places take a division each, once for every multiplication"
     return None
@@ -247,7 +251,7 @@ def is_gathered(access: Access) -> bool:
 
 def is_cheap(node: Node) -> bool:
     """Whether an element takes a few instructions."""
-    return not (is_expensive(node) or node.op.name in REDUCTIONS or node.op.name == CONTRACTION)
+    return not (is_expensive(node) or node.op.name in REDUCTIONS or node.op.name in CONTRACTIONS)
 
 
 def decide(choice: str, node: Node, group: Group, reason: str) -> None:

@@ -19,8 +19,9 @@ from graphc.ir.types import row_major_strides
 
 MOVEMENTS = ("reshape", "permute_dims", "broadcast", "flip", "slice", "expand_dims", "squeeze")
 LEAVES = ("input", "variable", "constant")
-REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
-CONTRACTION = "matmul"
+WINDOWS = ("window_sum", "window_max", "window_argmax", "window_gather", "window_scatter")
+REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", *WINDOWS)
+CONTRACTIONS = ("matmul", "convolution")
 
 
 def is_uniform(node: Node) -> bool:
@@ -45,9 +46,10 @@ def is_expensive(node: Node) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One way a value is read: at an index, and whether under a guard or in a contraction.
+    """One way a value is read: at an index, and whether under a guard or again and again.
 
-    operand is the position in the contraction (0 rows, 1 columns), or -1 outside of one.
+    operand is the position in a contraction (0 rows, 1 columns) or in an operator over windows,
+    which read each element many times, or -1 outside of one.
     """
 
     index: tuple[Size, ...]
@@ -61,7 +63,7 @@ class Group:
 
     domain is the shape of the results without axes of size 1. members are the operators inside,
     outputs those that other kernels need, and reads every value the formulas reach, inside or
-    outside, with its accesses.
+    outside, with its accesses. operators counts the members that compute something.
     """
 
     domain: tuple[Size, ...]
@@ -71,6 +73,7 @@ class Group:
     reads: dict[Node, dict[Access, None]] = field(default_factory=dict)
     last: int = 0
     variables: int = 0
+    operators: int = 0
 
     @classmethod
     def around(cls, root: Node, position: int) -> Group:
@@ -89,6 +92,7 @@ class Group:
     def absorb(self, node: Node) -> None:
         """Compute a node inside: its formula's reads join the group's."""
         self.members[node] = None
+        self.operators += not is_free(node)
         for operand in node.inputs:  # one that no index reaches is an operand all the same
             self.reads.setdefault(operand, {})
         for access in tuple(self.reads[node]):
@@ -101,12 +105,12 @@ class Group:
 
     @property
     def contraction(self) -> Node | None:
-        """The matrix product inside, if there is one."""
-        return next((n for n in self.members if n.op.name == CONTRACTION), None)
+        """The matrix product or convolution inside, if there is one."""
+        return next((n for n in self.members if n.op.name in CONTRACTIONS), None)
 
     @property
     def has_reduction(self) -> bool:
-        """Whether a reduction other than a matrix product is inside."""
+        """Whether a reduction other than a contraction is inside."""
         return any(node.op.name in REDUCTIONS for node in self.members)
 
 
@@ -121,7 +125,8 @@ class Tracer:
 
     def __call__(self, position: int, index: Sequence[Size], guard: Scalar | None = None) -> Scalar:
         operand = self.node.inputs[position]
-        inside = position if self.node.op.name == CONTRACTION else self.access.operand
+        again = self.node.op.name in (*CONTRACTIONS, *WINDOWS)
+        inside = position if again else self.access.operand
         guarded = self.access.guarded or guard is not None
         self.found.append((operand, Access(tuple(index), guarded, inside)))
         if operand.op.name == "constant" and operand.ndim == 0:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.op import OPS
-from graphc.passes.fusion_group import REDUCTIONS, Group, is_leaf
+from graphc.passes.fusion_group import CONTRACTIONS, REDUCTIONS, Group, is_leaf
 
 
 def outline(graph: Graph, groups: list[Group]) -> Graph:
@@ -61,7 +61,7 @@ def made(group: Group, done: Mapping[Node, Node]) -> dict[Node, Node]:
 
 def heart(group: Group) -> Node:
     """The operator that a kernel is mostly about: a product, a reduction, or its first output."""
-    hearts = [n for n in group.members if n.op.name == "matmul"]
+    hearts = [n for n in group.members if n.op.name in CONTRACTIONS]
     hearts += [n for n in group.members if n.op.name in REDUCTIONS]
     return (hearts + list(group.outputs))[0]
 

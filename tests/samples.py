@@ -12,6 +12,7 @@ from sample import KINDS, Row, Sample
 from samples_elementwise import CAST, ELEMENTWISE, WHERE
 from samples_movement import CREATION, MOVEMENT, TAKE
 from samples_reduction import REDUCTIONS
+from samples_windows import CONVOLUTION, POOLING
 
 import graphc as gx
 from graphc.ir.node import Node, apply
@@ -23,6 +24,8 @@ SAMPLES: dict[str, Row] = {
     **MOVEMENT,
     **REDUCTIONS,
     **CREATION,
+    **POOLING,
+    "convolution": CONVOLUTION,
     "where": WHERE,
     "cast": CAST,
     "take_along_axis": TAKE,

@@ -1,0 +1,178 @@
+"""Convolution: sums of products of a kernel with the windows that it slides over."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from graphc.errors import TypeRuleError
+from graphc.ir import scalar
+from graphc.ir.dim import Dim, Size, floor_divide, remainder
+from graphc.ir.node import Node, apply
+from graphc.ir.op import Op, Read, register
+from graphc.ir.scalar import Scalar
+from graphc.ir.types import TensorType, show_shape
+from graphc.lang.movement import flip, permute_dims, reshape
+from graphc.ops.rules import accumulator, check_kind, widen
+from graphc.ops.windows import (
+    Sliding,
+    guarded,
+    lay_out,
+    number,
+    seen_by,
+    tap_loops,
+    tap_slices,
+    windows_of,
+)
+
+Sizes: TypeAlias = tuple[Size, ...]
+Steps: TypeAlias = tuple[int, ...]
+
+
+@register
+class Convolution(Op):
+    """x [N, C, *sizes] with a kernel w [K, C / groups, *taps]: [N, K, *counts].
+
+    result[n, k, o] is the sum over c and t of w[k, c, t] * x[n, c, o * stride + t * w_dilation -
+    low] (the kernel is not flipped), where x has x_dilation - 1 zeros between neighbours, and zeros
+    around it: `low` and `high` count them on both sides, and negative ones cut elements off. Group
+    g of the K kernels sees group g of the channels alone. float16 and bfloat16 are added up in
+    float32. The sizes are those of Dumoulin and Visin, A guide to convolution arithmetic for deep
+    learning (2016), with dilation of both operands, so that the gradients are convolutions too.
+    """
+
+    name = "convolution"
+    depends_on_sizes = True
+
+    def infer(self, x: TensorType, w: TensorType, **attrs: Any) -> TensorType:
+        """[N, K, *counts] in the common dtype: how many windows fit along each spatial axis."""
+        check_operands(x, w, attrs["groups"])
+        windows = slide(x.shape, w.shape, attrs)
+        return TensorType(x.dtype, (x.shape[0], w.shape[0], *(v.count for v in windows)))
+
+    def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
+        """The sum over the channels of the kernel's group and over its taps."""
+        (x, w), groups = node.inputs, node.attrs["groups"]
+        n, k, *place = index
+        windows = slide(x.shape, w.shape, node.attrs)
+        c: Size = 0 if w.shape[1] == 1 else read.variable(w.shape[1])
+        taps = tap_loops(windows, read)
+        group = 0 if groups == 1 else floor_divide(k, floor_divide(w.shape[0], groups))
+        seen, guard = seen_by(windows, place, taps)
+        dtype = accumulator(node.dtype)
+        left = scalar.cast(read(0, [n, group * w.shape[1] + c, *seen], guard), dtype)
+        # The guard stands inside the product, which stays one that can be added up in one step.
+        body = guarded(guard, left, 0) * scalar.cast(read(1, [k, c, *taps]), dtype)
+        loops = tuple(loop for loop in (c, *taps) if isinstance(loop, Dim))
+        total = scalar.Reduce(dtype, "sum", loops, body) if loops else body
+        return scalar.cast(total, node.dtype)
+
+    def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
+        """To x the gradient spread by the flipped kernel, to w its products with what taps saw."""
+        (x, w), groups = node.inputs, node.attrs["groups"]
+        windows = slide(x.shape, w.shape, node.attrs)
+        return [
+            convolve(gradient, transposed(w, groups), [v.backward() for v in windows], groups),
+            convolve(
+                exchanged(x, groups), permute_dims(gradient, exchange(gradient.ndim)),
+                [v.exchanged() for v in windows], groups, swapped=True,
+            ),
+        ]  # fmt: skip
+
+    def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:
+        """Each tangent with the other operand, added."""
+        (x, w), (dx, dw) = node.inputs, tangents
+        parts = [] if dx is None else [apply("convolution", dx, w, **node.attrs)]
+        parts += [] if dw is None else [apply("convolution", x, dw, **node.attrs)]
+        return functools.reduce(operator.add, parts) if parts else None
+
+    def reference(self, x: Any, w: Any, **attrs: Any) -> Any:
+        """One product of matrices for each tap, with all that it sees."""
+        windows, groups = slide(x.shape, w.shape, attrs), attrs["groups"]
+        counts = tuple(number(window.count) for window in windows)
+        laid = lay_out(widen(x), (*whole(x.shape[:2]), *windows), 0)
+        left = laid.reshape(x.shape[0], groups, w.shape[1], *laid.shape[2:])
+        right = widen(w).reshape(groups, w.shape[0] // groups, *w.shape[1:])
+        total = np.zeros((x.shape[0], *right.shape[:2], *counts), left.dtype)
+        for tap in np.ndindex(*w.shape[2:]):
+            seen = left[(..., *tap_slices(windows, tap))]
+            total += np.einsum("ngc...,gkc->ngk...", seen, right[(..., *tap)])
+        return total.reshape(x.shape[0], w.shape[0], *counts).astype(x.dtype)
+
+
+def check_operands(x: TensorType, w: TensorType, groups: int) -> None:
+    """TypeRuleError unless the operands' dtypes, ranks and channels fit."""
+    check_kind(x.dtype, ("int", "uint", "float"))
+    if x.dtype != w.dtype:
+        raise TypeRuleError(f"operands differ in dtype: {x.dtype} and {w.dtype}")
+    shapes = f"shapes {show_shape(x.shape)} and {show_shape(w.shape)}"
+    if x.rank != w.rank or x.rank < 3:
+        raise TypeRuleError(f"{shapes} must both have two axes and the same number of spatial ones")
+    if groups < 1 or remainder(w.shape[0], groups) != 0:
+        raise TypeRuleError(f"{w.shape[0]} kernels cannot stand in {groups} equal groups")
+    if w.shape[1] * groups != x.shape[1]:
+        raise TypeRuleError(
+            f"{shapes} do not fit: {x.shape[1]} channels, and kernels of {w.shape[1]} "
+            f"in {groups} groups, must be equally many"
+        )
+
+
+def slide(x: Sizes, w: Sizes, attrs: Mapping[str, Any]) -> tuple[Sliding, ...]:
+    """The kernel's window along each spatial axis, for the shapes of both operands."""
+    names = ("strides", "low", "high", "w_dilation", "x_dilation")
+    return windows_of(x[2:], w[2:], *(attrs[name] for name in names))
+
+
+def whole(sizes: Sequence[Size]) -> list[Sliding]:
+    """Windows of one tap: each element by itself."""
+    return [Sliding(size, 1, 1, 0, 0) for size in sizes]
+
+
+def convolve(
+    x: Node, w: Node, windows: Sequence[Sliding], groups: int, swapped: bool = False
+) -> Node:
+    """The convolution with given windows; `swapped` exchanges the first two axes of the result."""
+    result = apply("convolution", x, w, groups=groups, **attributes(windows))
+    return permute_dims(result, exchange(result.ndim)) if swapped else result
+
+
+def attributes(windows: Sequence[Sliding]) -> dict[str, Any]:
+    """The operator's attributes for the windows along each axis."""
+    return {
+        "strides": tuple(window.stride for window in windows),
+        "low": tuple(window.low for window in windows),
+        "high": tuple(window.high for window in windows),
+        "x_dilation": tuple(window.spacing for window in windows),
+        "w_dilation": tuple(window.dilation for window in windows),
+    }
+
+
+def exchange(rank: int) -> Steps:
+    """The order of axes in which the first two have changed places."""
+    return (1, 0, *range(2, rank))
+
+
+def transposed(w: Node, groups: int) -> Node:
+    """The kernel that takes results back to channels: flipped, inputs and outputs exchanged."""
+    turned = flip(w, tuple(range(2, w.ndim)))
+    if groups == 1:
+        return permute_dims(turned, exchange(w.ndim))
+    kernels, channels, *taps = w.shape
+    apart = reshape(turned, (groups, floor_divide(kernels, groups), channels, *taps))
+    swapped = permute_dims(apart, (0, 2, 1, *range(3, apart.ndim)))
+    return reshape(swapped, (groups * channels, floor_divide(kernels, groups), *taps))
+
+
+def exchanged(x: Node, groups: int) -> Node:
+    """x [N, groups * C, ...] as [C, groups * N, ...]: examples and channels of a group swapped."""
+    if groups == 1:
+        return permute_dims(x, exchange(x.ndim))
+    count, channels, *sizes = x.shape
+    each = floor_divide(channels, groups)
+    apart = reshape(x, (count, groups, each, *sizes))
+    swapped = permute_dims(apart, (2, 1, 0, *range(3, apart.ndim)))
+    return reshape(swapped, (each, groups * count, *sizes))
