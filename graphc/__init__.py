@@ -13,6 +13,7 @@ This is the front door: every name a user types. Functions of arrays have the Ar
 import sys
 
 import graphc.ops  # noqa: F401 (fills the table of operators)
+from graphc import nn, optim, random
 from graphc.errors import GraphError, short_errors
 from graphc.ir.dim import Dim
 from graphc.ir.graph import Graph
@@ -48,8 +49,8 @@ __all__ = [  # noqa: PLE0604 (the words are strings)
     *_words,
     "DType", "Dim", "Executable", "Graph", "GraphError", "Node", "TensorType", "Variable",
     "bfloat16", "bool", "compile", "float16", "float32", "float64", "get_num_threads", "grad",
-    "int8", "int16", "int32", "int64", "jvp", "set_num_threads", "uint8", "uint16", "uint32",
-    "uint64", "value_and_grad",
+    "int8", "int16", "int32", "int64", "jvp", "nn", "optim", "random", "set_num_threads", "uint8",
+    "uint16", "uint32", "uint64", "value_and_grad",
 ]  # fmt: skip
 
 sys.excepthook = short_errors(sys.excepthook)

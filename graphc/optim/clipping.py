@@ -1,0 +1,40 @@
+"""Gradients kept within bounds before they become steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.errors import GraphError
+from graphc.ir.node import Node
+from graphc.lang.arithmetic import clip, maximum, sqrt, square
+from graphc.lang.operands import to_node_dtype
+from graphc.lang.reduction import sum, widen
+
+
+def global_norm(gradients: Sequence[Node]) -> Node:
+    """The square root of the sum of all squares; float32 for 16-bit gradients."""
+    if not gradients:
+        raise GraphError("global_norm: needs at least one gradient")
+    squares = [sum(square(widen(gradient))) for gradient in gradients]
+    total = squares[0]
+    for part in squares[1:]:
+        total = total + part
+    return sqrt(total)
+
+
+def clip_by_global_norm(gradients: Sequence[Node], max_norm: float) -> list[Node]:
+    """Gradients scaled, all by one number, so that their norm is at most max_norm.
+
+    Pascanu, Mikolov, Bengio: On the difficulty of training recurrent networks (2013). A norm that
+    is below stays, that of zeros too. GraphError unless max_norm > 0.
+    """
+    if max_norm <= 0:
+        raise GraphError(f"clip_by_global_norm: max_norm must be positive, not {max_norm}")
+    norm = global_norm(gradients)
+    factor = max_norm / maximum(norm, max_norm)
+    return [gradient * to_node_dtype(factor, gradient.dtype) for gradient in gradients]
+
+
+def clip_by_value(gradients: Sequence[Node], limit: float) -> list[Node]:
+    """Each number of the gradients kept from -limit to limit."""
+    return [clip(gradient, -limit, limit) for gradient in gradients]

@@ -1,0 +1,29 @@
+"""Random numbers as graphs: `gx.random.normal(gx.random.key(0), (3, 4))`.
+
+Nothing is hidden: a function takes a key, and the same key gives the same numbers, the same bits
+on every device and for any number of threads. Split a key for each use. The words come from
+Threefry, written in the language itself, so that they are made where they are used.
+
+The numbers are constants as far as derivatives go; a normal with parameters is
+`mean + deviation * normal(...)`, through which gradients flow. Permutation and choice without
+replacement need sorting, and an exact Poisson a loop: there are none here yet.
+"""
+
+from graphc.random.bits import bits, uniform
+from graphc.random.continuous import (
+    exponential,
+    gumbel,
+    laplace,
+    logistic,
+    normal,
+    truncated_normal,
+)
+from graphc.random.discrete import bernoulli, categorical, rademacher, randint
+from graphc.random.gamma import beta, dirichlet, gamma
+from graphc.random.keys import fold_in, key, split
+
+__all__ = [
+    "bernoulli", "beta", "bits", "categorical", "dirichlet", "exponential", "fold_in", "gamma",
+    "gumbel", "key", "laplace", "logistic", "normal", "rademacher", "randint", "split",
+    "truncated_normal", "uniform",
+]  # fmt: skip
