@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from graphc.ir.graph import Graph
 from graphc.ir.kernel import Kernel
 from graphc.ir.node import Node
@@ -25,6 +23,7 @@ class Lowering:
         self.graph = graph
         self.buffers: dict[tuple[Node, int], Allocation] = {}
         self.names: set[str] = set()
+        self.last: dict[str, int] = {}
         self.kernels: dict[tuple[object, ...], Kernel] = {}
         self.calls: list[CallKernel] = []
 
@@ -95,18 +94,11 @@ class Lowering:
         return self.buffers[self.result(node)]
 
     def unique(self, name: str, space: str = "") -> str:
-        """A name not used before: the given one, or with a number at its end."""
-        chosen = next(n for n in numbered(name) if space + n not in self.names)
+        """A name not used before: the given one, or with the next free number at its end."""
+        stem = name.rstrip("0123456789")
+        chosen, stem = name, f"{space}{stem if stem != name else f'{name}_'}"
+        while space + chosen in self.names:
+            self.last[stem] = self.last.get(stem, 0) + 1
+            chosen = f"{stem[len(space) :]}{self.last[stem]}"
         self.names.add(space + chosen)
         return chosen
-
-
-def numbered(name: str) -> Iterator[str]:
-    """The name, then name_1, name_2, ... or, where it ends in a number, the next numbers."""
-    yield name
-    stem = name.rstrip("0123456789")
-    number = int(name[len(stem) :] or 0)
-    stem = stem if stem != name else f"{name}_"
-    while True:
-        number += 1
-        yield f"{stem}{number}"

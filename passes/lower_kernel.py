@@ -20,13 +20,15 @@ from graphc.ir.kernel import (
     Let,
     Statement,
     Store,
+    statements,
+    substitute,
 )
 from graphc.ir.node import Node
 from graphc.ir.scalar import Index, Load, Reduce, Ref, Scalar
 from graphc.ir.types import DType, bfloat16, float16, float32
 from graphc.passes.formula import Formulas
 from graphc.passes.fusion_group import (
-    CONTRACTION,
+    CONTRACTIONS,
     REDUCTIONS,
     index_of,
     is_expensive,
@@ -41,7 +43,23 @@ MAX_NAME_PARTS = 4
 
 def lower_kernel(body: Graph) -> Kernel:
     """The kernel that computes a body's outputs from its inputs."""
+    root = body.outputs[0]
+    if root.op.name == "concat" and len(body.outputs) == 1:
+        return lower_concat(body, root)
     return Writer(body).kernel()
+
+
+def lower_concat(body: Graph, concat: Node) -> Kernel:
+    """A concatenation as loops over one part after another, with no test for each element."""
+    start: Size = 0
+    parts: list[Statement] = []
+    for place, part in enumerate(concat.inputs):
+        segment = Segment(Graph(body.inputs, (part,)), concat, start).statements()
+        names = {s.name: f"p{place}_{s.name}" for s in statements(segment)
+                 if isinstance(s, Let | Accumulator)}  # fmt: skip
+        parts.extend(substitute(segment, {}, names))
+        start = start + part.shape[concat.attrs["axis"]]
+    return Kernel(kernel_name(body), Writer(body).buffers(), tuple(parts), origin(body))
 
 
 class Writer:
@@ -62,6 +80,11 @@ class Writer:
 
     def kernel(self) -> Kernel:
         """The finished kernel."""
+        body = self.body
+        return Kernel(kernel_name(body), self.buffers(), self.statements(), origin(body))
+
+    def statements(self) -> tuple[Statement, ...]:
+        """The kernel's body."""
         results = [self.result(node) for node in self.body.outputs]
         self.formulas.follow()
         self.formulas.resolve_names()
@@ -69,7 +92,7 @@ class Writer:
             self.write(name, self.formulas.values[name])
         for place, value in enumerate(results):
             self.store(place, self.formulas.resolved(value))
-        return Kernel(kernel_name(self.body), self.buffers(), self.nest(), origin(self.body))
+        return self.nest()
 
     def result(self, node: Node) -> Scalar:
         """The value of an output at the loops' variables."""
@@ -152,10 +175,14 @@ class Writer:
     def store(self, place: int, value: Scalar) -> None:
         """Write a result to its buffer, in the loops of its own axes."""
         node = self.body.outputs[place]
-        offset = linear_offset(index_of(node.shape, self.loops), node.shape)
+        offset = self.offset(node)
         loops = self.loops[: len(without_units(node.shape))]
         block = self.blocks[only(loops[-1]) if loops else None]
         block.append(Store(f"out{place}", offset, value))
+
+    def offset(self, node: Node) -> Size:
+        """Where a result's element at the loops' variables is written."""
+        return linear_offset(index_of(node.shape, self.loops), node.shape)
 
     def nest(self) -> tuple[Statement, ...]:
         """The loops over the results around their blocks."""
@@ -169,6 +196,22 @@ class Writer:
         read = [Buffer(f"in{k}", n.dtype, n.size) for k, n in enumerate(self.body.inputs)]
         outputs = enumerate(self.body.outputs)
         return (*read, *(Buffer(f"out{k}", n.dtype, n.size, written=True) for k, n in outputs))
+
+
+class Segment(Writer):
+    """The kernel that writes one part of a concatenation, from a start along its axis on."""
+
+    def __init__(self, body: Graph, concat: Node, start: Size) -> None:
+        super().__init__(body)
+        self.concat = concat
+        self.start = start
+
+    def offset(self, node: Node) -> Size:
+        """Where a part's element is written in the whole."""
+        index = list(index_of(node.shape, self.loops))
+        axis = self.concat.attrs["axis"]
+        index[axis] = index[axis] + self.start
+        return linear_offset(index, self.concat.shape)
 
 
 def only(variable: Dim) -> Symbol:
@@ -206,7 +249,7 @@ def kernel_name(body: Graph) -> str:
 
 def weight(node: Node) -> int:
     """The place of an operator in a kernel's name: products, sums, functions, the rest."""
-    if node.op.name == CONTRACTION:
+    if node.op.name in CONTRACTIONS:
         return 0
     if node.op.name in REDUCTIONS:
         return 1

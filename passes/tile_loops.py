@@ -19,10 +19,9 @@ from graphc.ir.kernel import (
     Kernel,
     Let,
     Statement,
-    Store,
     loads,
     loop,
-    statements,
+    stores,
     substitute,
     variable,
 )
@@ -171,7 +170,7 @@ def vector_cost(along: For, nest: For) -> float:
 
 def accesses(nest: For) -> list[Size]:
     """The offsets of every load and store in a loop."""
-    stored = [s.offset for s in statements(nest.body) if isinstance(s, Store)]
+    stored = [store.offset for store in stores(nest.body)]
     return stored + [load.offset for load in loads(nest.body)]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
-from graphc.ir.kernel import For, Statement, Store, loads, loop, statements, substitute, variable
+from graphc.ir.kernel import For, Statement, loads, loop, stores, substitute, variable
 from graphc.ir.program import Decision
 from graphc.passes.decisions import record
 
@@ -26,8 +26,7 @@ def is_transposing(nest: For) -> bool:
     outer, inner = nest.variable.name, nest.body[0].variable.name
     if nest.body[0].kind != "parallel" or any(isinstance(s, For) for s in nest.body[0].body):
         return False
-    stores = [s.offset for s in statements(nest.body) if isinstance(s, Store)]
-    if any(dim.coefficient(offset, inner) != 1 for offset in stores):
+    if any(dim.coefficient(store.offset, inner) != 1 for store in stores(nest.body)):
         return False
     return any(
         dim.coefficient(load.offset, outer) == 1

@@ -51,7 +51,7 @@ def to_array(node: Node, value: Any) -> Array:
     Python numbers and lists are converted; an array must convert without loss.
     """
     wanted = node.tensor.dtype.numpy
-    array = value if isinstance(value, np.ndarray) else from_python(node, value)
+    array = value if type(value) is np.ndarray else from_python(node, value)
     if array.dtype != wanted:
         if not np.can_cast(array.dtype, wanted, casting="safe"):
             name = node.attrs["name"]
@@ -60,7 +60,9 @@ def to_array(node: Node, value: Any) -> Array:
                 f"convert it with .astype({node.tensor.dtype.name!r}){made(node)}"
             )
         array = array.astype(wanted)
-    return np.ascontiguousarray(array) if array.ndim else array
+    if array.flags.c_contiguous and array.flags.aligned:
+        return array
+    return np.array(array, order="C")
 
 
 def from_python(node: Node, value: Any) -> Array:
@@ -68,6 +70,8 @@ def from_python(node: Node, value: Any) -> Array:
     name = node.attrs["name"]
     if isinstance(value, Node):
         raise GraphError(f"argument {name!r} is a node, {value}: a step is called with arrays")
+    if isinstance(value, np.ma.MaskedArray):
+        raise GraphError(f"argument {name!r} is a masked array: fill it with .filled(value) first")
     try:
         array = np.asarray(value)
         if array.dtype.kind in "OSU":
@@ -120,19 +124,28 @@ def check_shapes(inputs: Sequence[Node], arrays: Sequence[Array], sizes: Mapping
                 raise misfit(node, array, f": axis {axis} should be {expected}{known}")
 
 
-def check_slices(graph: Graph, sizes: Mapping[str, int]) -> None:
-    """GraphError where an index into an axis of symbolic size lies outside of it."""
+def check_bound_types(graph: Graph, sizes: Mapping[str, int]) -> None:
+    """GraphError where an operator refuses these values of the symbolic sizes.
+
+    Such as an index that lies outside of its axis, or a window larger than what it slides over.
+    """
     for node in graph.walk():
-        if node.op.name != "slice":
+        if not node.op.depends_on_sizes:
             continue
-        kind = TensorType(node.dtype, shape_for(node.inputs[0].tensor, sizes))
-        windows = {name: tuple(dim.evaluate(part, sizes) for part in parts)
-                   for name, parts in node.attrs.items()}  # fmt: skip
+        types = (TensorType(o.dtype, shape_for(o.tensor, sizes)) for o in node.inputs)
+        attrs = {name: bound(attr, sizes) for name, attr in node.attrs.items()}
         try:
-            node.op.infer(kind, **windows)
+            node.op.infer(*types, **attrs)
         except TypeRuleError as error:
-            bound = ", ".join(f"{name} = {size}" for name, size in sizes.items())
-            raise GraphError(f"slice: {error} (with {bound}){made_at(node)}") from None
+            known = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+            raise GraphError(f"{node.op.name}: {error} (with {known}){made_at(node)}") from None
+
+
+def bound(attr: Any, sizes: Mapping[str, int]) -> Any:
+    """An attribute with numbers for the symbolic sizes in it."""
+    if isinstance(attr, Dim):
+        return dim.evaluate(attr, sizes)
+    return tuple(bound(item, sizes) for item in attr) if isinstance(attr, tuple) else attr
 
 
 def misfit(node: Node, array: Array, reason: str) -> GraphError:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Decision, Program
+from graphc.ir.state import TURN
 from graphc.passes.memory_plan import MemoryPlan
 from graphc.runtime.arguments import (
     bind_sizes,
     bindable,
-    check_slices,
+    check_bound_types,
     listed,
     match_arguments,
     to_array,
@@ -41,6 +41,9 @@ class Memory:
                 f"the memory depends on the sizes {listed(self.names)}, "
                 f"given were {listed(list(sizes))}: call step.memory(name=value, ...)"
             )
+        for name, size in sizes.items():
+            if not isinstance(size, int) or size < 0:
+                raise GraphError(f"size {name!r} must be an integer of at least 0, not {size!r}")
         return self.loaded.memory(dict(sorted(sizes.items())))
 
     @property
@@ -58,7 +61,8 @@ class Executable:
     """A compiled step: call it with one array for each input, by position or by name.
 
     The result has the structure of the outputs that were compiled; arrays are new each time.
-    Variables with updates change with each call. Calls from several threads take turns.
+    Variables with updates change with each call. Calls from several threads take turns, also
+    those of different steps, since steps share variables.
     """
 
     def __init__(self, graph: Graph, loaded: Loaded, structure: Rebuild, device: str) -> None:
@@ -66,7 +70,6 @@ class Executable:
         self.loaded = loaded
         self.device = device
         self.structure = structure
-        self.turn = threading.Lock()
         self.known: dict[tuple[tuple[int, ...], ...], dict[str, int]] = {}
         self.memory = Memory(loaded, sorted(bindable(graph.inputs)))
 
@@ -76,7 +79,7 @@ class Executable:
         values = match_arguments(inputs, arguments, named)
         arrays = [to_array(node, value) for node, value in zip(inputs, values, strict=True)]
         sizes = self.sizes_for(arrays)
-        with self.turn:
+        with TURN:
             results = self.loaded.run(arrays, sizes)
         return self.structure(results)
 
@@ -85,7 +88,7 @@ class Executable:
         shapes = tuple(array.shape for array in arrays)
         if shapes not in self.known:
             sizes = bind_sizes(self.graph.inputs, arrays)
-            check_slices(self.graph, sizes)
+            check_bound_types(self.graph, sizes)
             self.known[shapes] = sizes
         return self.known[shapes]
 

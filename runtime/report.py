@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphc.ir.program import Allocation, Program
 from graphc.runtime.loaded import Loaded
 
@@ -31,14 +33,15 @@ def shown(program: Program, number: int) -> list[str]:
 def buffers(program: Program) -> list[str]:
     """The buffers by who owns their memory."""
     lines = []
+    reuses = dict(program.reuses)
     for kind in ("input", "state", "constant", "temporary", "output"):
         owned = [a for a in program.allocations if a.kind == kind]
         if owned:
-            lines.append(f"  {kind}: " + ", ".join(described(program, a) for a in owned))
+            lines.append(f"  {kind}: " + ", ".join(described(a, reuses) for a in owned))
     return lines
 
 
-def described(program: Program, allocation: Allocation) -> str:
+def described(allocation: Allocation, reuses: Mapping[str, str]) -> str:
     """A buffer: its name and type, and whose memory it takes over."""
-    reused = dict(program.reuses).get(allocation.name)
+    reused = reuses.get(allocation.name)
     return f"{allocation.name} {allocation.type}" + (f" in {reused}" if reused else "")

@@ -1,6 +1,6 @@
 """Every mistake gets one short message, at the user's line; `pytest -s` prints them all.
 
-`python tests/test_errors.py` writes bad_inputs.txt anew: read what has changed as a user would.
+`python -m tests.test_errors` writes bad_inputs.txt anew: read what has changed as a user would.
 """
 
 import inspect

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import struct
-import threading
 import weakref
 from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
+from graphc.locks import fork_safe_lock
+
 Value = TypeVar("Value")
 
 # Held while a value enters a table: two threads that make equal values must get the same object.
-ENTERING = threading.RLock()
+ENTERING = fork_safe_lock()
 
 
 class InternTable(Generic[Value]):
@@ -36,9 +36,3 @@ def identity(value: Any) -> Hashable:
     if isinstance(value, float):
         return ("float", struct.pack("<d", value))
     return (type(value), value)
-
-
-if hasattr(os, "register_at_fork"):  # or the child of a fork could find it held by nobody
-    os.register_at_fork(
-        before=ENTERING.acquire, after_in_parent=ENTERING.release, after_in_child=ENTERING.release
-    )

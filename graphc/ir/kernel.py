@@ -148,6 +148,11 @@ def loads(body: tuple[Statement, ...]) -> Iterator[Load]:
         yield from (v for v in scalar.walk(values(statement)) if isinstance(v, Load))
 
 
+def stores(body: tuple[Statement, ...]) -> Iterator[Store]:
+    """Every store in a body, in order."""
+    return (statement for statement in statements(body) if isinstance(statement, Store))
+
+
 def sizes(statement: Statement) -> tuple[Size, ...]:
     """The sizes and offsets in a statement and its expressions, those of inner blocks not."""
     found: list[Size] = []

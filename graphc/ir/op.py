@@ -40,6 +40,8 @@ class Op:
     name: ClassVar[str]
     #: False for nodes that are themselves wherever they stand, such as an input.
     interned: ClassVar[bool] = True
+    #: True where symbolic sizes may turn out not to fit: each new binding infers the type again.
+    depends_on_sizes: ClassVar[bool] = False
 
     def infer(self, *types: Any, **attrs: Any) -> Type:
         """The result's type for operand types; raises TypeRuleError where they don't fit."""

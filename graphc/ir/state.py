@@ -9,6 +9,11 @@ import numpy as np
 from graphc.errors import GraphError, cause, shown, user_line
 from graphc.ir.node import Node
 from graphc.ir.types import TensorType, show_shape
+from graphc.locks import fork_safe_lock
+
+# Held by whoever reads or changes variables: a step while it runs, and `Variable.value`. Variables
+# are shared between steps, so that one lock for all of them is the one that is right.
+TURN = fork_safe_lock()
 
 
 class State:
@@ -29,12 +34,15 @@ class Variable(Node):
     def value(self) -> np.ndarray[Any, Any]:
         """A copy of the current value."""
         array: np.ndarray[Any, Any] = self.attrs["state"].array
-        return array.copy()
+        with TURN:
+            return array.copy()
 
     @value.setter
     def value(self, new: Any) -> None:
         """Copies a value of the same shape in; GraphError where it does not fit."""
-        self.attrs["state"].array[...] = checked(self, new)
+        array = checked(self, new)
+        with TURN:
+            self.attrs["state"].array[...] = array
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Only `value` can be assigned; a node is otherwise immutable."""

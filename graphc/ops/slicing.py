@@ -35,6 +35,7 @@ class Slice(Linear):
     """Along each axis the elements at start, start + step, ...: `sizes` of them."""
 
     name = "slice"
+    depends_on_sizes = True
 
     def infer(self, x: TensorType, *, starts: Sizes, sizes: Sizes, steps: Steps) -> TensorType:
         """The operand's dtype with the given sizes; what is static must lie inside."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from graphc.ir.dim import Size
-from graphc.ir.kernel import For, Kernel
+from graphc.ir.kernel import For, Kernel, loads, stores
 from graphc.ir.program import CallKernel, Program
 from graphc.ir.types import DType, int64
 from graphc.runtime.cpu.block import REGISTERS, Block, identifier
@@ -103,7 +103,7 @@ class Outline:
     """Parallel loops as functions of their own, called with ranges of iterations.
 
     What a body uses of the kernel's function travels in a context, an array of 8-byte fields:
-    the table of sizes, the buffers, then lets and accumulators as they come up.
+    the table of sizes, the buffers that it touches, then lets and accumulators as they come up.
     """
 
     def __init__(self, module: Module, kernel: Kernel, outer: Function) -> None:
@@ -118,9 +118,11 @@ class Outline:
         name = symbol(f"{self.kernel.name}.parallel{self.count}")
         self.count += 1
         outer, module = self.outer, self.module
-        pointers = outer.pointers.values()
-        self.fields = ["ptr %sizes", *(f"ptr {pointer}" for pointer in pointers)]
-        inner = Function(self.kernel.buffers, module.sizes, module.target, self.capture)
+        touched = {load.buffer for load in loads((parallel,))}
+        touched |= {store.buffer for store in stores((parallel,))}
+        buffers = tuple(buffer for buffer in self.kernel.buffers if buffer.name in touched)
+        self.fields = ["ptr %sizes", *(f"ptr {outer.pointers[b.name]}" for b in buffers)]
+        inner = Function(buffers, module.sizes, module.target, self.capture)
         self.inner = inner
         self.unpack(0, "ptr", "%sizes")
         for at, pointer in enumerate(inner.pointers.values()):

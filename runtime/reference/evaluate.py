@@ -8,11 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphc.ir import dim
-from graphc.ir.dim import Dim
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.types import TupleType, Type
-from graphc.runtime.arguments import bind_sizes
+from graphc.runtime.arguments import bind_sizes, bound
 from graphc.runtime.loaded import Array
 
 Sizes: TypeAlias = Mapping[str, int]
@@ -42,13 +41,6 @@ def value_of(
         return node.attrs["state"].array
     attrs = {name: bound(attr, sizes) for name, attr in node.attrs.items()}
     return node.op.reference(*(values[operand] for operand in node.inputs), **attrs)
-
-
-def bound(attr: Any, sizes: Sizes) -> Any:
-    """An attribute with numbers for the symbolic sizes in it."""
-    if isinstance(attr, Dim):
-        return dim.evaluate(attr, sizes)
-    return tuple(bound(item, sizes) for item in attr) if isinstance(attr, tuple) else attr
 
 
 def conform(kind: Type, value: Any, sizes: Sizes) -> Any:
