@@ -18,6 +18,7 @@ from graphc.passes.fusion_group import (
     is_expensive,
     is_free,
     is_leaf,
+    is_loop,
     linear_offset,
     reads_of,
     without_units,
@@ -33,8 +34,11 @@ MAX_EVALUATIONS_CHEAP, MAX_EVALUATIONS_EXPENSIVE = 3, 2
 
 
 def fuse(graph: Graph) -> Graph:
-    """Group operators into fusions, one kernel each: elementwise chains, movement, reductions."""
-    return outline(graph, Partition(graph).groups)
+    """Group operators into fusions, one kernel each: elementwise chains, movement, reductions.
+
+    So are those inside loops and branches, which themselves are never part of a group.
+    """
+    return outline(graph, Partition(graph).groups, fuse)
 
 
 class Partition:
@@ -50,13 +54,20 @@ class Partition:
         self.position = {node: place for place, node in enumerate(order)}
         self.roots = set(graph.roots)
         self.groups: list[Group] = []
+        self.results: dict[Node, list[Node]] = {}
         self.readers: dict[Node, dict[Group, None]] = {}
         for node in reversed(order):
             self.place(node)
 
     def place(self, node: Node) -> None:
         """Find the groups that compute a node."""
-        if is_leaf(node):
+        if node.op.name == "item":
+            self.results.setdefault(node.inputs[0], []).append(node)
+        elif is_loop(node):
+            group = Group.alone(node, self.results.get(node, ()), self.position[node])
+            self.groups.append(group)
+            self.note_reads(group)
+        elif is_leaf(node):
             if node in self.roots:
                 self.open(node)
         elif is_free(node):
@@ -114,6 +125,8 @@ class Partition:
 
     def refusal(self, node: Node, group: Group) -> str | None:
         """Why a node may not or should not be computed inside a group; None if it may."""
+        if group.is_loop:
+            return "a loop or a branch reads it from memory"
         return legal(node, group) or good(node, group)
 
     def output_refusal(self, node: Node, group: Group) -> str | None:

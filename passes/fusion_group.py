@@ -8,7 +8,7 @@ loops can be hoisted, and so on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from graphc.ir import dim
@@ -21,6 +21,12 @@ MOVEMENTS = ("reshape", "permute_dims", "broadcast", "flip", "slice", "expand_di
 LEAVES = ("input", "variable", "constant")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
 CONTRACTION = "matmul"
+LOOPS = ("scan", "while_loop", "cond")
+
+
+def is_loop(node: Node) -> bool:
+    """Whether a node runs graphs of its own, in a loop or a branch."""
+    return node.op.name in LOOPS
 
 
 def is_uniform(node: Node) -> bool:
@@ -71,6 +77,7 @@ class Group:
     reads: dict[Node, dict[Access, None]] = field(default_factory=dict)
     last: int = 0
     variables: int = 0
+    is_loop: bool = False
 
     @classmethod
     def around(cls, root: Node, position: int) -> Group:
@@ -84,6 +91,16 @@ class Group:
         group.reads[root] = {Access(index_of(root.shape, loops)): None}
         if not is_leaf(root):
             group.absorb(root)
+        return group
+
+    @classmethod
+    def alone(cls, loop: Node, results: Iterable[Node], position: int) -> Group:
+        """A loop or a branch: it takes nothing in, reads memory, and its results are in memory."""
+        group = cls((), (), last=position, is_loop=True)
+        group.members[loop] = None
+        group.outputs |= dict.fromkeys(results)
+        group.reads |= {operand: {} for operand in (*results, loop, *loop.inputs)}
+        group.members |= dict.fromkeys(results)
         return group
 
     def absorb(self, node: Node) -> None:

@@ -83,6 +83,11 @@ from graphc.lang.logic import (
     logical_or,
     logical_xor,
 )
+from graphc.lang.loops import (
+    fori_loop,
+    map,
+    scan,
+)
 from graphc.lang.losses import (
     softmax_cross_entropy,
 )
@@ -194,6 +199,7 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "fori_loop",
     "full",
     "full_like",
     "greater",
@@ -217,6 +223,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logsumexp",
+    "map",
     "matmul",
     "matrix_transpose",
     "max",
@@ -246,6 +253,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "scan",
     "sigmoid",
     "sign",
     "signbit",

@@ -23,10 +23,15 @@ def evaluate(graph: Graph, inputs: Mapping[Node, Array]) -> list[Any]:
     `inputs` gives an array for each input node; variables are read, not changed.
     """
     sizes = bind_sizes((node.tensor, np.shape(array)) for node, array in inputs.items())
-    values: dict[Node, Any] = {}
     with np.errstate(all="ignore"):
-        for node in graph.walk():
-            values[node] = conform(node.type, value_of(node, values, inputs, sizes), sizes)
+        return evaluate_for(graph, inputs, sizes)
+
+
+def evaluate_for(graph: Graph, inputs: Mapping[Node, Array], sizes: Sizes) -> list[Any]:
+    """The value of each root of a graph for known sizes."""
+    values: dict[Node, Any] = {}
+    for node in graph.walk():
+        values[node] = conform(node.type, value_of(node, values, inputs, sizes), sizes)
     return [values[root] for root in graph.roots]
 
 
@@ -62,7 +67,9 @@ def symbol_name(size: Size) -> str | None:
 
 
 def bound(attr: Any, sizes: Sizes) -> Any:
-    """An attribute with numbers for the symbolic sizes in it."""
+    """An attribute with numbers for the symbolic sizes in it, and a function for a graph."""
+    if isinstance(attr, Graph):
+        return lambda *arrays: evaluate_for(attr, dict(zip(attr.inputs, arrays, strict=True)), sizes)
     if isinstance(attr, Dim):
         return dim.evaluate(attr, sizes)
     return tuple(bound(item, sizes) for item in attr) if isinstance(attr, tuple) else attr
