@@ -2,6 +2,7 @@
 
 On graphs:
   remove_stop_gradient  drop what only differentiation reads
+  merge_loops           run once what several loops do alike
   simplify              algebra, movements and reductions, to a fixpoint
   stabilise             logarithms and exponentials that do not overflow or cancel
   fold_constants        compute what depends on constants alone
@@ -34,6 +35,7 @@ from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.lower import lower
+from graphc.passes.merge_loops import merge_loops
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
@@ -46,6 +48,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
     function.__name__: function
     for function in (
         remove_stop_gradient,
+        merge_loops,
         simplify,
         stabilise,
         fold_constants,

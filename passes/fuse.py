@@ -19,6 +19,7 @@ from graphc.passes.fusion_group import (
     is_free,
     is_leaf,
     is_loop,
+    is_view,
     linear_offset,
     reads_of,
     without_units,
@@ -64,9 +65,7 @@ class Partition:
         if node.op.name == "item":
             self.results.setdefault(node.inputs[0], []).append(node)
         elif is_loop(node):
-            group = Group.alone(node, self.results.get(node, ()), self.position[node])
-            self.groups.append(group)
-            self.note_reads(group)
+            self.open_alone(node, self.results.get(node, ()))
         elif is_leaf(node):
             if node in self.roots:
                 self.open(node)
@@ -85,8 +84,21 @@ class Partition:
                 needed = True
             else:
                 self.join(node, group)
-        if needed:
+        if needed and self.is_part(node):
+            self.open_alone(node, [node])
+        elif needed:
             self.open(node)
+
+    def is_part(self, node: Node) -> bool:
+        """Whether a loop can read a node in the memory of its operand."""
+        in_loop = any(not group.is_kernel for group in self.readers.get(node, ()))
+        return is_view(node) and in_loop and node not in self.roots
+
+    def open_alone(self, node: Node, results: Iterable[Node]) -> None:
+        """A group for a node that is no kernel."""
+        group = Group.alone(node, results, self.position[node])
+        self.groups.append(group)
+        self.note_reads(group)
 
     def place_computation(self, node: Node) -> None:
         """Compute a node in the group that reads it first, or open a group for it."""
@@ -125,7 +137,7 @@ class Partition:
 
     def refusal(self, node: Node, group: Group) -> str | None:
         """Why a node may not or should not be computed inside a group; None if it may."""
-        if group.is_loop:
+        if not group.is_kernel:
             return "a loop or a branch reads it from memory"
         return legal(node, group) or good(node, group)
 

@@ -29,6 +29,15 @@ def is_loop(node: Node) -> bool:
     return node.op.name in LOOPS
 
 
+def is_view(node: Node) -> bool:
+    """Whether the elements of a node stand in its operand's memory one after another."""
+    if node.op.name == "slice":
+        attrs, whole = node.attrs, node.inputs[0].shape
+        unmoved = all(step == 1 for step in attrs["steps"]) and not any(attrs["starts"][1:])
+        return unmoved and attrs["sizes"][1:] == whole[1:]
+    return node.op.name == "reshape"
+
+
 def is_uniform(node: Node) -> bool:
     """Whether a node is a number that any kernel can hold in a register."""
     return node.op.name == "size" or (node.op.name == "constant" and node.ndim == 0)
@@ -77,7 +86,7 @@ class Group:
     reads: dict[Node, dict[Access, None]] = field(default_factory=dict)
     last: int = 0
     variables: int = 0
-    is_loop: bool = False
+    is_kernel: bool = True
 
     @classmethod
     def around(cls, root: Node, position: int) -> Group:
@@ -94,13 +103,12 @@ class Group:
         return group
 
     @classmethod
-    def alone(cls, loop: Node, results: Iterable[Node], position: int) -> Group:
-        """A loop or a branch: it takes nothing in, reads memory, and its results are in memory."""
-        group = cls((), (), last=position, is_loop=True)
-        group.members[loop] = None
+    def alone(cls, node: Node, results: Iterable[Node], position: int) -> Group:
+        """A node that is no kernel, such as a loop: it reads memory, and its results are there."""
+        group = cls((), (), last=position, is_kernel=False)
         group.outputs |= dict.fromkeys(results)
-        group.reads |= {operand: {} for operand in (*results, loop, *loop.inputs)}
-        group.members |= dict.fromkeys(results)
+        group.members |= dict.fromkeys((node, *results))
+        group.reads |= {operand: {} for operand in (*group.members, *node.inputs)}
         return group
 
     def absorb(self, node: Node) -> None:

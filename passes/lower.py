@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from graphc.ir import dim
-from graphc.ir.dim import Size, Symbol
+from graphc.ir.dim import Size, Symbol, product
 from graphc.ir.graph import Graph
 from graphc.ir.kernel import Kernel
 from graphc.ir.node import Node, build
@@ -19,6 +19,7 @@ from graphc.ir.program import Allocation, Program, Repeat, Step, make_call
 from graphc.ir.scan_parts import Scan, take_apart
 from graphc.ir.types import TensorType
 from graphc.ops.fusion import results_of
+from graphc.passes.fusion_group import is_view
 from graphc.passes.lower_kernel import lower_kernel
 
 Place: TypeAlias = tuple[str, Size]
@@ -130,6 +131,8 @@ class Block:
                 self.fusion(node)
             elif node.op.name == "scan":
                 self.scan(take_apart(node))
+            elif is_view(node):
+                self.places[node, 0] = view(node, self.place(node.inputs[0]))
             elif node.op.name != "item" and (node, 0) not in self.places:
                 self.places[node, 0] = self.lowering.leaf(node)
         return self.steps
@@ -210,6 +213,13 @@ class Block:
 def result_of(node: Node) -> Result:
     """The node with several results and the number of the one that a node is; itself and 0."""
     return (node.inputs[0], node.attrs["index"]) if node.op.name == "item" else (node, 0)
+
+
+def view(node: Node, place: Place) -> Place:
+    """Where a part of a value along its first axis is, or the value in another shape."""
+    name, offset = place
+    start = node.attrs["starts"][0] if node.op.name == "slice" else 0
+    return name, offset + start * product(node.shape[1:])
 
 
 def twice(tensor: TensorType) -> TensorType:

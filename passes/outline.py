@@ -18,7 +18,7 @@ def outline(graph: Graph, groups: list[Group], inside: Callable[[Graph], Graph])
     done: dict[Node, Node] = {node: node for node in graph.walk() if is_leaf(node)}
     results: dict[Node, Node] = {}
     for group in in_order(groups):
-        new = over_fusions(group, done, inside) if group.is_loop else made(group, done)
+        new = made(group, done) if group.is_kernel else over_fusions(group, done, inside)
         results.update(new)
         done.update({node: fusion for node, fusion in new.items() if not is_leaf(node)})
     return graph.replace_roots({**done, **results})
@@ -65,12 +65,15 @@ def made(group: Group, done: Mapping[Node, Node]) -> dict[Node, Node]:
 def over_fusions(
     group: Group, done: Mapping[Node, Node], inside: Callable[[Graph], Graph]
 ) -> dict[Node, Node]:
-    """The results of a loop or a branch, over what its operands and its graphs have become."""
+    """The results of a node that is no kernel, over what its operands and graphs have become."""
     node = next(iter(group.members))
     attrs = {k: inside(v) if isinstance(v, Graph) else v for k, v in node.attrs.items()}
     with standing_at(node.where):
         loop = build(node.op, (done[operand] for operand in node.inputs), attrs)
-        return {item: build(item.op, (loop,), item.attrs) for item in group.outputs}
+        return {
+            item: loop if item is node else build(item.op, (loop,), item.attrs)
+            for item in group.outputs
+        }
 
 
 def heart(group: Group) -> Node:

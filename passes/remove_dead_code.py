@@ -75,6 +75,8 @@ def narrow_fusion(fusion: Node, operands: Sequence[Node], kept: Sequence[int]) -
     outputs = tuple(body.outputs[number] for number in kept)
     needed = set(walk(outputs))
     pairs = [(i, x) for i, x in zip(body.inputs, operands, strict=True) if i in needed]
+    if len(kept) == len(body.outputs) and len(pairs) == len(operands):
+        return build(fusion.op, operands, fusion.attrs)
     inner = Graph(tuple(inside for inside, _ in pairs), outputs)
     return build(fusion.op, [x for _, x in pairs], {**fusion.attrs, "body": inner})
 
