@@ -35,7 +35,9 @@ def grad(output: Node, wrt: Any) -> Any:
     targets, rebuild = flatten(wrt)
     check_targets("grad", [output], targets)
     found = pull_back({output: constant(1, output.dtype)}, targets)
-    return rebuild([zeros(x) if part is None else part for x, part in zip(targets, found, strict=True)])
+    return rebuild(
+        [zeros(x) if part is None else part for x, part in zip(targets, found, strict=True)]
+    )
 
 
 def value_and_grad(output: Node, wrt: Any) -> tuple[Node, Any]:
@@ -58,7 +60,9 @@ def jvp(outputs: Any, wrt: Any, tangents: Any) -> Any:
         raise GraphError("jvp: the tangents must have the same structure as wrt")
     given = [to_tangent(*pair) for pair in zip(targets, flatten(tangents)[0], strict=True)]
     found = push_forward(roots, sum_by_node(zip(targets, given, strict=True)))
-    return rebuild([zeros(x) if part is None else part for x, part in zip(roots, found, strict=True)])
+    return rebuild(
+        [zeros(x) if part is None else part for x, part in zip(roots, found, strict=True)]
+    )
 
 
 def check_output(what: str, output: Any) -> None:

@@ -171,7 +171,9 @@ class Block:
         inputs = [turn(p, x, count) for p, x in zip(carries, scan.carried, strict=True)]
         inputs += [
             row(self.place(sequence), inside, at)
-            for sequence, inside in zip(scan.node.inputs[scan.carries :], scan.elements, strict=False)
+            for sequence, inside in zip(
+                scan.node.inputs[scan.carries :], scan.elements, strict=False
+            )
         ]
         inputs += map(self.place, scan.node.inputs[scan.first_constant :])
         targets = [turn(p, x, count + 1) for p, x in zip(carries, scan.carried, strict=True)]

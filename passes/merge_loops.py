@@ -62,7 +62,9 @@ def merged(graph: Graph, bodies: Mapping[Node, Graph]) -> dict[Node, Node]:
     done: dict[Node, Node] = {}
     for node in graph.walk():
         operands = tuple(done[operand] for operand in node.inputs)
-        attrs = {k: merge_loops(v) if isinstance(v, Graph) else v for k, v in node.attrs.items()}
+        attrs: dict[str, Any] = {
+            k: merge_loops(v) if isinstance(v, Graph) else v for k, v in node.attrs.items()
+        }
         if node in bodies:
             attrs["body"] = bodies[node]
         elif node.op.name == "item" and node.inputs[0] in bodies:

@@ -92,7 +92,11 @@ def narrow_scan(
     needed = {*walk(outputs), *(scan.carried[number] for number in carries)}
     pairs = [(i, x) for i, x in zip(body.inputs, operands, strict=True) if i in needed]
     sequences = sum(inside in needed for inside in scan.elements)
-    if len(kept) == len(body.outputs) and len(pairs) == len(operands) and same_roots(body, scan.body):
+    if (
+        len(kept) == len(body.outputs)
+        and len(pairs) == len(operands)
+        and same_roots(body, scan.body)
+    ):
         return kept, build(scan.node.op, operands, scan.node.attrs)
     inner = Graph(tuple(inside for inside, _ in pairs), tuple(outputs))
     counts = {"body": inner, "carries": len(carries), "sequences": sequences}

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc.errors import GraphError
 from graphc.ir import dim
+from graphc.ir.dim import Size
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.state import Variable
@@ -102,13 +103,19 @@ def check_reachable(graph: Graph) -> None:
                 f"the outputs need the input {node.attrs['name']!r}, which is not listed: "
                 f"the inputs are {listed(names)}{made(node)}"
             )
-        for size in getattr(node.type, "shape", ()):
+        for size in sizes_of(node):
             for symbol in dim.symbols(size):
                 if symbol.name not in known:
                     raise GraphError(
                         f"no input decides the size {symbol.name!r}: "
                         f"give one an axis of exactly that size{made(node)}"
                     )
+
+
+def sizes_of(node: Node) -> tuple[Size, ...]:
+    """The sizes of a node's type, and the length of a loop."""
+    shape = getattr(node.type, "shape", ())
+    return (*shape, node.attrs["length"]) if "length" in node.attrs else shape
 
 
 def made(node: Any) -> str:

@@ -96,9 +96,7 @@ def rewrite(
     return done
 
 
-def rewrite_inside(
-    attrs: Mapping[str, Any], change: Callable[[Node], Node]
-) -> Mapping[str, Any]:
+def rewrite_inside(attrs: Mapping[str, Any], change: Callable[[Node], Node]) -> Mapping[str, Any]:
     """Attributes with the graphs among them rewritten; the same where nothing changes."""
     graphs = {key: value for key, value in attrs.items() if isinstance(value, Graph)}
     changed = {key: graph.rewrite(change) for key, graph in graphs.items()}

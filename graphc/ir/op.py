@@ -60,9 +60,7 @@ class Op:
         """The derivative of the node along tangents of its operands; None stands for zero."""
         raise NotImplementedError(f"{type(self).__name__}.jvp")
 
-    def vjp_results(
-        self, node: Node, gradients: Sequence[Node | None]
-    ) -> Sequence[Node | None]:
+    def vjp_results(self, node: Node, gradients: Sequence[Node | None]) -> Sequence[Node | None]:
         """What `vjp` is to an operator with several results: a gradient, or None, for each."""
         raise NotImplementedError(f"{type(self).__name__}.vjp_results")
 

@@ -157,15 +157,17 @@ def parse_constant(reader: Reader) -> dict[str, Literal]:
 def parse_body(reader: Reader, scope: Scope) -> tuple[tuple[Node, ...], dict[str, Any]]:
     """`(%a = %x, ...) {attributes} { nodes }` of an operator that holds a graph.
 
-    The inputs of the graph inside have the types of the operands that they are bound to.
+    The inputs of the graph inside have the types of the operands that they are bound to, or the
+    type that stands behind their names.
     """
     inner: Scope = {}
 
     def binding() -> tuple[Node, Node]:
         token = reader.name()
+        written = parse_tensor_type(reader) if reader.accept(":") else None
         reader.expect("=")
         operand = look_up(reader, scope, reader.name())
-        node = make_input(reader, token, operand.tensor)
+        node = make_input(reader, token, written or operand.tensor)
         define(reader, inner, token, node)
         return node, operand
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable
 
-
 from graphc.ir.dim import Size, Symbol, atom
 from graphc.ir.kernel import Kernel
 from graphc.ir.lexer import Reader, unquote_name

@@ -15,7 +15,8 @@
       reuse %t1 = %t0
     }
 
-Allocations come first, then calls and loops of them, results, next values of states, and memory taken over.
+Allocations come first, then calls and loops of them, results, next values of states, and memory
+taken over.
 """
 
 from __future__ import annotations

@@ -6,7 +6,18 @@ from collections.abc import Iterable
 
 from graphc.errors import GraphError
 from graphc.ir import scalar
-from graphc.ir.dim import Size, Symbol, is_nonnegative, lower_bound, upper_bound, variables
+from graphc.ir.dim import (
+    DimCall,
+    Size,
+    Symbol,
+    atom,
+    is_nonnegative,
+    lower_bound,
+    polynomial,
+    terms_of,
+    upper_bound,
+    variables,
+)
 from graphc.ir.kernel import Buffer, Kernel, Store, statements, values
 from graphc.ir.program import (
     BUFFER_KINDS,
@@ -210,4 +221,21 @@ def is_inside(offset: Size, size: Size, whole: Size) -> bool:
     low, high = lower_bound(offset), upper_bound(offset)
     if low is None or high is None:
         return False
-    return is_nonnegative(low) and is_nonnegative(whole - size - high)
+    margins = (low, whole - size - high)
+    return all(is_nonnegative(m) or is_nonnegative(with_remainders(m)) for m in margins)
+
+
+def with_remainders(size: Size) -> Size:
+    """The size with b*floor_divide(a, b) written as a - remainder(a, b), which has a known sign."""
+    total: Size = 0
+    for monomial, factor in terms_of(size):
+        divisions = [a for a in monomial if isinstance(a, DimCall) and a.function == "floor_divide"]
+        divisor = divisions[0].right if divisions else 0
+        if not isinstance(divisor, int) or divisor <= 0 or factor % divisor:
+            total = total + polynomial([(monomial, factor)])
+            continue
+        (call, *_), rest = divisions, list(monomial)
+        rest.remove(call)
+        exact = call.left - atom(DimCall("remainder", call.left, divisor))
+        total = total + exact * polynomial([(tuple(rest), factor // divisor)])
+    return total

@@ -36,9 +36,7 @@ def run(loop: Loop, compact: bool = False) -> tuple[Nodes, Nodes]:
     """The last carries and the stacked results, by an operator."""
     names: set[str] = set()
     carried = fresh_inputs("c", loop.init, names)
-    elements = [
-        fresh_input("x", TensorType(row.dtype, row.shape[1:]), names) for row in loop.rows
-    ]
+    elements = [fresh_input("x", TensorType(row.dtype, row.shape[1:]), names) for row in loop.rows]
     following, results = loop.step(carried, elements)
     carries = [Carry(*each) for each in zip(loop.init, carried, following, strict=True)]
     schedule = {"length": loop.length, "reverse": loop.reverse, "compact": compact}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.errors import GraphError, shown
-from graphc.ir.dim import Size
+from graphc.ir.dim import Size, maximum
 from graphc.ir.node import Node, apply, made_at, word
 from graphc.ir.types import int64
 from graphc.lang.arithmetic import remainder
@@ -71,7 +71,7 @@ def fori_loop(start: int, stop: SizeLike, body: Callable[[Node, Any], Any], init
     if not is_integer(start):
         raise GraphError(f"fori_loop: start must be an integer, not {shown(start)}")
     span = to_size(stop, "fori_loop: stop") - int(start)
-    count = max(span, 0) if isinstance(span, int) else span
+    count = maximum(span, 0)
     places = apply("iota", shape=(count,), axis=0, dtype=int64) + int(start)
     return scan(lambda value, i: (body(i, value), ()), init, places)[0]
 
@@ -127,8 +127,10 @@ def length_of(what: str, rows: list[Node], given: SizeLike | None) -> Size:
     """The number of steps; GraphError where sequences differ in it, or nothing says it."""
     for row in rows:
         if not row.ndim:
-            raise GraphError(f"{what}: a sequence must have a first axis, this has none{made_at(row)}")
-    lengths = dict.fromkeys(row.shape[0] for row in rows)
+            raise GraphError(
+                f"{what}: a sequence must have a first axis, this has none{made_at(row)}"
+            )
+    lengths: dict[Size, None] = dict.fromkeys(row.shape[0] for row in rows)
     if given is not None:
         lengths[to_size(given, f"{what}: length")] = None
     if len(lengths) > 1:
@@ -166,9 +168,7 @@ def truncated(loop: Loop, every: int) -> Loop:
     return Loop(step, loop.init, [*loop.rows, numbers], loop.length, loop.reverse)
 
 
-def run_in_segments(
-    loop: Loop, checkpoint: int | str | None, unroll: int
-) -> tuple[Nodes, Nodes]:
+def run_in_segments(loop: Loop, checkpoint: int | str | None, unroll: int) -> tuple[Nodes, Nodes]:
     """Run a loop, in checkpointed segments and with unrolled steps where that is asked."""
 
     def plain(inner: Loop) -> tuple[Nodes, Nodes]:

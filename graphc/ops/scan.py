@@ -47,9 +47,7 @@ class ScanOp(Op):
         stacks = (TensorType(t.dtype, (length, *t.shape)) for t in results[carries:])
         return TupleType((*results[:carries], *stacks))
 
-    def vjp_results(
-        self, node: Node, gradients: Sequence[Node | None]
-    ) -> Sequence[Node | None]:
+    def vjp_results(self, node: Node, gradients: Sequence[Node | None]) -> Sequence[Node | None]:
         """A scan in the other direction, over the carries that the steps began from."""
         return pull_back_scan(node, gradients)
 

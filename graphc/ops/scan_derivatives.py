@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from graphc.ir.closure import fresh_input, fresh_inputs
 from graphc.ir.graph import substitute, walk
 from graphc.ir.node import Node
+from graphc.ir.scan_parts import Carry, Scan, make_scan, take_apart
 from graphc.ir.types import TensorType
 from graphc.ops.chain_rule import pull_back, push_forward, sum_by_node, zeros
-from graphc.ir.scan_parts import Carry, Scan, make_scan, take_apart
-
 
 # --- reverse mode --------------------------------------------------------------------------------
 

@@ -69,7 +69,9 @@ def symbol_name(size: Size) -> str | None:
 def bound(attr: Any, sizes: Sizes) -> Any:
     """An attribute with numbers for the symbolic sizes in it, and a function for a graph."""
     if isinstance(attr, Graph):
-        return lambda *arrays: evaluate_for(attr, dict(zip(attr.inputs, arrays, strict=True)), sizes)
+        return lambda *arrays: evaluate_for(
+            attr, dict(zip(attr.inputs, arrays, strict=True)), sizes
+        )
     if isinstance(attr, Dim):
         return dim.evaluate(attr, sizes)
     return tuple(bound(item, sizes) for item in attr) if isinstance(attr, tuple) else attr
