@@ -3,6 +3,7 @@
 On graphs:
   remove_stop_gradient  drop what only differentiation reads
   merge_loops           run once what several loops do alike
+  hoist_from_loops      do the products of all steps as one before a loop
   simplify              algebra, movements and reductions, to a fixpoint
   stabilise             logarithms and exponentials that do not overflow or cancel
   fold_constants        compute what depends on constants alone
@@ -33,6 +34,7 @@ from typing import Any
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
+from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.lower import lower
 from graphc.passes.merge_loops import merge_loops
@@ -49,6 +51,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
     for function in (
         remove_stop_gradient,
         merge_loops,
+        hoist_from_loops,
         simplify,
         stabilise,
         fold_constants,

@@ -17,6 +17,7 @@ from graphc.ir.program import Allocation, Program
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
+from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.lower import lower
 from graphc.passes.memory_plan import MemoryPlan, place
 from graphc.passes.merge_loops import merge_loops
@@ -43,6 +44,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
     remove_stop_gradient,
     merge_loops,
     simplify,
+    hoist_from_loops,
     stabilise,
     fold_constants,
     simplify,
