@@ -15,7 +15,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.kernel import Kernel
 from graphc.ir.node import Node, build
 from graphc.ir.op import OPS
-from graphc.ir.program import Allocation, Program, Repeat, Step, make_call
+from graphc.ir.program import Allocation, Program, Repeat, Step, While, make_call
 from graphc.ir.scan_parts import Scan, take_apart
 from graphc.ir.types import TensorType
 from graphc.ops.fusion import results_of
@@ -131,6 +131,8 @@ class Block:
                 self.fusion(node)
             elif node.op.name == "scan":
                 self.scan(take_apart(node))
+            elif node.op.name == "while_loop":
+                self.while_loop(node)
             elif is_view(node):
                 self.places[node, 0] = view(node, self.place(node.inputs[0]))
             elif node.op.name != "item" and (node, 0) not in self.places:
@@ -182,6 +184,24 @@ class Block:
         for number, (inside, place) in enumerate(zip(scan.carried, carries, strict=True)):
             last = self.allocate(scan.node, number, inside.tensor)
             self.copy(inside, turn(place, inside, length), last)
+
+    def while_loop(self, node: Node) -> None:
+        """A loop that copies its new carries over the old ones, between copies as of a scan."""
+        body, count = node.attrs["body"], node.attrs["carries"]
+        carried = body.inputs[:count]
+        places = [self.lowering.allocate(inside.tensor) for inside in carried]
+        following = [self.lowering.allocate(inside.tensor) for inside in carried]
+        for inside, init, place in zip(carried, node.inputs, places, strict=False):
+            self.copy(inside, self.place(init), place)
+        inputs = [*places, *map(self.place, node.inputs[count:])]
+        steps = self.inside(body, inputs, following)
+        back = (
+            self.lowering.copy(inside.tensor, new, old)
+            for inside, new, old in zip(carried, following, places, strict=True)
+        )
+        self.steps.append(While(places[0][0], (*steps, *back)))
+        for number, (inside, place) in enumerate(zip(carried[1:], places[1:], strict=True)):
+            self.copy(inside, place, self.allocate(node, number, inside.tensor))
 
     def stacks(self, scan: Scan, at: Size) -> list[Place]:
         """Where a step puts what is stacked."""

@@ -62,8 +62,10 @@ def narrow(node: Node, operands: Sequence[Node], taken: Sequence[int]) -> dict[i
     """By their numbers, the results of a node that are taken, of one that has only those."""
     if node.op.name == "fusion":
         kept, new = taken, narrow_fusion(node, operands, taken)
-    else:
+    elif node.op.name == "scan":
         kept, new = narrow_scan(take_apart(node), operands, taken)
+    else:  # the condition of a while loop may need every carry
+        kept, new = range(len(node.type.items)), build(node.op, operands, node.attrs)
     if not isinstance(new.type, TupleType):
         return {taken[0]: new}
     return {number: apply("item", new, index=kept.index(number)) for number in taken}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from graphc.ir.graph import Graph, walk
-from graphc.ir.node import Node, build, standing_at
+from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.op import OPS
 from graphc.ir.types import Type
 
@@ -75,3 +75,10 @@ def fresh_input(prefix: str, kind: Type, taken: set[str]) -> Node:
         number += 1
     taken.add(f"{prefix}{number}")
     return build(OPS["input"], (), {"name": f"{prefix}{number}", "type": kind})
+
+
+def run_while(inits: Sequence[Node], carried: Sequence[Node], nexts: Sequence[Node]) -> list[Node]:
+    """The last carries of a new loop, but for the condition, which comes first."""
+    body, captured = close(carried, nexts)
+    node = apply("while_loop", *inits, *captured, body=body, carries=len(inits))
+    return [apply("item", node, index=k) for k in range(len(inits) - 1)]

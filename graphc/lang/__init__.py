@@ -87,6 +87,7 @@ from graphc.lang.loops import (
     fori_loop,
     map,
     scan,
+    while_loop,
 )
 from graphc.lang.losses import (
     softmax_cross_entropy,
@@ -280,6 +281,7 @@ __all__ = [
     "variable",
     "vecdot",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

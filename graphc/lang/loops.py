@@ -1,4 +1,4 @@
-"""Loops: `scan`, and `fori_loop` and `map`, which are written with it."""
+"""Loops: `scan`, `fori_loop` and `map`, which are written with it, and `while_loop`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.errors import GraphError, shown
+from graphc.ir.closure import fresh_input, fresh_inputs, run_while
 from graphc.ir.dim import Size, maximum
 from graphc.ir.node import Node, apply, made_at, word
-from graphc.ir.types import int64
+from graphc.ir.types import TensorType, bool_, int64
 from graphc.lang.arithmetic import remainder
 from graphc.lang.loop_body import Loop, Nodes, in_segments, run, trace
 from graphc.lang.operands import as_node
@@ -76,6 +77,37 @@ def fori_loop(start: int, stop: SizeLike, body: Callable[[Node, Any], Any], init
     return scan(lambda value, i: (body(i, value), ()), init, places)[0]
 
 
+@word
+def while_loop(cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any) -> Any:
+    """The first of the values `value = body(value)`, from init on, for which `cond` is false.
+
+    The value is a node or nested lists, tuples and dicts of them; cond gives one bool. Both are
+    called once, on nodes, and may use any node around them. Forward-mode derivatives pass through
+    it; reverse mode is refused, since nothing bounds what it would keep. GraphError where types
+    or structures do not fit.
+    """
+    leaves, rebuild = flatten(init)
+    inits = [to_node("while_loop", "a value", leaf) for leaf in leaves]
+    names: set[str] = set()
+    flag = fresh_input("go", TensorType(bool_, ()), names)
+    carried = fresh_inputs("c", inits, names)
+    after = body(rebuild(carried))
+    if not same_structure(init, after):
+        raise GraphError("while_loop: the body must return the structure of init")
+    pairs = zip(carried, flatten(after)[0], strict=True)
+    nexts = [check_carry("while_loop", *pair) for pair in pairs]
+    goes_on = [check_condition(cond(rebuild(values))) for values in (inits, nexts)]
+    return rebuild(run_while([goes_on[0], *inits], [flag, *carried], [goes_on[1], *nexts]))
+
+
+def check_condition(value: Any) -> Node:
+    """What cond gives as a node; GraphError unless it is one bool."""
+    node = as_node(value)
+    if node.type != TensorType(bool_, ()):
+        raise GraphError(f"while_loop: cond must give one bool, not {node.type}{made_at(node)}")
+    return node
+
+
 # --- the user's function over lists of nodes -----------------------------------------------------
 
 
@@ -101,16 +133,18 @@ class Flat:
         if not same_structure(before, after):
             raise GraphError("scan: the step must return a carry of the same structure as init")
         leaves, self.rebuild_results = flatten(y)
-        following = [check_carry(*pair) for pair in zip(carry, flatten(after)[0], strict=True)]
+        following = [
+            check_carry("scan", *pair) for pair in zip(carry, flatten(after)[0], strict=True)
+        ]
         return following, [to_node("scan", "a result of the step", leaf) for leaf in leaves]
 
 
-def check_carry(before: Node, after: Any) -> Node:
+def check_carry(what: str, before: Node, after: Any) -> Node:
     """The next value of a carry as a node; GraphError unless of the type that it began with."""
     node = as_node(after, before.dtype)
     if node.type != before.type:
         raise GraphError(
-            f"scan: a carry begins as {before.type}, and the step makes it {node.type}: "
+            f"{what}: a carry begins as {before.type}, and the step makes it {node.type}: "
             f"cast, reshape or broadcast one of them{made_at(node)}"
         )
     return node

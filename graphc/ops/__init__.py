@@ -24,6 +24,7 @@ from graphc.ops import (
     slicing,
     structure,
     trigonometric,
+    while_loop,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "slicing",
     "structure",
     "trigonometric",
+    "while_loop",
 ]
