@@ -15,7 +15,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.kernel import Kernel
 from graphc.ir.node import Node, build
 from graphc.ir.op import OPS
-from graphc.ir.program import Allocation, Program, Repeat, Step, While, make_call
+from graphc.ir.program import Allocation, Branch, Program, Repeat, Step, While, make_call
 from graphc.ir.scan_parts import Scan, take_apart
 from graphc.ir.types import TensorType
 from graphc.ops.fusion import results_of
@@ -133,6 +133,8 @@ class Block:
                 self.scan(take_apart(node))
             elif node.op.name == "while_loop":
                 self.while_loop(node)
+            elif node.op.name == "cond":
+                self.cond(node)
             elif is_view(node):
                 self.places[node, 0] = view(node, self.place(node.inputs[0]))
             elif node.op.name != "item" and (node, 0) not in self.places:
@@ -202,6 +204,16 @@ class Block:
         self.steps.append(While(places[0][0], (*steps, *back)))
         for number, (inside, place) in enumerate(zip(carried[1:], places[1:], strict=True)):
             self.copy(inside, place, self.allocate(node, number, inside.tensor))
+
+    def cond(self, node: Node) -> None:
+        """A branch whose arms put their results into the same places."""
+        condition = node.attrs["body"].inputs[0]
+        place = self.lowering.allocate(condition.tensor)
+        self.copy(condition, self.place(node.inputs[0]), place)
+        inputs = [self.place(operand) for operand in node.inputs]
+        targets = [self.allocate(node, k, t) for k, t in enumerate(results_of(node))]
+        arms = (self.inside(node.attrs[a], inputs, targets) for a in ("body", "otherwise"))
+        self.steps.append(Branch(place[0], *arms))
 
     def stacks(self, scan: Scan, at: Size) -> list[Place]:
         """Where a step puts what is stacked."""

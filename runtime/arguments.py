@@ -113,7 +113,7 @@ def check_shapes(inputs: Sequence[Node], arrays: Sequence[Array], sizes: Mapping
 
 def check_slices(graph: Graph, sizes: Mapping[str, int]) -> None:
     """GraphError where an index into an axis of symbolic size lies outside of it."""
-    for node in graph.walk():
+    for node in walk_inside(graph):
         if node.op.name != "slice":
             continue
         kind = TensorType(node.dtype, shape_for(node.inputs[0].tensor, sizes))
@@ -125,6 +125,17 @@ def check_slices(graph: Graph, sizes: Mapping[str, int]) -> None:
             bound = ", ".join(f"{name} = {size}" for name, size in sizes.items())
             place = f"\n  sliced at {node.where.describe()}" if node.where else ""
             raise GraphError(f"slice: {error} (with {bound}){place}") from None
+
+
+def walk_inside(graph: Graph) -> list[Node]:
+    """Every node of a graph, and of the graphs inside of it."""
+    found: list[Node] = []
+    graphs = [graph]
+    while graphs:
+        nodes = graphs.pop().walk()
+        found += nodes
+        graphs += (v for node in nodes for v in node.attrs.values() if isinstance(v, Graph))
+    return found
 
 
 def misfit(node: Node, array: Array, reason: str) -> GraphError:

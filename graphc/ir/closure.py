@@ -7,7 +7,7 @@ the largest expressions there are, so nothing is computed again in each step of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from graphc.ir.graph import Graph, walk
 from graphc.ir.node import Node, apply, build, standing_at
@@ -82,3 +82,17 @@ def run_while(inits: Sequence[Node], carried: Sequence[Node], nexts: Sequence[No
     body, captured = close(carried, nexts)
     node = apply("while_loop", *inits, *captured, body=body, carries=len(inits))
     return [apply("item", node, index=k) for k in range(len(inits) - 1)]
+
+
+def run_cond(inputs: Mapping[Node, Node], yes: Sequence[Node], no: Sequence[Node]) -> list[Node]:
+    """The results of a choice between two lists of outputs over inputs, each for an operand.
+
+    The first operand decides. What depends on no input is computed before the choice.
+    """
+    both, captured = close(tuple(inputs), [*yes, *no])
+    arms = [
+        Graph(both.inputs, outputs)
+        for outputs in (both.outputs[: len(yes)], both.outputs[len(yes) :])
+    ]
+    node = apply("cond", *inputs.values(), *captured, body=arms[0], otherwise=arms[1])
+    return [apply("item", node, index=k) for k in range(len(yes))]

@@ -102,7 +102,10 @@ def print_node(node: Node, label: str, labels: dict[Node, str], places: bool) ->
     )
     words = [f"  {label} = {node.op.name}({bound})", print_attributes(node), "{"]
     yield " ".join(filter(None, words))
-    yield from (f"  {line}" for line in print_block(body, inner, places))
+    yield from (f"  {line}" for line in print_block(body, dict(inner), places))
+    if isinstance(otherwise := node.attrs.get("otherwise"), Graph):
+        yield "  } else {"
+        yield from (f"  {line}" for line in print_block(otherwise, dict(inner), places))
     yield "  }" + end
 
 

@@ -84,6 +84,7 @@ from graphc.lang.logic import (
     logical_xor,
 )
 from graphc.lang.loops import (
+    cond,
     fori_loop,
     map,
     scan,
@@ -186,6 +187,7 @@ __all__ = [
     "ceil",
     "clip",
     "concat",
+    "cond",
     "constant",
     "copysign",
     "cos",

@@ -1,4 +1,4 @@
-"""Loops: `scan`, `fori_loop` and `map`, which are written with it, and `while_loop`."""
+"""Loops and branches: `scan`, `fori_loop` and `map`, `while_loop`, and `cond`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.errors import GraphError, shown
-from graphc.ir.closure import fresh_input, fresh_inputs, run_while
+from graphc.ir.closure import fresh_input, fresh_inputs, run_cond, run_while
 from graphc.ir.dim import Size, maximum
 from graphc.ir.node import Node, apply, made_at, word
 from graphc.ir.types import TensorType, bool_, int64
@@ -100,11 +100,38 @@ def while_loop(cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any
     return rebuild(run_while([goes_on[0], *inits], [flag, *carried], [goes_on[1], *nexts]))
 
 
-def check_condition(value: Any) -> Node:
-    """What cond gives as a node; GraphError unless it is one bool."""
+@word
+def cond(pred: Any, yes: Callable[..., Any], no: Callable[..., Any], *operands: Any) -> Any:
+    """`yes(*operands)` where pred, one bool, is true, else `no(*operands)`; only one is run.
+
+    Operands and results are nodes or nested lists, tuples and dicts of them. Both functions are
+    called once, on nodes. What they take from around them and does not depend on operands is
+    computed in any case. GraphError where the results differ in structure or types.
+    """
+    condition = check_condition(pred, "cond: pred must be")
+    leaves, rebuild = flatten(operands)
+    nodes = [to_node("cond", "an operand", leaf) for leaf in leaves]
+    names: set[str] = set()
+    inside = [fresh_input("p", condition.type, names), *fresh_inputs("x", nodes, names)]
+    results = [arm(*rebuild(inside[1:])) for arm in (yes, no)]
+    if not same_structure(*results):
+        raise GraphError("cond: the two functions must return the same structure")
+    arms = [[to_node("cond", "a result", leaf) for leaf in flatten(r)[0]] for r in results]
+    for one, other in zip(*arms, strict=True):
+        if one.type != other.type:
+            raise GraphError(
+                f"cond: one function gives {one.type}, the other {other.type}: "
+                f"cast, reshape or broadcast one of them{made_at(one)}{made_at(other)}"
+            )
+    inputs = dict(zip(inside, [condition, *nodes], strict=True))
+    return flatten(results[0])[1](run_cond(inputs, *arms))
+
+
+def check_condition(value: Any, what: str = "while_loop: cond must give") -> Node:
+    """A condition as a node; GraphError unless it is one bool."""
     node = as_node(value)
     if node.type != TensorType(bool_, ()):
-        raise GraphError(f"while_loop: cond must give one bool, not {node.type}{made_at(node)}")
+        raise GraphError(f"{what} one bool, not {node.type}{made_at(node)}")
     return node
 
 
