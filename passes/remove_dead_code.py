@@ -12,6 +12,7 @@ from graphc.ir.graph import Graph, same_roots, walk
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.scan_parts import Scan, take_apart
 from graphc.ir.types import TupleType
+from graphc.ops.fusion import results_of
 
 
 def remove_dead_code(graph: Graph) -> Graph:
@@ -65,7 +66,7 @@ def narrow(node: Node, operands: Sequence[Node], taken: Sequence[int]) -> dict[i
     elif node.op.name == "scan":
         kept, new = narrow_scan(take_apart(node), operands, taken)
     else:  # the condition of a while loop may need every carry
-        kept, new = range(len(node.type.items)), build(node.op, operands, node.attrs)
+        kept, new = range(len(results_of(node))), build(node.op, operands, node.attrs)
     if not isinstance(new.type, TupleType):
         return {taken[0]: new}
     return {number: apply("item", new, index=kept.index(number)) for number in taken}
