@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.ir.dim import atom
 from graphc.ir.graph import Graph
 from graphc.ir.parser import parse
 from graphc.ir.printer import print_text
@@ -121,6 +122,27 @@ def test_fori_loop_and_map(device: str) -> None:
     np.testing.assert_allclose(got[0], values * 120)
     np.testing.assert_allclose(got[1], (values**2).sum(1))
     np.testing.assert_array_equal(got[2], values)
+
+
+@every_device
+def test_parts_of_sequences_are_sequences(device: str) -> None:
+    x = gx.input("x", ("n", 3), "float64")
+    total, seen = gx.scan(lambda c, row: (c + row[0] * row[1], c), x[0] * 0, (x[1:], x[:-1]))
+    odd, _ = gx.scan(lambda c, e: (c + e, ()), gx.constant(0.0), gx.reshape(x, (-1,))[1::2])
+    step = gx.compile(x, [total, seen, odd], device=device)
+    for n in (1, 2, 5):
+        values = normal(n, 3)
+        got = step(values)
+        np.testing.assert_allclose(got[0], (values[1:] * values[:-1]).sum(0), atol=1e-14)
+        assert got[1].shape == (n - 1, 3)
+        np.testing.assert_allclose(got[2], values.reshape(-1)[1::2].sum(), atol=1e-14)
+
+
+def test_a_part_along_the_first_axis_is_not_copied() -> None:
+    x = gx.input("x", ("n", 3), "float32")
+    last, _ = gx.scan(lambda c, row: (c + row, ()), gx.zeros((3,), "float32"), x[2:])
+    (loop,) = (s for s in gx.compile(x, last).program.steps if isinstance(s, Repeat))
+    assert ("x", 3 * atom(loop.variable) + 6) in [p for call in loop.steps for p in call.places]
 
 
 @every_device

@@ -182,7 +182,7 @@ class Memory:
             raise GraphError(f"{where}: no loop around it has the variables of {offset}")
         if offset == 0 and tensor.size == buffer.size:
             return
-        if not is_inside(offset, buffer.size, tensor.size):
+        if not is_inside(offset, buffer.size, tensor.size, self.variables):
             raise GraphError(
                 f"{where}: %{name} has {tensor.size} elements, "
                 f"%{buffer.name} {buffer.size}" + (f" from {offset}" if offset != 0 else "")
@@ -216,13 +216,39 @@ class Memory:
                 raise GraphError(f"update: %{state} is {old}, %{value} is {new}")
 
 
-def is_inside(offset: Size, size: Size, whole: Size) -> bool:
-    """Whether so many elements from an offset surely lie inside of memory."""
+def is_inside(offset: Size, size: Size, whole: Size, loops: Iterable[Symbol]) -> bool:
+    """Whether so many elements from an offset surely lie inside of memory, in a step of loops."""
     low, high = lower_bound(offset), upper_bound(offset)
     if low is None or high is None:
         return False
-    margins = (low, whole - size - high)
+    margins = [in_step(margin, loops) for margin in (low, whole - size - high)]
     return all(is_nonnegative(m) or is_nonnegative(with_remainders(m)) for m in margins)
+
+
+def in_step(size: Size, loops: Iterable[Symbol]) -> Size:
+    """A size in a step of some loops: as there is a step, a limit maximum(a, 0) is a."""
+    for variable in loops:
+        clamped = [call for call in calls_in(variable.limit or 0) if variable.limit == atom(call)]
+        for call in clamped:
+            if call.function == "maximum" and call.right == 0:
+                size = replaced(size, call, call.left)
+    return size
+
+
+def calls_in(size: Size) -> list[DimCall]:
+    """The calls that are factors in a size."""
+    return [a for monomial, _ in terms_of(size) for a in monomial if isinstance(a, DimCall)]
+
+
+def replaced(size: Size, call: DimCall, value: Size) -> Size:
+    """A size with a call in it replaced by what it is."""
+    total: Size = 0
+    for monomial, factor in terms_of(size):
+        part: Size = factor
+        for each in monomial:
+            part = part * (value if each == call else atom(each))
+        total = total + part
+    return total
 
 
 def with_remainders(size: Size) -> Size:
