@@ -2,6 +2,8 @@
 
 On graphs:
   remove_stop_gradient  drop what only differentiation reads
+  merge_loops           run once what several loops do alike
+  hoist_from_loops      do the products of all steps as one before a loop
   simplify              algebra, movements and reductions, to a fixpoint
   stabilise             logarithms and exponentials that do not overflow or cancel
   fold_constants        compute what depends on constants alone
@@ -32,8 +34,10 @@ from typing import Any
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
+from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.lower import lower
+from graphc.passes.merge_loops import merge_loops
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
@@ -46,6 +50,8 @@ PASSES: dict[str, Callable[[Any], Any]] = {
     function.__name__: function
     for function in (
         remove_stop_gradient,
+        merge_loops,
+        hoist_from_loops,
         simplify,
         stabilise,
         fold_constants,

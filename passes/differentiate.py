@@ -7,14 +7,15 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import GraphError, shown
 from graphc.ir.graph import walk
-from graphc.ir.node import Node, made_at, standing_at
-from graphc.ir.types import TensorType, show_shape
-from graphc.lang.operands import as_node, broadcast_node, constant
+from graphc.ir.node import Node, made_at
+from graphc.ir.types import show_shape
+from graphc.lang.operands import as_node, constant
+from graphc.ops.chain_rule import pull_back, push_forward, sum_by_node, zeros
 from graphc.structure import flatten, same_structure
 
 
@@ -33,7 +34,10 @@ def grad(output: Node, wrt: Any) -> Any:
         )
     targets, rebuild = flatten(wrt)
     check_targets("grad", [output], targets)
-    return rebuild(pull_back({output: constant(1, output.dtype)}, targets))
+    found = pull_back({output: constant(1, output.dtype)}, targets)
+    return rebuild(
+        [zeros(x) if part is None else part for x, part in zip(targets, found, strict=True)]
+    )
 
 
 def value_and_grad(output: Node, wrt: Any) -> tuple[Node, Any]:
@@ -55,81 +59,10 @@ def jvp(outputs: Any, wrt: Any, tangents: Any) -> Any:
     if not same_structure(wrt, tangents):
         raise GraphError("jvp: the tangents must have the same structure as wrt")
     given = [to_tangent(*pair) for pair in zip(targets, flatten(tangents)[0], strict=True)]
-    return rebuild(push_forward(roots, targets, given))
-
-
-def pull_back(cotangents: Mapping[Node, Node], targets: Sequence[Node]) -> list[Node]:
-    """For each target the sum of what the cotangents of some roots pass back to it.
-
-    Contributions are added in a fixed order: users first that come last in the walk.
-    """
-    order = walk(cotangents)
-    active = depending(order, targets)
-    totals = dict(cotangents)
-    for node in reversed(order):
-        if node in active and node in totals and node.inputs:
-            with standing_at(node.where):
-                pass_back(node, active, totals)
-    return [totals[target] if target in totals else zeros(target) for target in targets]
-
-
-def pass_back(node: Node, active: set[Node], totals: dict[Node, Node]) -> None:
-    """Add to the totals of a node's operands what its operator passes back."""
-    if not any(operand in active for operand in node.inputs):
-        return
-    parts = node.op.vjp(node, totals[node])
-    for operand, part in zip(node.inputs, parts, strict=True):
-        if part is not None and operand in active:
-            assert part.type == operand.type, f"vjp of {node.op.name}: {part} for {operand}"
-            totals[operand] = totals[operand] + part if operand in totals else part
-
-
-def push_forward(
-    roots: Sequence[Node], targets: Sequence[Node], given: Sequence[Node]
-) -> list[Node]:
-    """For each root its derivative along the given tangents of the targets."""
-    tangents: dict[Node, Node] = {}
-    for target, tangent in zip(targets, given, strict=True):
-        tangents[target] = tangents[target] + tangent if target in tangents else tangent
-    order = walk(roots)
-    active = depending(order, targets)
-    for node in order:
-        if node in active:
-            with standing_at(node.where):
-                carry_on(node, tangents)
-    return [tangents[root] if root in tangents else zeros(root) for root in roots]
-
-
-def carry_on(node: Node, tangents: dict[Node, Node]) -> None:
-    """Add to a node's tangent what its operator makes of those of its operands."""
-    inner = [tangents.get(operand) for operand in node.inputs]
-    if all(tangent is None for tangent in inner):
-        return
-    made = node.op.jvp(node, inner)
-    if made is not None:
-        assert made.type == node.type, f"jvp of {node.op.name}: {made} for {node}"
-        tangents[node] = tangents[node] + made if node in tangents else made
-
-
-def depending(order: Sequence[Node], targets: Sequence[Node]) -> set[Node]:
-    """The nodes that can pass a derivative to a target: through floating-point nodes alone."""
-    active: set[Node] = set()
-    wanted = set(targets)
-    for node in order:
-        reaches = node in wanted or any(operand in active for operand in node.inputs)
-        if reaches and is_differentiable(node):
-            active.add(node)
-    return active
-
-
-def is_differentiable(node: Node) -> bool:
-    """Whether a node can have a derivative: integers and bools cannot."""
-    return not isinstance(node.type, TensorType) or node.type.dtype.is_float
-
-
-def zeros(node: Node) -> Node:
-    """Zeros of a node's type."""
-    return broadcast_node(constant(0, node.dtype), node.shape)
+    found = push_forward(roots, sum_by_node(zip(targets, given, strict=True)))
+    return rebuild(
+        [zeros(x) if part is None else part for x, part in zip(roots, found, strict=True)]
+    )
 
 
 def check_output(what: str, output: Any) -> None:

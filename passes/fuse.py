@@ -18,6 +18,8 @@ from graphc.passes.fusion_group import (
     is_expensive,
     is_free,
     is_leaf,
+    is_loop,
+    is_view,
     linear_offset,
     reads_of,
     without_units,
@@ -33,8 +35,11 @@ MAX_EVALUATIONS_CHEAP, MAX_EVALUATIONS_EXPENSIVE = 3, 2
 
 
 def fuse(graph: Graph) -> Graph:
-    """Group operators into fusions, one kernel each: elementwise chains, movement, reductions."""
-    return outline(graph, Partition(graph).groups)
+    """Group operators into fusions, one kernel each: elementwise chains, movement, reductions.
+
+    So are those inside loops and branches, which themselves are never part of a group.
+    """
+    return outline(graph, Partition(graph).groups, fuse)
 
 
 class Partition:
@@ -50,13 +55,18 @@ class Partition:
         self.position = {node: place for place, node in enumerate(order)}
         self.roots = set(graph.roots)
         self.groups: list[Group] = []
+        self.results: dict[Node, list[Node]] = {}
         self.readers: dict[Node, dict[Group, None]] = {}
         for node in reversed(order):
             self.place(node)
 
     def place(self, node: Node) -> None:
         """Find the groups that compute a node."""
-        if is_leaf(node):
+        if node.op.name == "item":
+            self.results.setdefault(node.inputs[0], []).append(node)
+        elif is_loop(node):
+            self.open_alone(node, self.results.get(node, ()))
+        elif is_leaf(node):
             if node in self.roots:
                 self.open(node)
         elif is_free(node):
@@ -74,8 +84,21 @@ class Partition:
                 needed = True
             else:
                 self.join(node, group)
-        if needed:
+        if needed and self.is_part(node):
+            self.open_alone(node, [node])
+        elif needed:
             self.open(node)
+
+    def is_part(self, node: Node) -> bool:
+        """Whether a loop can read a node in the memory of its operand."""
+        in_loop = any(not group.is_kernel for group in self.readers.get(node, ()))
+        return is_view(node) and in_loop and node not in self.roots
+
+    def open_alone(self, node: Node, results: Iterable[Node]) -> None:
+        """A group for a node that is no kernel."""
+        group = Group.alone(node, results, self.position[node])
+        self.groups.append(group)
+        self.note_reads(group)
 
     def place_computation(self, node: Node) -> None:
         """Compute a node in the group that reads it first, or open a group for it."""
@@ -114,6 +137,8 @@ class Partition:
 
     def refusal(self, node: Node, group: Group) -> str | None:
         """Why a node may not or should not be computed inside a group; None if it may."""
+        if not group.is_kernel:
+            return "a loop or a branch reads it from memory"
         return legal(node, group) or good(node, group)
 
     def output_refusal(self, node: Node, group: Group) -> str | None:

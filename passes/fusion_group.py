@@ -8,7 +8,7 @@ loops can be hoisted, and so on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from graphc.ir import dim
@@ -22,6 +22,21 @@ LEAVES = ("input", "variable", "constant")
 WINDOWS = ("window_sum", "window_max", "window_argmax", "window_gather", "window_scatter")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", *WINDOWS)
 CONTRACTIONS = ("matmul", "convolution")
+LOOPS = ("scan", "while_loop", "cond")
+
+
+def is_loop(node: Node) -> bool:
+    """Whether a node runs graphs of its own, in a loop or a branch."""
+    return node.op.name in LOOPS
+
+
+def is_view(node: Node) -> bool:
+    """Whether the elements of a node stand in its operand's memory one after another."""
+    if node.op.name == "slice":
+        attrs, whole = node.attrs, node.inputs[0].shape
+        unmoved = all(step == 1 for step in attrs["steps"]) and not any(attrs["starts"][1:])
+        return unmoved and attrs["sizes"][1:] == whole[1:]
+    return node.op.name == "reshape"
 
 
 def is_uniform(node: Node) -> bool:
@@ -74,6 +89,7 @@ class Group:
     last: int = 0
     variables: int = 0
     operators: int = 0
+    is_kernel: bool = True
 
     @classmethod
     def around(cls, root: Node, position: int) -> Group:
@@ -87,6 +103,15 @@ class Group:
         group.reads[root] = {Access(index_of(root.shape, loops)): None}
         if not is_leaf(root):
             group.absorb(root)
+        return group
+
+    @classmethod
+    def alone(cls, node: Node, results: Iterable[Node], position: int) -> Group:
+        """A node that is no kernel, such as a loop: it reads memory, and its results are there."""
+        group = cls((), (), last=position, is_kernel=False)
+        group.outputs |= dict.fromkeys(results)
+        group.members |= dict.fromkeys((node, *results))
+        group.reads |= {operand: {} for operand in (*group.members, *node.inputs)}
         return group
 
     def absorb(self, node: Node) -> None:

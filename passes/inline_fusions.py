@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Graph, rewrite
-from graphc.ir.node import Node
+from graphc.ir.node import Node, build, standing_at
 
 
 def inline_fusions(graph: Graph) -> Graph:
@@ -15,11 +15,20 @@ def inline_fusions(graph: Graph) -> Graph:
         if node.op.name == "fusion":
             results[node] = inlined(node, operands)
             done[node] = results[node][0]
-        elif node.op.name == "item":
+        elif node.op.name == "item" and node.inputs[0] in results:
             done[node] = results[node.inputs[0]][node.attrs["index"]]
         else:
-            done[node] = node
+            done[node] = over(node, operands)
     return graph.replace_roots(done)
+
+
+def over(node: Node, operands: list[Node]) -> Node:
+    """A node over other operands, with the fusions inside of it taken apart too."""
+    if not operands:
+        return node
+    attrs = {k: inline_fusions(v) if isinstance(v, Graph) else v for k, v in node.attrs.items()}
+    with standing_at(node.where):
+        return build(node.op, operands, attrs)
 
 
 def inlined(fusion: Node, operands: list[Node]) -> list[Node]:

@@ -1,81 +1,83 @@
-"""lower: turn a graph of fusions into a program of kernels."""
+"""lower: turn a graph of fusions into a program of kernels.
+
+A value has a place: an allocation, or a part of one. What a loop hands from step to step has two
+places in turn, so that a step reads the old value while it writes the new one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from graphc.ir import dim
+from graphc.ir.dim import Size, Symbol, product
 from graphc.ir.graph import Graph
 from graphc.ir.kernel import Kernel
-from graphc.ir.node import Node
-from graphc.ir.program import Allocation, CallKernel, Program
+from graphc.ir.node import Node, build
+from graphc.ir.op import OPS
+from graphc.ir.program import Allocation, Branch, Program, Repeat, Step, While, make_call
+from graphc.ir.scan_parts import Scan, take_apart
 from graphc.ir.types import TensorType
 from graphc.ops.fusion import results_of
+from graphc.passes.fusion_group import is_view
 from graphc.passes.lower_kernel import lower_kernel
+
+Place: TypeAlias = tuple[str, Size]
+"""An allocation, and the element of it at which a value begins."""
+Result: TypeAlias = tuple[Node, int]
+"""A node, and the number of one of its results."""
 
 
 def lower(graph: Graph) -> Program:
-    """Write each fusion as a kernel, give every value a buffer, and call the kernels in order."""
+    """Write each fusion as a kernel, give every value memory, and call the kernels in order."""
     return Lowering(graph).program()
 
 
 class Lowering:
-    """The tables of one lowering: buffers by node, kernels by content, calls in order."""
+    """The tables of one lowering: allocations, and kernels by content."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.buffers: dict[tuple[Node, int], Allocation] = {}
+        self.allocations: list[Allocation] = []
+        self.leaves: dict[Node, Place] = {}
         self.names: set[str] = set()
         self.last: dict[str, int] = {}
         self.kernels: dict[tuple[object, ...], Kernel] = {}
-        self.calls: list[CallKernel] = []
+        self.variables = 0
 
     def program(self) -> Program:
         """The whole program."""
-        for node in self.graph.inputs:
+        graph = self.graph
+        for node in graph.inputs:
             self.leaf(node)
-        outputs = {self.result(node): None for node in self.graph.outputs}
-        for node in self.graph.walk():
-            self.visit(node, outputs)
-        for target, _ in self.graph.updates:
-            if (target, 0) not in self.buffers:
-                self.leaf(target)
+        block = Block(self, graph, dict.fromkeys(map(result_of, graph.outputs)))
+        steps = block.steps_of_all()
+        for target, _ in graph.updates:
+            self.leaf(target)
         return Program(
-            tuple(self.buffers.values()),
+            tuple(self.allocations),
             tuple(self.kernels.values()),
-            tuple(self.calls),
-            tuple(self.buffer(node).name for node in self.graph.outputs),
-            tuple(
-                (self.buffer(old).name, self.buffer(new).name) for old, new in self.graph.updates
-            ),
+            tuple(steps),
+            tuple(block.place(node)[0] for node in graph.outputs),
+            tuple((self.leaf(old)[0], block.place(new)[0]) for old, new in graph.updates),
         )
 
-    def visit(self, node: Node, outputs: dict[tuple[Node, int], None]) -> None:
-        """A buffer for a leaf; buffers and a call for a fusion."""
-        if node.op.name == "fusion":
-            self.call(node, outputs)
-        elif node.op.name != "item" and (node, 0) not in self.buffers:
-            self.leaf(node)
+    def leaf(self, node: Node) -> Place:
+        """The memory of a value that exists before the step."""
+        if node not in self.leaves:
+            kind = {"input": "input", "variable": "state", "constant": "constant"}[node.op.name]
+            name = self.unique(node.attrs.get("name", "constant"))
+            value = node.attrs.get("value") if kind == "constant" else None
+            state = node.attrs["state"] if kind == "state" else None
+            self.allocations.append(Allocation(name, kind, node.tensor, value, state))
+            self.leaves[node] = (name, 0)
+        return self.leaves[node]
 
-    def leaf(self, node: Node) -> None:
-        """A buffer for a value that exists before the step."""
-        kind = {"input": "input", "variable": "state", "constant": "constant"}[node.op.name]
-        name = self.unique(node.attrs.get("name", "constant"))
-        value = node.attrs.get("value") if kind == "constant" else None
-        state = node.attrs["state"] if kind == "state" else None
-        self.buffers[node, 0] = Allocation(name, kind, node.tensor, value, state)
-
-    def call(self, fusion: Node, outputs: dict[tuple[Node, int], None]) -> None:
-        """Buffers for a fusion's results, its kernel, and the call."""
-        for position, result in enumerate(results_of(fusion)):
-            self.allocate(fusion, position, result, (fusion, position) in outputs)
-        kernel = self.share(lower_kernel(fusion.attrs["body"]))
-        arguments = [self.buffer(operand).name for operand in fusion.inputs]
-        arguments += [self.buffers[fusion, k].name for k in range(len(results_of(fusion)))]
-        self.calls.append(CallKernel(kernel.name, tuple(arguments)))
-
-    def allocate(self, fusion: Node, position: int, result: TensorType, is_output: bool) -> None:
-        """A buffer for one result of a fusion."""
-        kind = "output" if is_output else "temporary"
-        name = self.unique("y0" if is_output else "t0")
-        self.buffers[fusion, position] = Allocation(name, kind, result)
+    def allocate(self, tensor: TensorType, kind: str = "temporary") -> Place:
+        """New memory for a value."""
+        name = self.unique("y0" if kind == "output" else "t0")
+        self.allocations.append(Allocation(name, kind, tensor))
+        return name, 0
 
     def share(self, kernel: Kernel) -> Kernel:
         """The kernel under a name of its own, or the one there is with the same code."""
@@ -85,13 +87,16 @@ class Lowering:
             self.kernels[code] = Kernel(name, kernel.buffers, kernel.body, kernel.origin)
         return self.kernels[code]
 
-    def result(self, node: Node) -> tuple[Node, int]:
-        """The fusion and the position of its result that a node is."""
-        return (node.inputs[0], node.attrs["index"]) if node.op.name == "item" else (node, 0)
+    def copy(self, tensor: TensorType, source: Place, target: Place) -> Step:
+        """The call that copies a value."""
+        value = build(OPS["input"], (), {"name": "value", "type": tensor})
+        kernel = self.share(lower_kernel(Graph((value,), (value,))))
+        return make_call(kernel.name, (source, target))
 
-    def buffer(self, node: Node) -> Allocation:
-        """The buffer of a value."""
-        return self.buffers[self.result(node)]
+    def variable(self, limit: Size) -> Symbol:
+        """A loop variable of its own."""
+        self.variables += 1
+        return Symbol(f"%i{self.variables - 1}", "index", limit)
 
     def unique(self, name: str, space: str = "") -> str:
         """A name not used before: the given one, or with the next free number at its end."""
@@ -102,3 +107,170 @@ class Lowering:
             chosen = f"{stem[len(space) :]}{self.last[stem]}"
         self.names.add(space + chosen)
         return chosen
+
+
+class Block:
+    """The steps of one graph: the whole one, or that in a loop or a branch.
+
+    wanted says where results shall be: None for memory of the caller. places are those of what
+    has been computed.
+    """
+
+    def __init__(
+        self,
+        lowering: Lowering,
+        graph: Graph,
+        wanted: Mapping[Result, Place | None],
+        places: Mapping[Result, Place] | None = None,
+    ) -> None:
+        self.lowering = lowering
+        self.graph = graph
+        self.wanted = wanted
+        self.places = dict(places or {})
+        self.steps: list[Step] = []
+
+    def steps_of_all(self) -> list[Step]:
+        """The steps that compute every node of the graph."""
+        for node in self.graph.walk():
+            if node.op.name == "fusion":
+                self.fusion(node)
+            elif node.op.name == "scan":
+                self.scan(take_apart(node))
+            elif node.op.name == "while_loop":
+                self.while_loop(node)
+            elif node.op.name == "cond":
+                self.cond(node)
+            elif is_view(node):
+                self.places[node, 0] = view(node, self.place(node.inputs[0]))
+            elif node.op.name != "item" and (node, 0) not in self.places:
+                self.places[node, 0] = self.lowering.leaf(node)
+        return self.steps
+
+    def place(self, node: Node) -> Place:
+        """Where a value is."""
+        return self.places[result_of(node)]
+
+    def allocate(self, node: Node, number: int, tensor: TensorType) -> Place:
+        """Memory for a result of a node, where it is wanted or new."""
+        place = self.wanted.get((node, number))
+        if place is None:
+            kind = "output" if (node, number) in self.wanted else "temporary"
+            place = self.lowering.allocate(tensor, kind)
+        self.places[node, number] = place
+        return place
+
+    def fusion(self, fusion: Node) -> None:
+        """The call of a fusion's kernel."""
+        results = [self.allocate(fusion, k, t) for k, t in enumerate(results_of(fusion))]
+        kernel = self.lowering.share(lower_kernel(fusion.attrs["body"]))
+        places = [*map(self.place, fusion.inputs), *results]
+        self.steps.append(make_call(kernel.name, places))
+
+    # --- loops -------------------------------------------------------------------------------
+
+    def scan(self, scan: Scan) -> None:
+        """The loop of a scan, between copies of its first carries and of its last ones."""
+        length = scan.node.attrs["length"]
+        variable = self.lowering.variable(length)
+        carries = [self.lowering.allocate(twice(node.tensor)) for node in scan.carried]
+        for init, inside, place in zip(scan.node.inputs, scan.carried, carries, strict=False):
+            self.copy(inside, self.place(init), turn(place, inside, 0))
+        count = dim.atom(variable)
+        at = length - 1 - count if scan.node.attrs["reverse"] else count
+        inputs = [turn(p, x, count) for p, x in zip(carries, scan.carried, strict=True)]
+        inputs += [
+            row(self.place(sequence), inside, at)
+            for sequence, inside in zip(
+                scan.node.inputs[scan.carries :], scan.elements, strict=False
+            )
+        ]
+        inputs += map(self.place, scan.node.inputs[scan.first_constant :])
+        targets = [turn(p, x, count + 1) for p, x in zip(carries, scan.carried, strict=True)]
+        targets += self.stacks(scan, at)
+        self.steps.append(Repeat(variable, self.inside(scan.body, inputs, targets)))
+        for number, (inside, place) in enumerate(zip(scan.carried, carries, strict=True)):
+            last = self.allocate(scan.node, number, inside.tensor)
+            self.copy(inside, turn(place, inside, length), last)
+
+    def while_loop(self, node: Node) -> None:
+        """A loop that copies its new carries over the old ones, between copies as of a scan."""
+        body, count = node.attrs["body"], node.attrs["carries"]
+        carried = body.inputs[:count]
+        places = [self.lowering.allocate(inside.tensor) for inside in carried]
+        following = [self.lowering.allocate(inside.tensor) for inside in carried]
+        for inside, init, place in zip(carried, node.inputs, places, strict=False):
+            self.copy(inside, self.place(init), place)
+        inputs = [*places, *map(self.place, node.inputs[count:])]
+        steps = self.inside(body, inputs, following)
+        back = (
+            self.lowering.copy(inside.tensor, new, old)
+            for inside, new, old in zip(carried, following, places, strict=True)
+        )
+        self.steps.append(While(places[0][0], (*steps, *back)))
+        for number, (inside, place) in enumerate(zip(carried[1:], places[1:], strict=True)):
+            self.copy(inside, place, self.allocate(node, number, inside.tensor))
+
+    def cond(self, node: Node) -> None:
+        """A branch whose arms put their results into the same places."""
+        condition = node.attrs["body"].inputs[0]
+        place = self.lowering.allocate(condition.tensor)
+        self.copy(condition, self.place(node.inputs[0]), place)
+        inputs = [self.place(operand) for operand in node.inputs]
+        targets = [self.allocate(node, k, t) for k, t in enumerate(results_of(node))]
+        arms = (self.inside(node.attrs[a], inputs, targets) for a in ("body", "otherwise"))
+        self.steps.append(Branch(place[0], *arms))
+
+    def stacks(self, scan: Scan, at: Size) -> list[Place]:
+        """Where a step puts what is stacked."""
+        length = scan.node.attrs["length"]
+        found = []
+        for number, node in enumerate(scan.results, start=scan.carries):
+            tensor = TensorType(node.dtype, (length, *node.shape))
+            found.append(row(self.allocate(scan.node, number, tensor), node, at))
+        return found
+
+    def inside(
+        self, body: Graph, inputs: Sequence[Place], targets: Sequence[Place]
+    ) -> tuple[Step, ...]:
+        """The steps of a graph inside, from places to places; what is wanted twice is copied."""
+        wanted: dict[Result, Place | None] = {}
+        for node, target in zip(body.outputs, targets, strict=True):
+            wanted.setdefault(result_of(node), target)
+        places = {(node, 0): place for node, place in zip(body.inputs, inputs, strict=True)}
+        block = Block(self.lowering, body, wanted, places)
+        block.steps_of_all()
+        for node, target in zip(body.outputs, targets, strict=True):
+            if block.place(node) != target:
+                block.copy(node, block.place(node), target)
+        return tuple(block.steps)
+
+    def copy(self, node: Node, source: Place, target: Place) -> None:
+        """Copy a value of a node's type."""
+        self.steps.append(self.lowering.copy(node.tensor, source, target))
+
+
+def result_of(node: Node) -> Result:
+    """The node with several results and the number of the one that a node is; itself and 0."""
+    return (node.inputs[0], node.attrs["index"]) if node.op.name == "item" else (node, 0)
+
+
+def view(node: Node, place: Place) -> Place:
+    """Where a part of a value along its first axis is, or the value in another shape."""
+    name, offset = place
+    start = node.attrs["starts"][0] if node.op.name == "slice" else 0
+    return name, offset + start * product(node.shape[1:])
+
+
+def twice(tensor: TensorType) -> TensorType:
+    """The type of memory for an old and a new value."""
+    return TensorType(tensor.dtype, (2, *tensor.shape))
+
+
+def turn(place: Place, node: Node, count: Size) -> Place:
+    """Where a carry is before so many steps."""
+    return place[0], place[1] + dim.remainder(count, 2) * node.size
+
+
+def row(place: Place, node: Node, at: Size) -> Place:
+    """Where an element of a sequence is."""
+    return place[0], place[1] + at * node.size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, apply, build, standing_at
@@ -10,12 +10,15 @@ from graphc.ir.op import OPS
 from graphc.passes.fusion_group import CONTRACTIONS, REDUCTIONS, Group, is_leaf
 
 
-def outline(graph: Graph, groups: list[Group]) -> Graph:
-    """The graph over fusions, in an order in which each is made after what it reads."""
+def outline(graph: Graph, groups: list[Group], inside: Callable[[Graph], Graph]) -> Graph:
+    """The graph over fusions, in an order in which each is made after what it reads.
+
+    inside is what becomes of the graphs that loops and branches hold.
+    """
     done: dict[Node, Node] = {node: node for node in graph.walk() if is_leaf(node)}
     results: dict[Node, Node] = {}
     for group in in_order(groups):
-        new = made(group, done)
+        new = made(group, done) if group.is_kernel else over_fusions(group, done, inside)
         results.update(new)
         done.update({node: fusion for node, fusion in new.items() if not is_leaf(node)})
     return graph.replace_roots({**done, **results})
@@ -57,6 +60,20 @@ def made(group: Group, done: Mapping[Node, Node]) -> dict[Node, Node]:
         if len(outputs) == 1:
             return {outputs[0]: fusion}
         return {node: apply("item", fusion, index=k) for k, node in enumerate(outputs)}
+
+
+def over_fusions(
+    group: Group, done: Mapping[Node, Node], inside: Callable[[Graph], Graph]
+) -> dict[Node, Node]:
+    """The results of a node that is no kernel, over what its operands and graphs have become."""
+    node = next(iter(group.members))
+    attrs = {k: inside(v) if isinstance(v, Graph) else v for k, v in node.attrs.items()}
+    with standing_at(node.where):
+        loop = build(node.op, (done[operand] for operand in node.inputs), attrs)
+        return {
+            item: loop if item is node else build(item.op, (loop,), item.attrs)
+            for item in group.outputs
+        }
 
 
 def heart(group: Group) -> Node:

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from graphc.ir import kernel, scalar
 from graphc.ir.kernel import Buffer, Kernel
-from graphc.ir.program import Allocation, CallKernel, Decision, Program
+from graphc.ir.program import Allocation, CallKernel, Decision, Program, rename_step
 from graphc.ir.types import TensorType
 from graphc.passes.in_place import obstacle
-from graphc.passes.liveness import Uses, uses
+from graphc.passes.liveness import timeline, uses
 
 CACHE_LINE = 64  # bytes that one step of a copy moves
 
@@ -62,7 +62,7 @@ def update_in_place(program: Program) -> Program:
     decisions = (update_decision(parts, s, v, reasons[s]) for s, v in program.updates)
     return replace(
         program,
-        calls=tuple(rename(call, state_of) for call in program.calls),
+        steps=tuple(rename_step(step, state_of) for step in program.steps),
         updates=tuple(left),
         decisions=(*program.decisions, *decisions),
     )
@@ -77,10 +77,12 @@ def update_obstacle(parts: Parts, state: str, value: str) -> str:
         return f"%{value} is also a result"
     if not is_interchangeable(old, new):
         return f"%{value} is {new.type}, %{state} is {old.type}"
-    written, read = parts.uses[value].first, parts.uses.get(state, Uses()).reads
-    if read and read[-1] > written:
+    written, old_uses = parts.uses[value].first, parts.uses.get(state)
+    if old_uses is None or old_uses.last < written:
+        return ""
+    if old_uses.last > written:
         return f"the old value is read after %{value} is written"
-    return parts.obstacle(written, state, value) if read and read[-1] == written else ""
+    return parts.obstacle(written, state, value)
 
 
 def update_decision(parts: Parts, state: str, value: str, reason: str) -> Decision:
@@ -99,17 +101,12 @@ def copy_updates(program: Program) -> Program:
     copies = Copies(program)
     for state, value in program.updates:
         copies.copy(value, state)
-    return replace(copies.add_to(program, at=len(program.calls)), updates=())
-
-
-def rename(call: CallKernel, names: Mapping[str, str]) -> CallKernel:
-    """The call with arguments replaced."""
-    return replace(call, arguments=tuple(names.get(a, a) for a in call.arguments))
+    return replace(copies.add_to(program, at=len(program.steps)), updates=())
 
 
 def drop_unused(program: Program) -> Program:
     """The program without temporaries that nothing touches."""
-    used = {*program.outputs, *itertools.chain(*(call.arguments for call in program.calls))}
+    used = {*program.outputs, *uses(program)}
     kept = (a for a in program.allocations if a.kind != "temporary" or a.name in used)
     return replace(program, allocations=tuple(kept))
 
@@ -143,8 +140,8 @@ def reuse_operands(program: Program) -> Program:
 
 def first_written(parts: Parts) -> Iterator[tuple[int, str]]:
     """Each temporary with the call that first writes it, in the order of calls."""
-    for at, call in enumerate(parts.program.calls):
-        for name in dict.fromkeys(call.arguments):
+    for at, call in enumerate(parts.calls):
+        for name in dict.fromkeys(call.arguments if call else ()):
             if parts.allocations[name].kind == "temporary" and parts.uses[name].first == at:
                 yield at, name
 
@@ -152,7 +149,7 @@ def first_written(parts: Parts) -> Iterator[tuple[int, str]]:
 def operands(parts: Parts, at: int, result: str) -> list[str]:
     """The temporaries read by the call at a position that are as large as a result of it."""
     new = parts.allocations[result]
-    found = (parts.allocations[name] for name in dict.fromkeys(parts.program.calls[at].arguments))
+    found = (parts.allocations[name] for name in dict.fromkeys(parts.call(at).arguments))
     return [
         a.name
         for a in found
@@ -182,14 +179,21 @@ class Parts:
         self.program = program
         self.allocations = program.allocations_by_name
         self.uses = uses(program)
+        self.calls = timeline(program).calls
+
+    def call(self, at: int) -> CallKernel:
+        """The call at a place of the timeline."""
+        found = self.calls[at]
+        assert found is not None, "only a call reads and writes"
+        return found
 
     def called(self, at: int) -> Kernel:
         """The kernel of the call at a position."""
-        return self.program.kernel(self.program.calls[at].kernel)
+        return self.program.kernel(self.call(at).kernel)
 
     def buffers(self, at: int, name: str) -> list[str]:
         """The parameters for which the call at a position passes an allocation."""
-        pairs = zip(self.program.calls[at].arguments, self.called(at).buffers, strict=True)
+        pairs = zip(self.call(at).arguments, self.called(at).buffers, strict=True)
         return [buffer.name for argument, buffer in pairs if argument == name]
 
     def obstacle(self, at: int, operand: str, result: str) -> str:
@@ -197,6 +201,8 @@ class Parts:
         targets = self.buffers(at, result)
         if len(targets) != 1:
             return f"%{result} is passed twice"
+        if any(name in (operand, result) and offset != 0 for name, offset in self.call(at).places):
+            return "only a part of it is passed"
         return obstacle(self.called(at), self.buffers(at, operand), targets[0])
 
     def decide(self, choice: str, subject: str, reason: str, other: str) -> Decision:
@@ -247,7 +253,7 @@ class Copies:
             program,
             allocations=(*program.allocations, *self.temporaries),
             kernels=(*program.kernels, *self.kernels),
-            calls=(*program.calls[:at], *self.calls, *program.calls[at:]),
+            steps=(*program.steps[:at], *self.calls, *program.steps[at:]),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, same_roots
 from graphc.ir.node import Node
 from graphc.ir.program import Decision
 from graphc.passes.decisions import record
@@ -28,7 +28,7 @@ def sweep(graph: Graph, changes: Sequence[Change], stage: str) -> Graph:
     allowed = MOST_GROWTH * len(graph.walk()) + 100
     for _ in range(MOST_SWEEPS):
         swept = graph.rewrite(lambda node: settle(node, changes, stage))
-        if unchanged(graph, swept):
+        if same_roots(graph, swept):
             return graph
         graph = swept
         if len(graph.walk()) > allowed:
@@ -54,11 +54,6 @@ def first(node: Node, changes: Sequence[Change]) -> Node | None:
         if found is not None and found is not node:
             return found
     return None
-
-
-def unchanged(before: Graph, after: Graph) -> bool:
-    """Whether two graphs compute the same nodes: equal is identical."""
-    return all(old is new for old, new in zip(before.roots, after.roots, strict=True))
 
 
 def give_up(graph: Graph, stage: str, reason: str) -> Graph:

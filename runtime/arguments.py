@@ -129,7 +129,7 @@ def check_bound_types(graph: Graph, sizes: Mapping[str, int]) -> None:
 
     Such as an index that lies outside of its axis, or a window larger than what it slides over.
     """
-    for node in graph.walk():
+    for node in walk_inside(graph):
         if not node.op.depends_on_sizes:
             continue
         types = (TensorType(o.dtype, shape_for(o.tensor, sizes)) for o in node.inputs)
@@ -146,6 +146,17 @@ def bound(attr: Any, sizes: Mapping[str, int]) -> Any:
     if isinstance(attr, Dim):
         return dim.evaluate(attr, sizes)
     return tuple(bound(item, sizes) for item in attr) if isinstance(attr, tuple) else attr
+
+
+def walk_inside(graph: Graph) -> list[Node]:
+    """Every node of a graph, and of the graphs inside of it."""
+    found: list[Node] = []
+    graphs = [graph]
+    while graphs:
+        nodes = graphs.pop().walk()
+        found += nodes
+        graphs += (v for node in nodes for v in node.attrs.values() if isinstance(v, Graph))
+    return found
 
 
 def misfit(node: Node, array: Array, reason: str) -> GraphError:

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc.errors import GraphError, shown
 from graphc.ir import dim
+from graphc.ir.dim import Size
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, made_at
 from graphc.ir.state import Variable
@@ -120,7 +121,7 @@ def check_reachable(graph: Graph) -> None:
                 f"input {node.attrs['name']!r} is used but not listed: "
                 f"the inputs are {listed(names)}{made_at(node)}"
             )
-        for size in getattr(node.type, "shape", ()):
+        for size in sizes_of(node):
             for symbol in dim.symbols(size):
                 if symbol.name not in known:
                     raise GraphError(
@@ -132,3 +133,9 @@ def check_reachable(graph: Graph) -> None:
 def named(value: Any) -> str:
     """A value in a few words, and where it was made if it is a node."""
     return shown(value) + (made_at(value) if isinstance(value, Node) else "")
+
+
+def sizes_of(node: Node) -> tuple[Size, ...]:
+    """The sizes of a node's type, and the length of a loop."""
+    shape = getattr(node.type, "shape", ())
+    return (*shape, node.attrs["length"]) if "length" in node.attrs else shape

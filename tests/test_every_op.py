@@ -13,6 +13,7 @@ import pytest
 from closeness import assert_values, spacing, tolerance, wider
 from sample import Array, Sample, all_pairs, bind, bound_types, operands, seed_of, special_values
 from samples import (
+    HOLD_GRAPHS,
     MADE_BY_PASSES,
     SAMPLES,
     STRUCTURE,
@@ -54,7 +55,7 @@ every_device = pytest.mark.parametrize("device", ["cpu", "reference"])
 
 
 def test_every_operator_has_samples() -> None:
-    assert set(OPS) == {*SAMPLES, *STRUCTURE, *MADE_BY_PASSES}
+    assert set(OPS) == {*SAMPLES, *STRUCTURE, *MADE_BY_PASSES, *HOLD_GRAPHS}
 
 
 @every_operator

@@ -83,7 +83,7 @@ KERNEL = [
 PROGRAM = [
     (
         "register %x: f32[2]",
-        "expected one of input, state, constant, temporary, output, call or ret",
+        "expected one of input, state, constant, temporary, output, call, repeat, while, if or ret",
     ),
     ("constant %c: f32[2] = [1.0]", "the elements have type f32[1], not f32[2]"),
     ("call double(%x)", "expected a kernel's name such as @sum_0, found 'double'"),

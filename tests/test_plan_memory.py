@@ -147,7 +147,7 @@ def test_an_operand_is_handed_on_once() -> None:
         replace(
             start,
             kernels=(*start.kernels, two),
-            calls=(start.calls[0], split, start.calls[1]),
+            steps=(start.calls[0], split, start.calls[1]),
         )
     )
     assert planned.reuses == (("t2", "t1"),)

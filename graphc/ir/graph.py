@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from graphc.ir.node import Node, build, standing_at
 
@@ -48,9 +49,10 @@ class Graph:
         """The graph with each node replaced by what `change` makes of it, operands first.
 
         `change` sees a node whose operands are replaced already, and returns it or a node of the
-        same type. What it makes stands at the old node's line.
+        same type. What it makes stands at the old node's line. Nodes of graphs inside, such as
+        the body of a loop, are changed before the node that holds them.
         """
-        return self.replace_roots(rewrite(self.roots, change))
+        return self.replace_roots(rewrite(self.roots, change, inside=True))
 
     def replace_roots(self, done: dict[Node, Node]) -> Graph:
         """The graph with outputs and next values looked up in a table."""
@@ -74,18 +76,38 @@ def walk(roots: Iterable[Node]) -> list[Node]:
     return order
 
 
-def rewrite(roots: Sequence[Node], change: Callable[[Node], Node]) -> dict[Node, Node]:
-    """For each node below the roots, what it becomes (see `Graph.rewrite`)."""
+def rewrite(
+    roots: Sequence[Node], change: Callable[[Node], Node], inside: bool = False
+) -> dict[Node, Node]:
+    """For each node below the roots, what it becomes (see `Graph.rewrite`).
+
+    Graphs inside of nodes are rewritten too if that is said.
+    """
     done: dict[Node, Node] = {}
     for node in walk(roots):
         operands = tuple(done[operand] for operand in node.inputs)
         with standing_at(node.where):
+            attrs = rewrite_inside(node.attrs, change) if inside else node.attrs
             kept = all(new is old for new, old in zip(operands, node.inputs, strict=True))
-            copy = node if kept else build(node.op, operands, node.attrs)
+            copy = node if kept and attrs is node.attrs else build(node.op, operands, attrs)
             new = change(copy)
         assert new.type == node.type, f"{node.op.name}: {node.type} rewritten to {new.type}"
         done[node] = new
     return done
+
+
+def rewrite_inside(attrs: Mapping[str, Any], change: Callable[[Node], Node]) -> Mapping[str, Any]:
+    """Attributes with the graphs among them rewritten; the same where nothing changes."""
+    graphs = {key: value for key, value in attrs.items() if isinstance(value, Graph)}
+    changed = {key: graph.rewrite(change) for key, graph in graphs.items()}
+    if all(same_roots(graphs[key], graph) for key, graph in changed.items()):
+        return attrs
+    return {**attrs, **changed}
+
+
+def same_roots(one: Graph, other: Graph) -> bool:
+    """Whether two graphs compute the same nodes: equal is identical."""
+    return all(a is b for a, b in zip(one.roots, other.roots, strict=True))
 
 
 def substitute(roots: Sequence[Node], values: dict[Node, Node]) -> list[Node]:

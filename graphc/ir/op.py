@@ -62,6 +62,14 @@ class Op:
         """The derivative of the node along tangents of its operands; None stands for zero."""
         raise NotImplementedError(f"{type(self).__name__}.jvp")
 
+    def vjp_results(self, node: Node, gradients: Sequence[Node | None]) -> Sequence[Node | None]:
+        """What `vjp` is to an operator with several results: a gradient, or None, for each."""
+        raise NotImplementedError(f"{type(self).__name__}.vjp_results")
+
+    def jvp_results(self, node: Node, tangents: Sequence[Node | None]) -> Sequence[Node | None]:
+        """What `jvp` is to an operator with several results: a tangent, or None, for each."""
+        raise NotImplementedError(f"{type(self).__name__}.jvp_results")
+
     def reference(self, *arrays: Any, **attrs: Any) -> Any:
         """The result in plain NumPy: the oracle that devices are tested against."""
         raise NotImplementedError(f"{type(self).__name__}.reference")

@@ -157,15 +157,17 @@ def parse_constant(reader: Reader) -> dict[str, Literal]:
 def parse_body(reader: Reader, scope: Scope) -> tuple[tuple[Node, ...], dict[str, Any]]:
     """`(%a = %x, ...) {attributes} { nodes }` of an operator that holds a graph.
 
-    The inputs of the graph inside have the types of the operands that they are bound to.
+    The inputs of the graph inside have the types of the operands that they are bound to, or the
+    type that stands behind their names.
     """
     inner: Scope = {}
 
     def binding() -> tuple[Node, Node]:
         token = reader.name()
+        written = parse_tensor_type(reader) if reader.accept(":") else None
         reader.expect("=")
         operand = look_up(reader, scope, reader.name())
-        node = make_input(reader, token, operand.tensor)
+        node = make_input(reader, token, written or operand.tensor)
         define(reader, inner, token, node)
         return node, operand
 
@@ -173,10 +175,18 @@ def parse_body(reader: Reader, scope: Scope) -> tuple[tuple[Node, ...], dict[str
     # A node's name tells the brace of the graph inside from that of attributes.
     has_attributes = reader.peek(1).kind == "word" and reader.peek(2).text == "="
     attrs = parse_attributes(reader) if has_attributes else {}
-    outputs = parse_block(reader, inner)
+    inputs = tuple(node for node, _ in bound)
+    graphs = {"body": parse_inside(reader, inputs, inner)}
+    if reader.accept("else"):
+        graphs["otherwise"] = parse_inside(reader, inputs, inner)
+    return tuple(operand for _, operand in bound), {**graphs, **attrs}
+
+
+def parse_inside(reader: Reader, inputs: tuple[Node, ...], names: Scope) -> Graph:
+    """`{ nodes }` over inputs by their names."""
+    outputs = parse_block(reader, dict(names))
     reader.expect("}")
-    body = Graph(tuple(node for node, _ in bound), outputs)
-    return tuple(operand for _, operand in bound), {"body": body, **attrs}
+    return Graph(inputs, outputs)
 
 
 def make_node(

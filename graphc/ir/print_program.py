@@ -7,12 +7,16 @@
       output %y: f32[batch]
       // fuse: merge exp, sum: the sum reads it once (saves 4 KiB)
       call @sum_0(%x, %t0, %y)
+      repeat %i0 < n {
+        call @add_0(%c[8*%i0], %y)
+      }
       return %y
       update %w = %t0
       reuse %t1 = %t0
     }
 
-Allocations come first, then calls, results, next values of states, and memory taken over.
+Allocations come first, then calls and loops of them, results, next values of states, and memory
+taken over.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from __future__ import annotations
 from graphc.ir.lexer import quote_name
 from graphc.ir.print_kernel import print_kernel
 from graphc.ir.print_value import print_data
-from graphc.ir.program import Allocation, CallKernel, Decision, Program
+from graphc.ir.program import Allocation, Branch, CallKernel, Decision, Program, Repeat, Step
 
 
 def print_program(program: Program) -> str:
@@ -28,7 +32,7 @@ def print_program(program: Program) -> str:
     lines = [
         *map(print_allocation, program.allocations),
         *map(print_decision, program.decisions),
-        *map(print_call, program.calls),
+        *(line for step in program.steps for line in print_step(step)),
         f"return {names(program.outputs)}".rstrip(),
         *(f"update {names([target])} = {names([value])}" for target, value in program.updates),
         *(f"reuse {names([later])} = {names([owner])}" for later, owner in program.reuses),
@@ -43,9 +47,29 @@ def print_allocation(allocation: Allocation) -> str:
     return f"{allocation.kind} {quote_name('%', allocation.name)}: {allocation.type}{value}"
 
 
+def print_step(step: Step) -> list[str]:
+    """The line of a call, or the lines of a loop or a branch."""
+    if isinstance(step, CallKernel):
+        return [print_call(step)]
+    if isinstance(step, Branch):
+        head = f"if {names([step.condition])} {{"
+        return [head, *print_steps(step.yes), "} else {", *print_steps(step.no), "}"]
+    if isinstance(step, Repeat):
+        head = f"repeat {step.variable} < {step.variable.limit} {{"
+    else:
+        head = f"while {names([step.condition])} {{"
+    return [head, *print_steps(step.steps), "}"]
+
+
+def print_steps(steps: tuple[Step, ...]) -> list[str]:
+    """The lines of steps inside another."""
+    return [f"  {line}" for step in steps for line in print_step(step)]
+
+
 def print_call(call: CallKernel) -> str:
     """The call of a kernel."""
-    return f"call {quote_name('@', call.kernel)}({names(call.arguments)})"
+    places = (names([name]) + (f"[{at}]" if at != 0 else "") for name, at in call.places)
+    return f"call {quote_name('@', call.kernel)}({', '.join(places)})"
 
 
 def print_decision(decision: Decision) -> str:

@@ -88,19 +88,24 @@ def print_block(graph: Graph, labels: dict[Node, str], places: bool) -> Iterator
 
 def print_node(node: Node, label: str, labels: dict[Node, str], places: bool) -> Iterator[str]:
     """The lines of a node: one, and those of the graph inside it if it holds one."""
-    operands = [labels[operand] for operand in node.inputs]
     end = f" : {node.type}{print_place(node) if places else ''}"
     body = node.attrs.get("body")
     if not isinstance(body, Graph):
-        words = [f"  {label} = {node.op.name}", ", ".join(operands), print_attributes(node)]
+        operands = ", ".join(labels[operand] for operand in node.inputs)
+        words = [f"  {label} = {node.op.name}", operands, print_attributes(node)]
         yield " ".join(filter(None, words)) + end
         return
     inner = parameter_labels(body.inputs)
-    pairs = zip(inner.values(), operands, strict=True)
-    bound = ", ".join(f"{name} = {operand}" for name, operand in pairs)
+    bound = ", ".join(
+        f"{name}{'' if inside.type == operand.type else f': {inside.type}'} = {labels[operand]}"
+        for (inside, name), operand in zip(inner.items(), node.inputs, strict=True)
+    )
     words = [f"  {label} = {node.op.name}({bound})", print_attributes(node), "{"]
     yield " ".join(filter(None, words))
-    yield from (f"  {line}" for line in print_block(body, inner, places))
+    yield from (f"  {line}" for line in print_block(body, dict(inner), places))
+    if isinstance(otherwise := node.attrs.get("otherwise"), Graph):
+        yield "  } else {"
+        yield from (f"  {line}" for line in print_block(otherwise, dict(inner), places))
     yield "  }" + end
 
 

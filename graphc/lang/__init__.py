@@ -83,6 +83,13 @@ from graphc.lang.logic import (
     logical_or,
     logical_xor,
 )
+from graphc.lang.loops import (
+    cond,
+    fori_loop,
+    map,
+    scan,
+    while_loop,
+)
 from graphc.lang.losses import (
     softmax_cross_entropy,
 )
@@ -180,6 +187,7 @@ __all__ = [
     "ceil",
     "clip",
     "concat",
+    "cond",
     "constant",
     "copysign",
     "cos",
@@ -194,6 +202,7 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "fori_loop",
     "full",
     "full_like",
     "greater",
@@ -217,6 +226,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logsumexp",
+    "map",
     "matmul",
     "matrix_transpose",
     "max",
@@ -246,6 +256,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "scan",
     "sigmoid",
     "sign",
     "signbit",
@@ -272,6 +283,7 @@ __all__ = [
     "variable",
     "vecdot",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

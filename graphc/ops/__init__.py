@@ -7,6 +7,7 @@ from graphc.ops import (
     arithmetic,
     bitwise,
     comparison,
+    cond,
     convolution,
     creation,
     error_function,
@@ -21,16 +22,19 @@ from graphc.ops import (
     powers,
     reduction,
     rounding,
+    scan,
     select,
     slicing,
     structure,
     trigonometric,
+    while_loop,
 )
 
 __all__ = [
     "arithmetic",
     "bitwise",
     "comparison",
+    "cond",
     "convolution",
     "creation",
     "error_function",
@@ -45,8 +49,10 @@ __all__ = [
     "powers",
     "reduction",
     "rounding",
+    "scan",
     "select",
     "slicing",
     "structure",
     "trigonometric",
+    "while_loop",
 ]

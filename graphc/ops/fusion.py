@@ -47,6 +47,14 @@ class Item(Op):
             raise TypeRuleError(f"has {len(source.items)} results, there is none at {index}")
         return source.items[index]
 
+    def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
+        """Nothing: the operator below gets the gradients of all its items at once."""
+        return [None]
+
+    def reference(self, *arrays: Any, index: int) -> Any:
+        """The element of a tuple."""
+        return arrays[0][index]
+
 
 def show(types: Sequence[Type]) -> str:
     """Types, separated by commas."""

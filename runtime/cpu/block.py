@@ -59,6 +59,11 @@ def identifier(name: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "_.$-") else "_" for c in name)
 
 
+def symbol(name: str) -> str:
+    """The name of a function, in quotes where it needs them."""
+    return f"@{name}" if identifier(name) == name else f'@"{name}"'
+
+
 @lru_cache(maxsize=1024)
 def vector(element: str, lanes: int) -> str:
     """The type of that many elements side by side; lanes 0 is a single one."""

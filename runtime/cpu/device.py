@@ -17,8 +17,10 @@ from graphc.ir.program import Allocation, Program
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
+from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.lower import lower
 from graphc.passes.memory_plan import MemoryPlan, place
+from graphc.passes.merge_loops import merge_loops
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.register_tile import Registers
@@ -40,7 +42,9 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 GRAPH_PASSES: tuple[Pass, ...] = (
     remove_stop_gradient,
+    merge_loops,
     simplify,
+    hoist_from_loops,
     stabilise,
     fold_constants,
     simplify,

@@ -17,14 +17,15 @@ from dataclasses import dataclass, field
 
 from graphc.ir.dim import Size
 from graphc.ir.kernel import For, Kernel, loads, stores
-from graphc.ir.program import CallKernel, Program
+from graphc.ir.program import Program
 from graphc.ir.types import DType, int64
-from graphc.runtime.cpu.block import REGISTERS, Block, identifier
+from graphc.runtime.cpu.block import REGISTERS, Block, identifier, symbol
 from graphc.runtime.cpu.control import repeat
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, SizeTable
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.loops import bind, write_body
 from graphc.runtime.cpu.memory import ZEROS, ZEROS_DEFINITION
+from graphc.runtime.cpu.steps import STEP, Steps
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.work import nanoseconds
 
@@ -64,7 +65,8 @@ def emit(program: Program, target: Target) -> Emitted:
     module = Module(target)
     for kernel in program.kernels:
         add_kernel(module, kernel)
-    module.functions.append(step(program))
+    entry = Steps(program, module.sizes, module.target)
+    module.functions.append(finish([STEP], entry.function, entry.write()))
     return module.finish()
 
 
@@ -92,11 +94,6 @@ def add_kernel(module: Module, kernel: Kernel) -> None:
 def finish(head: list[str], f: Function, entry: Block) -> str:
     """The text of a function."""
     return "\n".join([*head, "entry:", *f.prologue.lines, *entry.lines, "  ret void", "}"])
-
-
-def symbol(name: str) -> str:
-    """The name of a function, in quotes where it needs them."""
-    return f"@{name}" if identifier(name) == name else f'@"{name}"'
 
 
 class Outline:
@@ -178,27 +175,3 @@ def write_range(f: Function, parallel: For) -> None:
         write_body(f, parallel.body, [Instance(())])
 
     repeat(f, parallel, "%begin", "%end", 1, False, write)
-
-
-def step(program: Program) -> str:
-    """The function that calls every kernel in order."""
-    block = Block("entry", iter(range(2**62)))
-    order = {allocation.name: at for at, allocation in enumerate(program.allocations)}
-    used = dict.fromkeys(name for call in program.calls for name in call.arguments)
-    pointers = {name: buffer_pointer(block, name, order[name]) for name in used}
-    for call in program.calls:
-        block.add(call_text(call, pointers))
-    head = "define void @step(ptr %sizes, ptr %pool, ptr %buffers) nounwind {"
-    return "\n".join([head, "entry:", *block.lines, "  ret void", "}"])
-
-
-def buffer_pointer(block: Block, name: str, at: int) -> str:
-    """Load the pointer to an allocation."""
-    field_ = block.op("field", f"getelementptr ptr, ptr %buffers, i64 {at}")
-    return block.op(identifier(name), f"load ptr, ptr {field_}, align 8")
-
-
-def call_text(call: CallKernel, pointers: dict[str, str]) -> str:
-    """The call of a kernel."""
-    arguments = ["ptr %sizes", "ptr %pool", *(f"ptr {pointers[name]}" for name in call.arguments)]
-    return f"call void {symbol(call.kernel)}({', '.join(arguments)})"

@@ -24,10 +24,15 @@ def evaluate(graph: Graph, inputs: Mapping[Node, Array]) -> list[Any]:
     the arrays' shapes do not fit the declared ones.
     """
     sizes = bind_sizes(list(inputs), list(map(np.asarray, inputs.values())))
-    values: dict[Node, Any] = {}
     with np.errstate(all="ignore"):
-        for node in graph.walk():
-            values[node] = conform(node.type, value_of(node, values, inputs, sizes), sizes)
+        return evaluate_for(graph, inputs, sizes)
+
+
+def evaluate_for(graph: Graph, inputs: Mapping[Node, Array], sizes: Sizes) -> list[Any]:
+    """The value of each root of a graph for known sizes."""
+    values: dict[Node, Any] = {}
+    for node in graph.walk():
+        values[node] = conform(node.type, value_of(node, values, inputs, sizes), sizes)
     return [values[root] for root in graph.roots]
 
 
@@ -39,8 +44,17 @@ def value_of(
         return inputs[node]
     if node.op.name == "variable":
         return node.attrs["state"].array
-    attrs = {name: bound(attr, sizes) for name, attr in node.attrs.items()}
+    attrs = {name: attribute(attr, sizes) for name, attr in node.attrs.items()}
     return node.op.reference(*(values[operand] for operand in node.inputs), **attrs)
+
+
+def attribute(attr: Any, sizes: Sizes) -> Any:
+    """An attribute as a reference takes it: a function for a graph, numbers for sizes."""
+    if isinstance(attr, Graph):
+        return lambda *arrays: evaluate_for(
+            attr, dict(zip(attr.inputs, arrays, strict=True)), sizes
+        )
+    return bound(attr, sizes)
 
 
 def conform(kind: Type, value: Any, sizes: Sizes) -> Any:

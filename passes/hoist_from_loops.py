@@ -1,0 +1,178 @@
+"""hoist_from_loops: products that depend on a step's own elements alone become one for all steps.
+
+In `h @ u + x @ w` of a recurrent cell the second product does not wait for the step before. Done
+for all steps at once it is a product of large matrices instead of many small ones. What follows
+it goes along as long as nothing else in the loop needs what is between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from graphc.ir.closure import depending_on, fresh_inputs
+from graphc.ir.dim import Size
+from graphc.ir.graph import Graph, same_roots, walk
+from graphc.ir.node import Node, apply, build, standing_at
+from graphc.ir.program import Decision
+from graphc.ir.scan_parts import Carry, Scan, make_scan, take_apart
+from graphc.ops.kinds import Elementwise
+from graphc.passes.decisions import lines, record
+
+MOVEMENTS = ("reshape", "permute_dims", "broadcast", "slice")
+
+
+def hoist_from_loops(graph: Graph) -> Graph:
+    """Compute products of elements by matrices before the loops, but for those kept compact."""
+    done: dict[Node, Node] = {}
+    results: dict[Node, list[Node]] = {}
+    for node in graph.walk():
+        operands = tuple(done[operand] for operand in node.inputs)
+        with standing_at(node.where):
+            if node.op.name == "scan":
+                results[node] = hoisted(over(node, operands))
+                done[node] = node  # only its items are used
+            elif node.op.name == "item" and node.inputs[0] in results:
+                done[node] = results[node.inputs[0]][node.attrs["index"]]
+            else:
+                done[node] = build(node.op, operands, node.attrs) if operands else node
+    return graph.replace_roots(done)
+
+
+def over(node: Node, operands: Sequence[Node]) -> Scan:
+    """A scan over new operands, with loops inside it treated."""
+    body = hoist_from_loops(node.attrs["body"])
+    same = same_roots(body, node.attrs["body"])
+    return take_apart(
+        build(node.op, operands, node.attrs if same else {**node.attrs, "body": body})
+    )
+
+
+def hoisted(scan: Scan) -> list[Node]:
+    """The results of a scan, of one that reads products where this one computes them."""
+    roots = [] if scan.node.attrs["compact"] else hoistable(scan)
+    if not roots:
+        return [apply("item", scan.node, index=k) for k in range(len(scan.body.outputs))]
+    decide(scan, roots)
+    batch = Batch(scan)
+    stand_ins = fresh_inputs("x", roots, scan.names)
+    pairs = list(zip(roots, stand_ins, strict=True))
+    sequences = dict(zip(scan.elements, scan.node.inputs[scan.carries :], strict=False))
+    sequences |= {inside: batch.all_steps(root) for root, inside in pairs}
+    outputs = replaced(scan.body.outputs, {**scan.captured, **dict(pairs)})
+    carries = [Carry(*each) for each in zip(scan.node.inputs, scan.carried, outputs, strict=False)]
+    finals, stacks = make_scan(carries, sequences, outputs[scan.carries :], scan.schedule)
+    return finals + stacks
+
+
+def decide(scan: Scan, roots: Iterable[Node]) -> None:
+    """Record what leaves a loop."""
+    for root in roots:
+        reason = "it depends on the elements of a step alone: one product serves all steps"
+        numbers = (("elements for each step", str(root.size)),)
+        record(Decision("hoist_from_loops", "hoisted", repr(root), reason, numbers, lines([root])))
+
+
+# --- what can leave ------------------------------------------------------------------------------
+
+
+def hoistable(scan: Scan) -> list[Node]:
+    """The values to compute for all steps at once."""
+    order = scan.body.walk()
+    waiting = depending_on(scan.carried, order)
+    moving = depending_on(scan.elements, order) - waiting
+    free: set[Node] = set(scan.elements) & set(order)
+    for node in order:
+        inputs = [operand for operand in node.inputs if operand in moving]
+        if node in moving and node.inputs and can_batch(node, moving):
+            free |= {node} if all(operand in free for operand in inputs) else set()
+    products = [node for node in order if node in free and node.op.name == "matmul"]
+    users = scan.body.users()
+    ends = (follow(node, users, free, set(scan.body.outputs)) for node in products)
+    return list(dict.fromkeys(ends))
+
+
+def can_batch(node: Node, moving: set[Node]) -> bool:
+    """Whether there is one node that does for all steps what this one does for one."""
+    if node.op.name == "matmul":
+        return node.ndim == 2 and node.inputs[0] in moving and node.inputs[1] not in moving
+    return isinstance(node.op, Elementwise) or node.op.name in MOVEMENTS
+
+
+def follow(
+    node: Node, users: Mapping[Node, Sequence[Node]], free: set[Node], outputs: set[Node]
+) -> Node:
+    """The last of a chain of values that nothing else needs, none larger than the first."""
+    size = node.size
+    while node not in outputs and len(set(users[node])) == 1:
+        (user,) = set(users[node])
+        if user not in free or user.size != size or user.op.name == "matmul":
+            break
+        node = user
+    return node
+
+
+# --- all steps at once ---------------------------------------------------------------------------
+
+
+class Batch:
+    """Values of the body for all steps, along a new first axis."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.length: Size = scan.node.attrs["length"]
+        self.fixed = dict(scan.captured)
+        operands = scan.node.inputs[scan.carries :]
+        self.known = dict(zip(scan.elements, operands, strict=False))
+
+    def all_steps(self, root: Node) -> Node:
+        """A value that depends on the elements of sequences."""
+        for node in walk([root]):
+            if any(operand in self.known for operand in node.inputs) and node not in self.known:
+                with standing_at(node.where):
+                    self.known[node] = self.batched(node)
+        return self.known[root]
+
+    def batched(self, node: Node) -> Node:
+        """What an operator makes of its operands for all steps."""
+        if node.op.name == "matmul":
+            rows, columns = self.known[node.inputs[0]], self.outside(node.inputs[1])
+            _, height, depth = rows.shape
+            tall = apply("reshape", rows, shape=(self.length * height, depth))
+            return apply("reshape", apply("matmul", tall, columns), shape=self.shape(node))
+        operands = [self.known[x] if x in self.known else self.repeated(x) for x in node.inputs]
+        return build(node.op, operands, self.attrs(node))
+
+    def attrs(self, node: Node) -> Mapping[str, object]:
+        """The attributes with one more axis."""
+        attrs = dict(node.attrs)
+        if node.op.name in ("reshape", "broadcast"):
+            attrs["shape"] = self.shape(node)
+        if node.op.name in ("permute_dims", "broadcast"):
+            attrs["axes"] = (0, *(axis + 1 for axis in attrs["axes"]))
+        if node.op.name == "slice":
+            first = {"starts": 0, "sizes": self.length, "steps": 1}
+            attrs = {key: (first[key], *value) for key, value in attrs.items()}
+        return attrs
+
+    def shape(self, node: Node) -> tuple[Size, ...]:
+        """The shape of a value with the axis of steps before it."""
+        return (self.length, *node.shape)
+
+    def repeated(self, node: Node) -> Node:
+        """A value that is the same in every step, for each of them."""
+        axes = tuple(range(1, node.ndim + 1))
+        return apply("broadcast", self.outside(node), shape=self.shape(node), axes=axes)
+
+    def outside(self, node: Node) -> Node:
+        """A value that is the same in every step, over the operands of the loop."""
+        return replaced([node], self.fixed)[0]
+
+
+def replaced(roots: Sequence[Node], values: Mapping[Node, Node]) -> list[Node]:
+    """The roots built again over other nodes in place of some."""
+    done = dict(values)
+    for node in walk(roots):
+        if node not in done:
+            operands = tuple(done[operand] for operand in node.inputs)
+            with standing_at(node.where):
+                done[node] = build(node.op, operands, node.attrs) if operands else node
+    return [done[root] for root in roots]

@@ -1,0 +1,91 @@
+"""While loops: values, forward mode, one native loop, and what is refused."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from graphc.ir.parser import parse
+from graphc.ir.printer import print_text
+from graphc.ir.program import While
+from graphc.passes.fuse import fuse
+from graphc.passes.lower import lower
+
+every_device = pytest.mark.parametrize("device", ["cpu", "reference"])
+
+
+def newton(a: Any) -> Any:
+    """The square root of a number, and how many steps it took."""
+    return gx.while_loop(
+        lambda v: gx.abs(v[0] * v[0] - a) > 1e-12 * a,
+        lambda v: (0.5 * (v[0] + a / v[0]), v[1] + 1),
+        (a, gx.constant(0)),
+    )
+
+
+@every_device
+def test_a_loop_stops_when_the_condition_fails(device: str) -> None:
+    a = gx.input("a", (), "float64")
+    step = gx.compile(a, newton(a), device=device)
+    for value in (2.0, 1.0, 1e6):
+        root, count = step(value)
+        np.testing.assert_allclose(root, np.sqrt(value))
+        assert (count == 0) == (value == 1.0)
+
+
+@every_device
+def test_carries_change_places(device: str) -> None:
+    limit = gx.input("limit", (), "int64")
+    low, high = gx.while_loop(
+        lambda v: v[1] < limit, lambda v: (v[1], v[0] + v[1]), (gx.constant(0), gx.constant(1))
+    )
+    step = gx.compile(limit, [low, high], device=device)
+    assert [int(x) for x in step(np.int64(100))] == [89, 144]
+
+
+@every_device
+def test_a_while_loop_in_a_scan(device: str) -> None:
+    xs = gx.input("xs", ("n",), "float64")
+    roots = gx.map(lambda x: newton(x)[0], xs)
+    values = np.array([4.0, 9.0, 2.0])
+    np.testing.assert_allclose(gx.compile(xs, roots, device=device)(values), np.sqrt(values))
+
+
+@every_device
+def test_forward_mode_passes_through(device: str) -> None:
+    a = gx.input("a", (), "float64")
+    slope = gx.jvp(newton(a)[0], a, 1.0)
+    np.testing.assert_allclose(gx.compile(a, slope, device=device)(2.0), 0.5 / np.sqrt(2))
+
+
+def test_it_is_one_native_loop_that_is_read_as_it_is_written() -> None:
+    a = gx.input("a", (), "float64")
+    step = gx.compile(a, newton(a))
+    assert sum(isinstance(part, While) for part in step.program.steps) == 1
+    graph = gx.Graph((a,), newton(a))
+    for what in (graph, fuse(graph), lower(fuse(graph))):
+        text = print_text(what)
+        assert print_text(parse(text)) == text
+
+
+X = gx.input("x", (3,), "float32")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: gx.while_loop(lambda v: v < 1, lambda v: v, X),
+            r"must give one bool, not bool\[3\]",
+        ),
+        (lambda: gx.while_loop(lambda v: gx.any(v < 1), gx.sum, X), r"begins as f32\[3\].*f32\[\]"),
+        (lambda: gx.while_loop(lambda v: True, lambda v: (v, v), X), "the structure of init"),
+        (lambda: gx.grad(newton(gx.sum(X))[0], X), "no reverse-mode derivative"),
+    ],
+)
+def test_refusals_name_what_is_wrong(make: Any, message: str) -> None:
+    with pytest.raises(gx.GraphError, match=message) as error:
+        make()
+    assert error.value.where is not None
+    assert error.value.where.file == __file__
