@@ -2,6 +2,8 @@
 
 On graphs:
   remove_stop_gradient  drop what only differentiation reads
+  remove_custom_gradient
+                        drop what only differentiation reads, when the user has given rules
   simplify              algebra, movements and reductions, to a fixpoint
   stabilise             logarithms and exponentials that do not overflow or cancel
   fold_constants        compute what depends on constants alone
@@ -35,6 +37,7 @@ from graphc.passes.fuse import fuse
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.lower import lower
 from graphc.passes.plan_memory import plan_memory
+from graphc.passes.remove_custom_gradient import remove_custom_gradient
 from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
@@ -46,6 +49,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
     function.__name__: function
     for function in (
         remove_stop_gradient,
+        remove_custom_gradient,
         simplify,
         stabilise,
         fold_constants,

@@ -54,8 +54,9 @@ def jvp(outputs: Any, wrt: Any, tangents: Any) -> Any:
     check_targets("jvp", roots, targets)
     if not same_structure(wrt, tangents):
         raise GraphError("jvp: the tangents must have the same structure as wrt")
-    given = [to_tangent(*pair) for pair in zip(targets, flatten(tangents)[0], strict=True)]
-    return rebuild(push_forward(roots, targets, given))
+    given = flatten(tangents)[0]
+    along = [to_direction("jvp: the tangent", *pair) for pair in zip(targets, given, strict=True)]
+    return rebuild(push_forward(roots, targets, along))
 
 
 def pull_back(cotangents: Mapping[Node, Node], targets: Sequence[Node]) -> list[Node]:
@@ -158,12 +159,11 @@ def check_targets(what: str, outputs: Sequence[Node], targets: Sequence[Any]) ->
             raise GraphError(f"{what}: the output does not depend on {target}{made_at(target)}")
 
 
-def to_tangent(target: Node, value: Any) -> Node:
-    """The tangent given for a target as a node; GraphError unless of the target's type."""
-    tangent = as_node(value, target.dtype)
-    if tangent.type != target.type:
+def to_direction(what: str, node: Node, value: Any) -> Node:
+    """A tangent or cotangent given for a node as a node; GraphError unless of its type."""
+    given = as_node(value, node.dtype)
+    if given.type != node.type:
         raise GraphError(
-            f"jvp: the tangent of {target} must be {target.type}, this one is {tangent.type}"
-            f"{made_at(target)}"
+            f"{what} of {node} must be {node.type}, this one is {given.type}{made_at(node)}"
         )
-    return tangent
+    return given

@@ -17,7 +17,7 @@ from graphc.ir.node import Node
 from graphc.ir.scalar import TRANSCENDENTAL, Ref, Scalar, const
 from graphc.ir.types import row_major_strides
 
-MOVEMENTS = ("reshape", "permute_dims", "broadcast", "flip", "slice", "expand_dims", "squeeze")
+MOVEMENTS = ("reshape", "permute_dims", "broadcast", "flip", "slice", "barrier")
 LEAVES = ("input", "variable", "constant")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
 CONTRACTION = "matmul"

@@ -5,9 +5,11 @@ Importing this package fills the table of operators.
 
 from graphc.ops import (
     arithmetic,
+    barrier,
     bitwise,
     comparison,
     creation,
+    custom_gradient,
     error_function,
     exponential,
     fusion,
@@ -27,9 +29,11 @@ from graphc.ops import (
 
 __all__ = [
     "arithmetic",
+    "barrier",
     "bitwise",
     "comparison",
     "creation",
+    "custom_gradient",
     "error_function",
     "exponential",
     "fusion",
