@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 
-
 LONGEST_SHOWN = 60  # characters of a value in a message
 
 

@@ -19,7 +19,7 @@ from graphc.ir.rules import Parts, Rule, Rules
 from graphc.lang.operands import as_node
 from graphc.passes.batch import vmap
 from graphc.passes.differentiate import pull_back
-from graphc.passes.trace import Trace, stand_in, trace
+from graphc.passes.trace import Trace, source, stand_in, trace
 from graphc.structure import flatten, same_structure
 
 Nodes: TypeAlias = Sequence[Node]
@@ -45,8 +45,9 @@ def custom_gradient(
     def with_rules(*arguments: Any) -> Any:
         traced = trace(fn, arguments)
         for node in traced.outside():
+            found = source(node)
             raise GraphError(
-                f"custom_gradient: the function reads {node} from outside, for which the rules "
+                f"custom_gradient: the function reads {found} from outside, for which the rules "
                 f"have no derivative: make it an argument{made_at(node)}"
             )
         name = getattr(fn, "__name__", "custom")

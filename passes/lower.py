@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, walk
 from graphc.ir.kernel import Kernel
 from graphc.ir.node import Node
 from graphc.ir.program import Allocation, CallKernel, Program
@@ -33,7 +33,7 @@ class Lowering:
         for node in self.graph.inputs:
             self.leaf(node)
         outputs = {self.result(node): None for node in self.graph.outputs}
-        for node in self.graph.walk():
+        for node in walk(nearest_first(self.graph)):
             self.visit(node, outputs)
         for target, _ in self.graph.updates:
             if (target, 0) not in self.buffers:
@@ -99,6 +99,24 @@ class Lowering:
         chosen = next(n for n in numbered(name) if space + n not in self.names)
         self.names.add(space + chosen)
         return chosen
+
+
+def nearest_first(graph: Graph) -> list[Node]:
+    """The roots in the order in which they can be ready: those with the shortest way from a leaf.
+
+    What the others still need waits in memory as shortly as possible: the update of the last layer
+    of a network comes before that of the first, whose gradient ends the backward pass. Those who
+    read a variable come before its update, so that it can be made in place.
+    """
+    depth: dict[Node, int] = {}
+    for node in graph.walk():
+        depth[node] = 1 + max((depth[operand] for operand in node.inputs), default=0)
+    users, order = graph.users(), []
+    updates = [(value, users.get(target, ())) for target, value in graph.updates]
+    roots = [(output, ()) for output in graph.outputs] + updates
+    for root, readers in sorted(roots, key=lambda pair: depth[pair[0]]):
+        order += [*(reader for reader in readers if reader is not root), root]
+    return order
 
 
 def numbered(name: str) -> Iterator[str]:

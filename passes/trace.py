@@ -35,7 +35,7 @@ class Trace:
         known = dependents(self.outputs, self.stand_ins)
         edge = {operand: None for node in known for operand in node.inputs if operand not in known}
         edge |= {root: None for root in self.outputs if root not in known}
-        return [node for node in edge if changes(node)]
+        return [node for node in edge if source(node) is not None]
 
 
 def trace(fn: Callable[..., Any], arguments: Sequence[Any]) -> Trace:
@@ -67,6 +67,7 @@ def dependents(roots: Iterable[Node], sources: Iterable[Node]) -> dict[Node, Non
     return known
 
 
-def changes(node: Node) -> bool:
-    """Whether a value depends on an input or a variable."""
-    return any(below.op.name in ("input", "variable") for below in walk([node]))
+def source(node: Node) -> Node | None:
+    """An input or a variable that a value depends on; None for one that never changes."""
+    leaves = (below for below in walk([node]) if below.op.name in ("input", "variable"))
+    return next(leaves, None)

@@ -25,7 +25,6 @@ class Case:
     graph: Graph
     arguments: tuple[Array, ...]
 
-
     def with_rows(self, rows: int) -> tuple[Array, ...]:
         """Arguments for another number of rows."""
         random = np.random.default_rng(rows)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sample import KINDS, Row, Sample
 from samples_elementwise import CAST, ELEMENTWISE, WHERE
-from samples_movement import CREATION, MOVEMENT, TAKE
+from samples_movement import BARRIER, CREATION, MOVEMENT, TAKE
 from samples_reduction import REDUCTIONS
 
 import graphc as gx
@@ -26,6 +26,7 @@ SAMPLES: dict[str, Row] = {
     "where": WHERE,
     "cast": CAST,
     "take_along_axis": TAKE,
+    "barrier": BARRIER,
 }
 
 STRUCTURE: dict[str, Callable[[DType], Node]] = {
@@ -37,6 +38,9 @@ STRUCTURE: dict[str, Callable[[DType], Node]] = {
 
 MADE_BY_PASSES = {"fusion", "item"}
 """Operators that only `fuse` makes: tests/passes and test_random_graphs.py run them."""
+
+WITH_RULES = {"custom_gradient"}
+"""Operators whose derivatives the user gives: test_custom_gradient.py."""
 
 
 def accepted(name: str) -> list[DType]:

@@ -31,7 +31,7 @@ def choices(count: int) -> Iterator[Flags]:
 
 
 class Batched:
-    """An operator on a sample: inputs with a batch axis where the flags say so, and their arrays."""
+    """An operator on a sample: inputs, with a batch axis where the flags say so, and arrays."""
 
     def __init__(
         self, name: str, sample: Sample, flags: Flags, dtype: DType, prefix: str, size: Any

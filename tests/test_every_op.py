@@ -16,6 +16,7 @@ from samples import (
     MADE_BY_PASSES,
     SAMPLES,
     STRUCTURE,
+    WITH_RULES,
     accepted,
     attrs_for,
     each_operator,
@@ -53,7 +54,7 @@ every_device = pytest.mark.parametrize("device", ["cpu", "reference"])
 
 
 def test_every_operator_has_samples() -> None:
-    assert set(OPS) == {*SAMPLES, *STRUCTURE, *MADE_BY_PASSES}
+    assert set(OPS) == {*SAMPLES, *STRUCTURE, *MADE_BY_PASSES, *WITH_RULES}
 
 
 @every_operator
