@@ -345,7 +345,7 @@ def made_at(node: Node, before: str = "\n  ") -> str:
     number: equal numbers are one node, and it stands at the line of the first.
     """
     here, where = place(), node.where
-    if where is None or (node.op.name == "constant" and node.type.rank == 0):
+    if where is None or (node.op.name == "constant" and node.ndim == 0):
         return ""
     same = here is not None and (here.file, here.line) == (where.file, where.line)
     return "" if same else f"{before}made at {where.describe()}"

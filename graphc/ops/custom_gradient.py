@@ -52,7 +52,9 @@ class CustomGradient(Op):
             return None
         given = [direction(value) if tangent is None else tangent
                  for value, tangent in zip(inputs, tangents[count:], strict=True)]  # fmt: skip
-        return rules_of(node).jvp(inputs, results_of(node), given)[node.attrs["index"]]
+        parts = rules_of(node).jvp(inputs, results_of(node), given)
+        index: int = node.attrs["index"]
+        return parts[index]
 
     def batch(self, node: Node, operands: Sequence[Node], batched: Sequence[bool]) -> Node:
         """The same with the rules for a batch of inputs, of which each has its own."""
