@@ -11,6 +11,7 @@ This is the front door: every name a user types. Functions of arrays have the Ar
 """
 
 import sys
+from math import e, inf, nan, pi
 
 import graphc.ops  # noqa: F401 (fills the table of operators)
 from graphc.errors import GraphError, short_errors
@@ -48,13 +49,15 @@ from graphc.runtime.executable import Executable
 
 __version__ = "0.1.0"
 
+newaxis = None
+
 __all__ = [  # noqa: PLE0604 (the words are strings)
     *_words,
     "DType", "Dim", "Executable", "Graph", "GraphError", "Node", "TensorType", "Variable",
-    "bfloat16", "bool", "checkpoint", "compile", "custom_gradient", "float16", "float32",
-    "float64", "get_num_threads", "grad", "hessian", "hvp", "int8", "int16", "int32", "int64",
-    "jacobian", "jvp", "set_num_threads", "uint8", "uint16", "uint32", "uint64",
-    "value_and_grad", "vjp", "vmap",
+    "bfloat16", "bool", "checkpoint", "compile", "custom_gradient", "e", "float16", "float32",
+    "float64", "get_num_threads", "grad", "hessian", "hvp", "inf", "int8", "int16", "int32",
+    "int64", "jacobian", "jvp", "nan", "newaxis", "pi", "set_num_threads", "uint8", "uint16",
+    "uint32", "uint64", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip
 
 sys.excepthook = short_errors(sys.excepthook)

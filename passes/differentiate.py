@@ -15,6 +15,7 @@ from graphc.ir.graph import walk
 from graphc.ir.node import Node, made_at, standing_at
 from graphc.ir.types import TensorType, show_shape
 from graphc.lang.operands import as_node, broadcast_node, constant
+from graphc.passes.masks import Masks
 from graphc.structure import flatten, same_structure
 
 
@@ -66,19 +67,20 @@ def pull_back(cotangents: Mapping[Node, Node], targets: Sequence[Node]) -> list[
     """
     order = walk(cotangents)
     active = depending(order, targets)
-    totals = dict(cotangents)
+    totals, masks = dict(cotangents), Masks()
     for node in reversed(order):
         if node in active and node in totals and node.inputs:
             with standing_at(node.where):
-                pass_back(node, active, totals)
+                pass_back(node, active, totals, masks)
     return [totals[target] if target in totals else zeros(target) for target in targets]
 
 
-def pass_back(node: Node, active: set[Node], totals: dict[Node, Node]) -> None:
+def pass_back(node: Node, active: set[Node], totals: dict[Node, Node], masks: Masks) -> None:
     """Add to the totals of a node's operands what its operator passes back."""
     if not any(operand in active for operand in node.inputs):
         return
-    parts = node.op.vjp(node, totals[node])
+    parts = masks.guarded(node, node.op.vjp(node, totals[node]))
+    masks.pass_back(node, parts)
     for operand, part in zip(node.inputs, parts, strict=True):
         if part is not None and operand in active:
             assert part.type == operand.type, f"vjp of {node.op.name}: {part} for {operand}"

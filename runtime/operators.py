@@ -34,10 +34,8 @@ GIVEN = "its value is given by each call"
 AFTERWARDS = "made by fuse, after differentiation and batching"
 TAKEN_APART = "inline_fusions takes it apart"
 NEEDLESS = {
-    **{
-        (name, facet): GIVEN for name in ("input", "variable") for facet in ("reference", "formula")
-    },
-    **{(name, f): AFTERWARDS for name in ("fusion", "item") for f in ("vjp", "jvp", "batch")},
+    **{(n, f): GIVEN for n in ("input", "variable") for f in ("reference", "formula")},
+    **{(n, f): AFTERWARDS for n in ("fusion", "item") for f in ("vjp", "jvp", "batch")},
     **{(n, f): TAKEN_APART for n in ("fusion", "item") for f in ("reference", "formula")},
 }
 """(operator, facet) -> why it needs no answer."""

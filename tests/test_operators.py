@@ -5,12 +5,12 @@ import pytest
 from graphc.ir.op import OPS, Op
 from graphc.ops.kinds import Elementwise, Linear
 from graphc.runtime.device import DEVICES
-from graphc.runtime.operators import FACETS, NEEDLESS, answer, rows
+from graphc.runtime.operators import FACETS, NEEDLESS, Row, answer, rows
 from graphc.runtime.tool import main
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
-def test_no_operator_has_a_hole(row) -> None:  # type: ignore[no-untyped-def]
+def test_no_operator_has_a_hole(row: Row) -> None:
     assert row.holes == []
     assert row.devices == list(DEVICES)
 

@@ -36,6 +36,8 @@ class Elementwise(Shifted):
 
     arity: ClassVar[int] = 1
     accepts: ClassVar[tuple[str, ...]] = ("int", "uint", "float")
+    #: Whether the derivative may be infinite or undefined, so that 0 times it would be NaN.
+    steep: ClassVar[bool] = True
 
     def infer(self, *types: Any, **attrs: Any) -> TensorType:
         """The operands' common type, with the dtype that `result` says."""
