@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.ir.node import Node, say
-from graphc.lang.operands import to_node_dtype
 from graphc.ops.kinds import Elementwise
 
 MOVED = ("reshape", "permute_dims", "broadcast", "flip", "slice", "pad", "concat", "sum")
@@ -64,8 +63,10 @@ def operand_masks(node: Node, mask: Node | None) -> list[Node | None]:
         return [mask] * len(node.inputs)
     if node.op.name not in MOVED:
         return [None] * len(node.inputs)
-    moved = node.op.vjp(node, to_node_dtype(mask, node.dtype))
-    return [None if part is None else say("not_equal", part, 0) for part in moved]
+    if node.op.name == "broadcast":  # whose vjp adds up, as bools cannot
+        gone = tuple(axis for axis in range(node.ndim) if axis not in node.attrs["axes"])
+        return [say("any", mask, gone)]
+    return list(node.op.vjp(node, mask))
 
 
 def both(one: Node, other: Node | None) -> Node:
