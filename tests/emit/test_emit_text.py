@@ -21,9 +21,9 @@ WIDE = Target(vector_bits=512, registers=32)
 
 def scale(count, lanes=64, dtype=float32):
     """y = x * the first element of s."""
-    i = symbol("i", "index", count)
+    i = symbol("%i", "index", count)
     value = Load(dtype, "x", i, None) * Load(dtype, "s", 0, None)
-    nest = loop("i", count, "vector", (Let("scaled", value), Store("y", i, Ref(dtype, "scaled"))),
+    nest = loop("%i", count, "vector", (Let("scaled", value), Store("y", i, Ref(dtype, "scaled"))),
                 lanes)  # fmt: skip
     buffers = (Buffer("x", dtype, count), Buffer("s", dtype, 1), Buffer("y", dtype, count, True))
     return Kernel("scale", buffers, (nest,), ("y = x * s  # model.py:3",))
@@ -103,9 +103,9 @@ def test_text_is_for_people_too():
 
 def test_sizes_are_loaded_once_from_the_table():
     n, m = symbol("n"), symbol("m")
-    i, j = symbol("i", "index", n), symbol("j", "index", m)
-    inner = loop("j", m, "vector", (Store("y", i * m + j, scalar.const(float32, 1.0)),), 64)
-    nest = loop("i", n, "serial", (inner,))
+    i, j = symbol("%i", "index", n), symbol("%j", "index", m)
+    inner = loop("%j", m, "vector", (Store("y", i * m + j, scalar.const(float32, 1.0)),), 64)
+    nest = loop("%i", n, "serial", (inner,))
     emitted = emit_kernel(Kernel("ones", (Buffer("y", float32, n * m, True),), (nest,)), WIDE)
     assert set(emitted.sizes) == {n, m}
     assert emitted.text.count("ptr %sizes, i64") == 2
@@ -113,8 +113,8 @@ def test_sizes_are_loaded_once_from_the_table():
 
 def test_parallel_loops_are_functions_of_their_own():
     n = symbol("n")
-    i = symbol("i", "index", n)
-    nest = loop("i", n, "parallel", (Store("y", i, scalar.const(float32, 1.0)),))
+    i = symbol("%i", "index", n)
+    nest = loop("%i", n, "parallel", (Store("y", i, scalar.const(float32, 1.0)),))
     text = emit_kernel(Kernel("ones", (Buffer("y", float32, n, True),), (nest, nest)), WIDE).text
     assert "declare void @graphc_parallel_for(ptr, ptr, ptr, i64, i64)" in text
     assert "define internal void @ones.parallel0(ptr %context, i64 %begin, i64 %end)" in text
