@@ -66,6 +66,10 @@ class Diagonal(Linear):
         (size,) = node.shape
         return [gx.expand_dims(gradient, 1) * gx.eye(size, dtype=gradient.dtype)]
 
+    def batch(self, node, operands, batched):
+        """The diagonal of each matrix of a batch."""
+        return gx.diagonal(operands[0])
+
     def reference(self, *arrays):
         """numpy.diagonal."""
         return np.diagonal(arrays[0])

@@ -11,6 +11,7 @@ This is the front door: every name a user types. Functions of arrays have the Ar
 """
 
 import sys
+from math import e, inf, nan, pi
 
 import graphc.ops  # noqa: F401 (fills the table of operators)
 from graphc import nn, optim, random
@@ -38,6 +39,10 @@ from graphc.ir.types import (
 from graphc.ir.types import bool_ as bool  # the Array API's name
 from graphc.lang import *  # noqa: F403 (its __all__ is the list of the language's words)
 from graphc.lang import __all__ as _words
+from graphc.passes.batch import vmap
+from graphc.passes.checkpoint import checkpoint
+from graphc.passes.custom_gradient import custom_gradient
+from graphc.passes.derivatives import hessian, hvp, jacobian, vjp
 from graphc.passes.differentiate import grad, jvp, value_and_grad
 from graphc.runtime.compiler import compile
 from graphc.runtime.cpu.pool import get_num_threads, set_num_threads
@@ -45,12 +50,15 @@ from graphc.runtime.executable import Executable
 
 __version__ = "0.1.0"
 
+newaxis = None
+
 __all__ = [  # noqa: PLE0604 (the words are strings)
     *_words,
     "DType", "Dim", "Executable", "Graph", "GraphError", "Node", "TensorType", "Variable",
-    "bfloat16", "bool", "compile", "float16", "float32", "float64", "get_num_threads", "grad",
-    "int8", "int16", "int32", "int64", "jvp", "nn", "optim", "random", "set_num_threads", "uint8",
-    "uint16", "uint32", "uint64", "value_and_grad",
+    "bfloat16", "bool", "checkpoint", "compile", "custom_gradient", "e", "float16", "float32",
+    "float64", "get_num_threads", "grad", "hessian", "hvp", "inf", "int8", "int16", "int32",
+    "int64", "jacobian", "jvp", "nan", "newaxis", "nn", "optim", "pi", "random",
+    "set_num_threads", "uint8", "uint16", "uint32", "uint64", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip
 
 sys.excepthook = short_errors(sys.excepthook)

@@ -2,6 +2,8 @@
 
 On graphs:
   remove_stop_gradient  drop what only differentiation reads
+  remove_custom_gradient
+                        drop what only differentiation reads, when the user has given rules
   merge_loops           run once what several loops do alike
   hoist_from_loops      do the products of all steps as one before a loop
   simplify              algebra, movements and reductions, to a fixpoint
@@ -39,6 +41,7 @@ from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.lower import lower
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.plan_memory import plan_memory
+from graphc.passes.remove_custom_gradient import remove_custom_gradient
 from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
@@ -50,6 +53,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
     function.__name__: function
     for function in (
         remove_stop_gradient,
+        remove_custom_gradient,
         merge_loops,
         hoist_from_loops,
         simplify,

@@ -15,7 +15,7 @@ from graphc.ir.graph import walk
 from graphc.ir.node import Node, made_at
 from graphc.ir.types import show_shape
 from graphc.lang.operands import as_node, constant
-from graphc.ops.chain_rule import pull_back, push_forward, sum_by_node, zeros
+from graphc.ops.chain_rule import gradients_at, slopes_along
 from graphc.structure import flatten, same_structure
 
 
@@ -34,10 +34,7 @@ def grad(output: Node, wrt: Any) -> Any:
         )
     targets, rebuild = flatten(wrt)
     check_targets("grad", [output], targets)
-    found = pull_back({output: constant(1, output.dtype)}, targets)
-    return rebuild(
-        [zeros(x) if part is None else part for x, part in zip(targets, found, strict=True)]
-    )
+    return rebuild(gradients_at({output: constant(1, output.dtype)}, targets))
 
 
 def value_and_grad(output: Node, wrt: Any) -> tuple[Node, Any]:
@@ -58,11 +55,9 @@ def jvp(outputs: Any, wrt: Any, tangents: Any) -> Any:
     check_targets("jvp", roots, targets)
     if not same_structure(wrt, tangents):
         raise GraphError("jvp: the tangents must have the same structure as wrt")
-    given = [to_tangent(*pair) for pair in zip(targets, flatten(tangents)[0], strict=True)]
-    found = push_forward(roots, sum_by_node(zip(targets, given, strict=True)))
-    return rebuild(
-        [zeros(x) if part is None else part for x, part in zip(roots, found, strict=True)]
-    )
+    given = flatten(tangents)[0]
+    along = [to_direction("jvp: the tangent", *pair) for pair in zip(targets, given, strict=True)]
+    return rebuild(slopes_along(roots, targets, along))
 
 
 def check_output(what: str, output: Any) -> None:
@@ -91,12 +86,11 @@ def check_targets(what: str, outputs: Sequence[Node], targets: Sequence[Any]) ->
             raise GraphError(f"{what}: the output does not depend on {target}{made_at(target)}")
 
 
-def to_tangent(target: Node, value: Any) -> Node:
-    """The tangent given for a target as a node; GraphError unless of the target's type."""
-    tangent = as_node(value, target.dtype)
-    if tangent.type != target.type:
+def to_direction(what: str, node: Node, value: Any) -> Node:
+    """A tangent or cotangent given for a node as a node; GraphError unless of its type."""
+    given = as_node(value, node.dtype)
+    if given.type != node.type:
         raise GraphError(
-            f"jvp: the tangent of {target} must be {target.type}, this one is {tangent.type}"
-            f"{made_at(target)}"
+            f"{what} of {node} must be {node.type}, this one is {given.type}{made_at(node)}"
         )
-    return tangent
+    return given

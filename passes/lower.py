@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from graphc.ir import dim
 from graphc.ir.dim import Size, Symbol, product
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, walk
 from graphc.ir.kernel import Kernel
 from graphc.ir.node import Node, build
 from graphc.ir.op import OPS
@@ -131,7 +131,7 @@ class Block:
 
     def steps_of_all(self) -> list[Step]:
         """The steps that compute every node of the graph."""
-        for node in self.graph.walk():
+        for node in walk(nearest_first(self.graph)):
             if node.op.name == "fusion":
                 self.fusion(node)
             elif node.op.name == "scan":
@@ -274,3 +274,21 @@ def turn(place: Place, node: Node, count: Size) -> Place:
 def row(place: Place, node: Node, at: Size) -> Place:
     """Where an element of a sequence is."""
     return place[0], place[1] + at * node.size
+
+
+def nearest_first(graph: Graph) -> list[Node]:
+    """The roots in the order in which they can be ready: those with the shortest way from a leaf.
+
+    What the others still need waits in memory as shortly as possible: the update of the last layer
+    of a network comes before that of the first, whose gradient ends the backward pass. Those who
+    read a variable come before its update, so that it can be made in place.
+    """
+    depth: dict[Node, int] = {}
+    for node in graph.walk():
+        depth[node] = 1 + max((depth[operand] for operand in node.inputs), default=0)
+    users, order = graph.users(), []
+    updates = [(value, users.get(target, ())) for target, value in graph.updates]
+    roots = [(output, ()) for output in graph.outputs] + updates
+    for root, readers in sorted(roots, key=lambda pair: depth[pair[0]]):
+        order += [*(reader for reader in readers if reader is not root), root]
+    return order

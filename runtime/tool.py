@@ -1,4 +1,4 @@
-"""The command line: `graphc print`, `opt`, `draw`, `emit` and `run` on the text of a program.
+"""The command line: `graphc print`, `opt`, `draw`, `emit` and `run` on a program's text; `ops`.
 
 Exit codes: 0 it worked; 1 the program is wrong (why is one line on stderr); 2 the command is.
 """
@@ -29,6 +29,7 @@ from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.runtime.compiler import compile_graph
 from graphc.runtime.device import DEVICES
 from graphc.runtime.loaded import Array
+from graphc.runtime.operators import print_operators
 from graphc.runtime.run_graph import run_graph
 
 OK, WRONG_PROGRAM, WRONG_COMMAND = 0, 1, 2
@@ -72,15 +73,20 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, function: Command, purpose: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=purpose, description=purpose)
-        added.add_argument("file", metavar="FILE", help="the text of a program; - is stdin")
         added.set_defaults(command=function)
         return added
 
-    add_print_options(command("print", print_command, "print a graph, kernel or program"))
-    add_opt_options(command("opt", opt_command, "run passes and print what they make"))
-    add_draw_options(command("draw", draw_command, "draw a graph, kernel or program"))
-    add_emit_options(command("emit", emit_command, "compile a graph and print its code"))
-    add_run_options(command("run", run_command, "compile a graph and run it"))
+    def on_file(name: str, function: Command, purpose: str) -> argparse.ArgumentParser:
+        added = command(name, function, purpose)
+        added.add_argument("file", metavar="FILE", help="the text of a program; - is stdin")
+        return added
+
+    add_print_options(on_file("print", print_command, "print a graph, kernel or program"))
+    add_opt_options(on_file("opt", opt_command, "run passes and print what they make"))
+    add_draw_options(on_file("draw", draw_command, "draw a graph, kernel or program"))
+    add_emit_options(on_file("emit", emit_command, "compile a graph and print its code"))
+    add_run_options(on_file("run", run_command, "compile a graph and run it"))
+    command("ops", ops_command, "list every operator and what it answers")
     return top
 
 
@@ -177,6 +183,11 @@ def run_command(options: argparse.Namespace) -> None:
     else:
         for name, array in results.items():
             print(f"{name}: {as_dtype(array.dtype)}{list(array.shape)}\n{array}")
+
+
+def ops_command(options: argparse.Namespace) -> None:
+    """Print the table of operators."""
+    print("\n".join(print_operators()))
 
 
 # --- what they share -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sample import KINDS, Row, Sample
 from samples_elementwise import CAST, ELEMENTWISE, WHERE
-from samples_movement import CREATION, MOVEMENT, TAKE
+from samples_movement import BARRIER, CREATION, MOVEMENT, TAKE
 from samples_reduction import REDUCTIONS
 from samples_windows import CONVOLUTION, POOLING
 
@@ -29,6 +29,7 @@ SAMPLES: dict[str, Row] = {
     "where": WHERE,
     "cast": CAST,
     "take_along_axis": TAKE,
+    "barrier": BARRIER,
 }
 
 STRUCTURE: dict[str, Callable[[DType], Node]] = {
@@ -43,6 +44,9 @@ MADE_BY_PASSES = {"fusion", "item"}
 
 HOLD_GRAPHS = {"cond", "scan", "while_loop"}
 """Operators over graphs of the user's: test_scan.py and its kin run them."""
+
+WITH_RULES = {"custom_gradient"}
+"""Operators whose derivatives the user gives: test_custom_gradient.py."""
 
 
 def accepted(name: str) -> list[DType]:

@@ -162,6 +162,20 @@ MOVEMENT = {
 }
 
 
+BARRIER = Row(
+    "any",
+    (
+        Sample(((3, 5),)),
+        Sample(((7,), (2, 3))),
+        Sample(((), (), (1,))),
+        Sample(((0, 3), (2,)), dtypes={1: gx.int32}),
+        Sample(((N, 3), (N,))),
+        Sample(((2,), (B,))),
+    ),
+    (Sample(()),),
+)
+
+
 def indices(random: np.random.Generator, tensor: TensorType, place: int) -> Array | None:
     """Indices from beyond the one end to beyond the other."""
     if place == 0:

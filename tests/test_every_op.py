@@ -17,6 +17,7 @@ from samples import (
     MADE_BY_PASSES,
     SAMPLES,
     STRUCTURE,
+    WITH_RULES,
     accepted,
     attrs_for,
     each_operator,
@@ -55,7 +56,7 @@ every_device = pytest.mark.parametrize("device", ["cpu", "reference"])
 
 
 def test_every_operator_has_samples() -> None:
-    assert set(OPS) == {*SAMPLES, *STRUCTURE, *MADE_BY_PASSES, *HOLD_GRAPHS}
+    assert set(OPS) == {*SAMPLES, *STRUCTURE, *MADE_BY_PASSES, *HOLD_GRAPHS, *WITH_RULES}
 
 
 @every_operator

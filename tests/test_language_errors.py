@@ -77,7 +77,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "broadcast_to back": (lambda: gx.broadcast_to(x, (1, 3)), "does not broadcast to (1, 3)"),
     "broadcast": (lambda: x + y, "shapes (2, 3) and (4, 3) do not broadcast: axis -2 is 2 in one"),
     "flip": (lambda: gx.flip(x, (0, -2)), "flip: axis (0, -2) names an axis twice"),
-    "roll": (lambda: gx.roll(n, 1, 0), "roll: axis 0 of f32[batch, 3] has a symbolic size"),
     "concat": (
         lambda: gx.concat([x, y], 1),
         "concat: shapes (2, 3) and (4, 3) must agree in every axis but 1",

@@ -70,6 +70,14 @@ class Op:
         """What `jvp` is to an operator with several results: a tangent, or None, for each."""
         raise NotImplementedError(f"{type(self).__name__}.jvp_results")
 
+    def batch(self, node: Node, operands: Sequence[Node], batched: Sequence[bool]) -> Node:
+        """The results for a whole batch, along a new axis in front.
+
+        `operands` stand for the node's inputs. Those that are `batched`, at least one, have the
+        batch axis in front; the others are the same for the whole batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.batch")
+
     def reference(self, *arrays: Any, **attrs: Any) -> Any:
         """The result in plain NumPy: the oracle that devices are tested against."""
         raise NotImplementedError(f"{type(self).__name__}.reference")

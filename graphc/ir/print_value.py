@@ -11,6 +11,7 @@ import numpy as np
 from graphc.errors import GraphError
 from graphc.ir.dim import Dim
 from graphc.ir.literal import Literal
+from graphc.ir.rules import Rules
 from graphc.ir.types import DType, TensorType, TupleType, bfloat16
 
 # More elements than this are written as bytes in base64.
@@ -28,6 +29,8 @@ def print_value(value: Any) -> str:
         return repr(value)
     if isinstance(value, str):
         return json.dumps(value)
+    if isinstance(value, Rules):
+        return json.dumps(value.name)
     if isinstance(value, tuple):
         return f"[{', '.join(map(print_value, value))}]"
     if isinstance(value, Literal):

@@ -49,7 +49,10 @@ def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Node:
 
 @word
 def remainder(x1: ArrayLike, x2: ArrayLike, /) -> Node:
-    """What floor division leaves, with the divisor's sign; 0 for an integer divided by 0."""
+    """What floor division leaves, with the divisor's sign; 0 for an integer divided by 0.
+
+    Its derivative by x1 is 1 everywhere, at its jumps too.
+    """
     return apply("remainder", *together(x1, x2))
 
 

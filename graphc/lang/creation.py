@@ -51,6 +51,13 @@ def input(name: str, shape: ShapeLike, dtype: DTypeLike) -> Node:
 
 
 @word
+def asarray(x: ArrayLike, /, dtype: DTypeLike | None = None) -> Node:
+    """A node as it is; numbers, lists and arrays as a constant; converted to a dtype if given."""
+    node = x if isinstance(x, Node) else constant(x, dtype)
+    return node if dtype is None else to_node_dtype(node, to_dtype(dtype))
+
+
+@word
 def variable(value: Any, name: str | None = None, dtype: DTypeLike | None = None) -> Variable:
     """State that lives across calls, beginning with a copy of an array.
 
@@ -85,6 +92,12 @@ def zeros(shape: ShapeLike, dtype: DTypeLike = float64) -> Node:
 
 
 @word
+def empty(shape: ShapeLike, dtype: DTypeLike = float64) -> Node:
+    """An array whose values do not matter: zeros, since nothing here is uninitialised."""
+    return zeros(shape, dtype)
+
+
+@word
 def ones(shape: ShapeLike, dtype: DTypeLike = float64) -> Node:
     """An array of ones."""
     return full(shape, 1, dtype)
@@ -101,6 +114,12 @@ def full_like(x: ArrayLike, /, fill_value: ArrayLike, dtype: DTypeLike | None = 
 def zeros_like(x: ArrayLike, /, dtype: DTypeLike | None = None) -> Node:
     """Zeros in the shape of x, and in its dtype unless another is given."""
     return full_like(x, 0, dtype)
+
+
+@word
+def empty_like(x: ArrayLike, /, dtype: DTypeLike | None = None) -> Node:
+    """An array in the shape of x whose values do not matter: zeros."""
+    return zeros_like(x, dtype)
 
 
 @word

@@ -47,7 +47,7 @@ def log10(x: ArrayLike, /) -> Node:
 
 @word
 def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Node:
-    """log(exp(x1) + exp(x2)), without overflow."""
+    """log(exp(x1) + exp(x2)), without overflow; equal ones share the gradient, infinite too."""
     return apply("logaddexp", *together_as_floats(x1, x2))
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import builtins
+import math
 from collections.abc import Sequence
 
 from graphc.errors import GraphError
 from graphc.ir.dim import product
-from graphc.ir.node import Node, apply, describe, word
+from graphc.ir.node import Axes, Node, apply, describe, say, word
 from graphc.ir.types import show_shape
-from graphc.lang.movement import expand_dims, permute_dims, reshape, squeeze
-from graphc.lang.operands import ArrayLike, broadcast_node, broadcast_shapes, same_dtype, to_axis
+from graphc.lang.movement import expand_dims, moveaxis, permute_dims, reshape, roll, squeeze
+from graphc.lang.operands import (
+    ArrayLike,
+    as_node,
+    broadcast_node,
+    broadcast_shapes,
+    same_dtype,
+    same_shape,
+    to_axis,
+    to_float,
+)
 from graphc.lang.reduction import sum
 
 
@@ -51,11 +62,70 @@ def multiply_matrices(x: Node, y: Node) -> Node:
 
 
 @word
+def vector_norm(x: ArrayLike, /, axis: Axes = None, keepdims: bool = False, ord: float = 2) -> Node:
+    """The norm of vectors along axes: the ord-th root of the sum of |x|**ord; a float.
+
+    ord is any number: 1, 2, infinity (the largest |x|), -infinity (the smallest), or 0 (how many
+    are not 0). At 0 the sub-gradient of the norm is 0.
+    """
+    size = say("abs", to_float(x))
+    if math.isinf(ord):
+        return say("max" if ord > 0 else "min", size, axis, keepdims)
+    if ord == 0:
+        return sum(say("cast", size != 0, size.dtype), axis, keepdims=keepdims)
+    if ord == 1:
+        return sum(size, axis, keepdims=keepdims)
+    total = sum(size * size if ord == 2 else size**ord, axis, keepdims=keepdims)
+    root = say("sqrt", total) if ord == 2 else total ** (1 / ord)
+    return say("where", total == 0, 0, root) if ord > 0 else root
+
+
+@word
+def matrix_norm(x: ArrayLike, /, keepdims: bool = False, ord: str | float = "fro") -> Node:
+    """The norm of matrices, the last two axes: "fro" or 1, -1, inf, -inf.
+
+    "fro" is the root of the sum of squares, 1 the largest sum of |x| in a column, inf in a row,
+    and the negatives the smallest. GraphError for the norms that need singular values.
+    """
+    node = as_node(x)
+    if node.ndim < 2:
+        raise GraphError(f"matrix_norm: needs at least two axes, this is {node.type}")
+    if ord == "fro":
+        return vector_norm(node, axis=(-2, -1), keepdims=keepdims)
+    if isinstance(ord, str) or ord not in (1, -1, math.inf, -math.inf):
+        raise GraphError(f"matrix_norm: ord is 'fro', 1, -1, inf or -inf, not {ord!r}")
+    sums = sum(say("abs", to_float(node)), axis=-2 if abs(ord) == 1 else -1, keepdims=True)
+    result: Node = say("max" if ord > 0 else "min", sums, (-2, -1), True)
+    return result if keepdims else squeeze(result, (-2, -1))
+
+
+@word
 def vecdot(x1: ArrayLike, x2: ArrayLike, /, axis: int = -1) -> Node:
     """The sum of x1 * x2 along an axis, after broadcasting; in the promoted dtype."""
     terms = same_dtype(x1, x2)
     products = terms[0] * terms[1]
     return sum(products, axis=to_axis(axis, products.ndim, "vecdot"), dtype=products.dtype)
+
+
+@word
+def cross(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Node:
+    """The vectors at right angles to pairs of vectors along an axis, which must have size 3."""
+    x, y = (moveaxis(node, axis, -1) for node in same_shape(*same_dtype(x1, x2)))
+    if x.shape[-1] != 3:
+        raise GraphError(f"cross: axis {axis} must have size 3{describe([x, y])}")
+    turned = [roll(x, 2, -1) * roll(y, 1, -1), roll(x, 1, -1) * roll(y, 2, -1)]
+    return moveaxis(turned[0] - turned[1], -1, axis)
+
+
+@word
+def kron(x1: ArrayLike, x2: ArrayLike, /) -> Node:
+    """Kronecker's product: x1 with each element replaced by its product with x2."""
+    x, y = same_dtype(x1, x2)
+    rank = builtins.max(x.ndim, y.ndim)
+    sizes = [(1,) * (rank - node.ndim) + node.shape for node in (x, y)]
+    wide = reshape(x, [size for a in sizes[0] for size in (a, 1)])
+    tall = reshape(y, [size for b in sizes[1] for size in (1, b)])
+    return reshape(wide * tall, [a * b for a, b in zip(*sizes, strict=True)])
 
 
 @word

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import GraphError
-from graphc.ir.dim import Size, divide_terms, product
+from graphc.ir.dim import Size, divide_terms, maximum, product, remainder
 from graphc.ir.node import Axes, Node, apply, describe, say, word
 from graphc.ir.types import show_shape
 from graphc.lang.creation import ones_like
@@ -146,18 +146,22 @@ def flip(x: ArrayLike, /, axis: Axes = None) -> Node:
 def roll(x: ArrayLike, /, shift: int, axis: int | None = None) -> Node:
     """The elements moved on by `shift` along an axis, the last ones to the front.
 
-    Without an axis they move in row-major order. GraphError for an axis of symbolic size.
+    Without an axis they move in row-major order.
     """
     node = as_node(x)
     if axis is None:
         return reshape(roll(reshape(node, -1), shift, 0), node.shape)
     at = to_axis(axis, node.ndim, "roll")
     size = node.shape[at]
-    if not isinstance(size, int):
-        raise GraphError(f"roll: axis {at} of {node.type} has a symbolic size")
-    cut = (size - shift) % size if size else 0
-    before = (slice(None),) * at
-    return concat([node[(*before, slice(cut, None))], node[(*before, slice(cut))]], at)
+    cut = remainder(size - shift, maximum(size, 1))  # an empty axis has no remainder
+    return concat([part_along(node, at, cut, size - cut), part_along(node, at, 0, cut)], at)
+
+
+def part_along(node: Node, axis: int, start: Size, count: Size) -> Node:
+    """So many elements along an axis, from a start on."""
+    starts = tuple(start if a == axis else 0 for a in range(node.ndim))
+    sizes = (*node.shape[:axis], count, *node.shape[axis + 1 :])
+    return apply("slice", node, starts=starts, sizes=sizes, steps=(1,) * node.ndim)
 
 
 @word
@@ -187,6 +191,50 @@ def stack(arrays: Sequence[ArrayLike], /, axis: int = 0) -> Node:
         raise GraphError(f"stack: shapes must be equal, not {listed}{describe(nodes)}")
     at = to_axis(axis, nodes[0].ndim + 1, "stack")
     return concat([expand_dims(node, at) for node in nodes], at)
+
+
+@word
+def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Node, ...]:
+    """The parts along an axis, which they do not have; GraphError where its size is symbolic."""
+    node = as_node(x)
+    at = to_axis(axis, node.ndim, "unstack")
+    count = node.shape[at]
+    if not isinstance(count, int):
+        raise GraphError(f"unstack: axis {at} of {node.type} has a symbolic size")
+    before = (slice(None),) * at
+    return tuple(node[(*before, place)] for place in range(count))
+
+
+@word
+def meshgrid(*arrays: ArrayLike, indexing: str = "xy") -> list[Node]:
+    """Each vector spread over the grid of all of them; with "xy" the first two axes change places.
+
+    GraphError where one is not a vector, or for another indexing.
+    """
+    nodes = [as_node(array) for array in arrays]
+    if indexing not in ("xy", "ij") or any(node.ndim != 1 for node in nodes):
+        raise GraphError(f"meshgrid: takes vectors and indexing 'xy' or 'ij'{describe(nodes)}")
+    order = list(range(len(nodes)))
+    if indexing == "xy":
+        order[:2] = reversed(order[:2])
+    shape = [nodes[k].shape[0] for k in order]
+    columns = [[node.shape[0] if k == place else 1 for k in order]
+               for place, node in enumerate(nodes)]  # fmt: skip
+    pairs = zip(nodes, columns, strict=True)
+    return [broadcast_to(reshape(node, column), shape) for node, column in pairs]
+
+
+@word
+def diff(x: ArrayLike, /, *, axis: int = -1, n: int = 1) -> Node:
+    """Each element along an axis less the one before it, n times over; one shorter each time."""
+    node = as_node(x)
+    at = to_axis(axis, node.ndim, "diff")
+    if not is_integer(n) or n < 0:
+        raise GraphError(f"diff: n is an integer >= 0, not {n!r}")
+    before = (slice(None),) * at
+    for _ in range(n):
+        node = node[(*before, slice(1, None))] - node[(*before, slice(None, -1))]
+    return node
 
 
 @word

@@ -6,6 +6,7 @@ axis is an integer, a tuple of them, or None for all; keepdims leaves the axes w
 from __future__ import annotations
 
 import builtins
+import math
 
 from graphc.ir.dim import Size
 from graphc.ir.node import Axes, Node, apply, say, word
@@ -183,11 +184,16 @@ def std(x: ArrayLike, /, axis: Axes = None, correction: float = 0, keepdims: boo
 
 @word
 def logsumexp(x: ArrayLike, /, axis: Axes = None, keepdims: bool = False) -> Node:
-    """log(sum(exp(x))) without overflow; integers give float64."""
+    """log(sum(exp(x))) without overflow; integers give float64.
+
+    Its gradient is softmax(x), and 0 where all elements are -infinity.
+    """
     node = to_float(x)
     axes = to_axes(axis, node.ndim, "logsumexp")
     top = finite_max(node, axes)
-    total = say("log", sum(say("exp", node - top), axis=axes, keepdims=True)) + top
+    count = sum(say("exp", node - top), axis=axes, keepdims=True)
+    # The condition is for the gradient: where all are -infinity none of them counts.
+    total = say("where", count == 0, -math.inf, say("log", count)) + top
     return total if keepdims else reshape_node(total, reduced(node, axes))
 
 

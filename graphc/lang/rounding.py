@@ -14,23 +14,23 @@ def round_by(name: str, x: ArrayLike) -> Node:
 
 @word
 def floor(x: ArrayLike, /) -> Node:
-    """The largest integer not above each element."""
+    """The largest integer not above each element; derivative 0."""
     return round_by("floor", x)
 
 
 @word
 def ceil(x: ArrayLike, /) -> Node:
-    """The smallest integer not below each element."""
+    """The smallest integer not below each element; derivative 0."""
     return round_by("ceil", x)
 
 
 @word
 def round(x: ArrayLike, /) -> Node:
-    """The nearest integer to each element, the even one of two equally near."""
+    """The nearest integer to each element, the even one of two equally near; derivative 0."""
     return round_by("round", x)
 
 
 @word
 def trunc(x: ArrayLike, /) -> Node:
-    """The nearest integer to each element towards 0."""
+    """The nearest integer to each element towards 0; derivative 0."""
     return round_by("trunc", x)

@@ -5,11 +5,13 @@ Importing this package fills the table of operators.
 
 from graphc.ops import (
     arithmetic,
+    barrier,
     bitwise,
     comparison,
     cond,
     convolution,
     creation,
+    custom_gradient,
     error_function,
     exponential,
     fusion,
@@ -32,11 +34,13 @@ from graphc.ops import (
 
 __all__ = [
     "arithmetic",
+    "barrier",
     "bitwise",
     "comparison",
     "cond",
     "convolution",
     "creation",
+    "custom_gradient",
     "error_function",
     "exponential",
     "fusion",

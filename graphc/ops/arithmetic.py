@@ -24,6 +24,7 @@ class Add(Primitive):
     """The sum of two elements."""
 
     name = "add"
+    steep = False
     arity = 2
     reference = staticmethod(np.add)
 
@@ -37,6 +38,7 @@ class Subtract(Primitive):
     """The first element less the second."""
 
     name = "subtract"
+    steep = False
     arity = 2
     reference = staticmethod(np.subtract)
 
@@ -101,6 +103,7 @@ class Negative(Primitive):
     """The element with its sign changed; unsigned integers wrap around."""
 
     name = "negative"
+    steep = False
     reference = staticmethod(np.negative)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
@@ -113,6 +116,7 @@ class Abs(Primitive):
     """The element without its sign."""
 
     name = "abs"
+    steep = False
     reference = staticmethod(np.abs)
 
     def formula(self, *values: Scalar) -> Scalar:
@@ -145,6 +149,7 @@ class CopySign(FloatPrimitive):
     """The magnitude of the first element with the sign of the second, that of a zero included."""
 
     name = "copysign"
+    steep = False
     arity = 2
     reference = staticmethod(np.copysign)
 
@@ -159,6 +164,7 @@ class Maximum(Primitive):
     """The larger of two elements; NaN if either is."""
 
     name = "maximum"
+    steep = False
     arity = 2
     reference = staticmethod(np.maximum)
 
@@ -174,6 +180,7 @@ class Minimum(Primitive):
     """The smaller of two elements; NaN if either is."""
 
     name = "minimum"
+    steep = False
     arity = 2
     reference = staticmethod(np.minimum)
 
@@ -194,6 +201,7 @@ class Relu(Primitive):
     """The element where it is positive, else 0; NaN stays."""
 
     name = "relu"
+    steep = False
 
     def formula(self, *values: Scalar) -> Scalar:
         """maximum(x, 0)."""

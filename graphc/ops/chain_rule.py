@@ -11,6 +11,7 @@ from graphc.ir.graph import walk
 from graphc.ir.node import Node, apply, standing_at
 from graphc.ir.types import TensorType, TupleType
 from graphc.lang.operands import broadcast_node, constant
+from graphc.ops.masks import Masks
 
 
 def pull_back(cotangents: Mapping[Node, Node], targets: Sequence[Node]) -> list[Node | None]:
@@ -20,19 +21,27 @@ def pull_back(cotangents: Mapping[Node, Node], targets: Sequence[Node]) -> list[
     """
     order = walk(cotangents)
     active = depending(order, targets)
-    totals = dict(cotangents)
+    totals, masks = dict(cotangents), Masks()
     for node in reversed(order):
         if node in active and node.inputs:
             with standing_at(node.where):
-                pass_back(node, active, totals)
+                pass_back(node, active, totals, masks)
     return [totals.get(target) for target in targets]
 
 
-def pass_back(node: Node, active: set[Node], totals: dict[Node, Node]) -> None:
+def gradients_at(cotangents: Mapping[Node, Node], targets: Sequence[Node]) -> list[Node]:
+    """As `pull_back`, with zeros for nothing."""
+    found = zip(targets, pull_back(cotangents, targets), strict=True)
+    return [zeros(target) if part is None else part for target, part in found]
+
+
+def pass_back(node: Node, active: set[Node], totals: dict[Node, Node], masks: Masks) -> None:
     """Add to the totals of a node's operands what its operator passes back."""
     if not any(operand in active for operand in node.inputs):
         return
-    for operand, part in zip(node.inputs, parts_of(node, totals), strict=True):
+    parts = masks.guarded(node, parts_of(node, totals))
+    masks.pass_back(node, parts)
+    for operand, part in zip(node.inputs, parts, strict=True):
         if part is not None and operand in active:
             assert part.type == operand.type, f"vjp of {node.op.name}: {part} for {operand}"
             totals[operand] = totals[operand] + part if operand in totals else part
@@ -71,6 +80,15 @@ def push_forward(roots: Sequence[Node], given: Mapping[Node, Node]) -> list[Node
             with standing_at(node.where):
                 carry_on(node, tangents, several)
     return [tangents.get(root) for root in roots]
+
+
+def slopes_along(
+    roots: Sequence[Node], targets: Sequence[Node], tangents: Sequence[Node]
+) -> list[Node]:
+    """For each root its derivative along tangents of the targets, with zeros for nothing."""
+    given = sum_by_node(zip(targets, tangents, strict=True))
+    found = zip(roots, push_forward(roots, given), strict=True)
+    return [zeros(root) if part is None else part for root, part in found]
 
 
 def carry_on(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,10 @@ class TakeAlongAxis(Linear):
         if indices.shape[axis] == 1:
             return [squeeze(parts, axis + 1), None]
         return [apply("sum", parts, axes=(axis + 1,)), None]
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The axis behind the batch axis."""
+        return {"axis": attrs["axis"] + 1}
 
     def reference(self, x: Any, indices: Any, *, axis: int) -> Any:
         """numpy.take_along_axis, with the indices out of range filled in."""

@@ -1,8 +1,8 @@
-"""The kinds of operator: elementwise, and linear ones such as movements and sums."""
+"""The kinds of operator: elementwise, linear ones such as movements, and those of whole batches."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from graphc.errors import TypeRuleError
@@ -11,9 +11,23 @@ from graphc.ir.node import Node, build
 from graphc.ir.op import Op, Read
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, TensorType
+from graphc.ops.batching import all_batched
 
 
-class Elementwise(Op):
+class Shifted(Op):
+    """An operator that serves a whole batch as it is, once its attributes count axes anew."""
+
+    def batch(self, node: Node, operands: Sequence[Node], batched: Sequence[bool]) -> Node:
+        """The operator itself over all operands with the batch axis in front."""
+        whole = all_batched(operands, batched)
+        return build(node.op, whole, self.beside_batch(node.attrs, whole[0].shape[0]))
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The attributes that mean the same beside a batch axis of that size in front."""
+        raise NotImplementedError(f"{type(self).__name__}.beside_batch")
+
+
+class Elementwise(Shifted):
     """One element of the result from the elements at the same index of the operands.
 
     Operands have equal types (the language promotes and broadcasts them before). A subclass
@@ -22,6 +36,8 @@ class Elementwise(Op):
 
     arity: ClassVar[int] = 1
     accepts: ClassVar[tuple[str, ...]] = ("int", "uint", "float")
+    #: Whether the derivative may be infinite or undefined, so that 0 times it would be NaN.
+    steep: ClassVar[bool] = True
 
     def infer(self, *types: Any, **attrs: Any) -> TensorType:
         """The operands' common type, with the dtype that `result` says."""
@@ -58,8 +74,12 @@ class Elementwise(Op):
                 total = part if total is None else total + part
         return total
 
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The same: they name no axis."""
+        return attrs
 
-class Linear(Op):
+
+class Linear(Shifted):
     """An operator that is linear in its first operand, its only differentiable one."""
 
     def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:

@@ -16,7 +16,9 @@ from graphc.ir.node import Node, apply
 from graphc.ir.op import Op, Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, show_shape
+from graphc.lang.linear_algebra import multiply_matrices
 from graphc.lang.movement import matrix_transpose
+from graphc.ops.batching import all_batched
 from graphc.ops.rules import accumulator, check_kind, widen
 
 
@@ -64,6 +66,16 @@ class MatMul(Op):
         parts = [] if dx is None else [apply("matmul", dx, y)]
         parts += [] if dy is None else [apply("matmul", x, dy)]
         return functools.reduce(operator.add, parts) if parts else None
+
+    def batch(self, node: Node, operands: Sequence[Node], batched: Sequence[bool]) -> Node:
+        """One tall product where a matrix is the same for the whole batch, else a product each."""
+        (x, y), (left, right) = operands, batched
+        if left and not right and y.ndim == 2:
+            return multiply_matrices(x, y)
+        if right and not left and x.ndim == 2:
+            turned = multiply_matrices(matrix_transpose(y), matrix_transpose(x))
+            return matrix_transpose(turned)
+        return apply("matmul", *all_batched(operands, batched))
 
     def reference(self, x: Any, y: Any) -> Any:
         """numpy.matmul in the accumulator's dtype."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ from graphc.ir.node import Node, apply
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, row_major_strides, show_shape
+from graphc.ops.batching import shifted
 from graphc.ops.kinds import Linear
 from graphc.ops.rules import check_axes
 
@@ -40,6 +41,10 @@ class Reshape(Linear):
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """The gradient in the operand's shape."""
         return [apply("reshape", gradient, shape=node.inputs[0].shape)]
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The shape with the batch axis in front."""
+        return {"shape": (size, *attrs["shape"])}
 
     def reference(self, x: Any, *, shape: tuple[int, ...]) -> Any:
         """numpy.reshape."""
@@ -107,6 +112,10 @@ class PermuteDims(Linear):
         """The gradient with the axes put back."""
         return [apply("permute_dims", gradient, axes=inverse(node.attrs["axes"]))]
 
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The order, with the batch axis left in front."""
+        return {"axes": (0, *shifted(attrs["axes"]))}
+
     def reference(self, x: Any, *, axes: tuple[int, ...]) -> Any:
         """numpy.transpose."""
         return np.transpose(x, axes)
@@ -142,6 +151,10 @@ class Broadcast(Linear):
         new = tuple(a for a in range(gradient.ndim) if a not in node.attrs["axes"])
         return [apply("sum", gradient, axes=new) if new else gradient]
 
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The shape with the batch axis in front, which is the operand's first."""
+        return {"shape": (size, *attrs["shape"]), "axes": (0, *shifted(attrs["axes"]))}
+
     def reference(self, x: Any, *, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
         """numpy.broadcast_to of the operand with the new axes of size 1."""
         aligned = [size if axis in axes else 1 for axis, size in enumerate(shape)]
@@ -167,6 +180,10 @@ class Flip(Linear):
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """The gradient in reverse order."""
         return [apply("flip", gradient, **node.attrs)]
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The axes behind the batch axis."""
+        return {"axes": shifted(attrs["axes"])}
 
     def reference(self, x: Any, *, axes: tuple[int, ...]) -> Any:
         """numpy.flip."""

@@ -6,7 +6,7 @@ in float32 and rounded once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,18 +15,20 @@ from graphc.errors import TypeRuleError
 from graphc.ir import scalar
 from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node, apply, say
-from graphc.ir.op import Op, Read, register
+from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, as_dtype, int64
 from graphc.lang.movement import broadcast_to, permute_dims, reshape
 from graphc.lang.operands import size_of, to_node_dtype
+from graphc.ops.batching import shifted
+from graphc.ops.kinds import Shifted
 from graphc.ops.movement import inverse
 from graphc.ops.rules import accumulator, check_axes, check_axis, check_kind, widen, without
 
 Axes = tuple[int, ...]
 
 
-class Reduction(Op):
+class Reduction(Shifted):
     """A reduction over rising `axes`; its name is the kind of its `scalar.Reduce`."""
 
     accepts: ClassVar[tuple[str, ...]] = ("int", "uint", "float")
@@ -52,6 +54,10 @@ class Reduction(Op):
         body = scalar.cast(read(0, place(source.ndim, loops, index)), dtype)
         total = scalar.Reduce(dtype, self.name, tuple(loops.values()), body)
         return scalar.cast(total, node.dtype)
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The axes behind the batch axis."""
+        return {"axes": shifted(attrs["axes"])}
 
 
 def kept(rank: int, axes: Sequence[int]) -> Axes:
@@ -243,7 +249,7 @@ class AllTrue(Quantifier):
         return np.all(x, axis=axes)
 
 
-class Position(Op):
+class Position(Shifted):
     """Where the extreme element stands along one axis, as int64: the first NaN, else the first.
 
     A symbolic axis that is empty gives 0. There is no derivative.
@@ -272,6 +278,10 @@ class Position(Op):
     def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:
         """Zero, for the same reason."""
         return None
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The axis behind the batch axis."""
+        return {"axis": attrs["axis"] + 1}
 
     def reference(self, x: Any, *, axis: int) -> Any:
         """numpy.argmax or numpy.argmin."""

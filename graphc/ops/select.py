@@ -24,6 +24,7 @@ class Where(Elementwise):
     """The second element where the condition holds, else the third."""
 
     name = "where"
+    steep = False
     arity = 3
     accepts = ANY
     reference = staticmethod(np.where)
@@ -69,6 +70,7 @@ class Cast(Elementwise):
     """
 
     name = "cast"
+    steep = False
     accepts = ANY
 
     def infer(self, *types: Any, **attrs: Any) -> TensorType:
@@ -116,6 +118,7 @@ class StopGradient(Flat, Elementwise):
     """Each element as it is, taken for a constant by differentiation."""
 
     name = "stop_gradient"
+    steep = False
     accepts = ANY
 
     def formula(self, *values: Scalar) -> Scalar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,11 @@ from graphc.ir.dim import (
     upper_bound,
 )
 from graphc.ir.node import Node, apply
-from graphc.ir.op import Op, Read, register
+from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, show_shape
 from graphc.lang.creation import zeros_like
-from graphc.ops.kinds import Linear
+from graphc.ops.kinds import Linear, Shifted
 from graphc.ops.rules import check_axis, without
 
 Sizes = tuple[Size, ...]
@@ -58,6 +58,11 @@ class Slice(Linear):
         low, high = margins(node)
         interior = tuple(abs(step) - 1 for step in steps)
         return [apply("pad", forward, low=low, high=high, interior=interior)]
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The windows, and all of the batch."""
+        starts, sizes, steps = (attrs[name] for name in ("starts", "sizes", "steps"))
+        return {"starts": (0, *starts), "sizes": (size, *sizes), "steps": (1, *steps)}
 
     def reference(self, x: Any, *, starts: Steps, sizes: Steps, steps: Steps) -> Any:
         """NumPy's indexing with the list of indices of each axis."""
@@ -134,6 +139,10 @@ class Pad(Linear):
         steps = tuple(gap + 1 for gap in gaps)
         return [apply("slice", gradient, starts=low, sizes=x.shape, steps=steps)]
 
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The margins, and none around the batch."""
+        return {name: (0, *margins) for name, margins in attrs.items()}
+
     def reference(self, x: Any, *, low: Steps, high: Steps, interior: Steps) -> Any:
         """The operand assigned into a slice of zeros."""
         spans = [extent(size, gap) for size, gap in zip(x.shape, interior, strict=True)]
@@ -165,7 +174,7 @@ def conjunction(conditions: Sequence[Scalar]) -> Scalar | None:
 
 
 @register
-class Concat(Op):
+class Concat(Shifted):
     """The operands one after another along an axis."""
 
     name = "concat"
@@ -219,6 +228,10 @@ class Concat(Op):
         pairs = zip(node.inputs, tangents, strict=True)
         parts = [zeros_like(part) if tangent is None else tangent for part, tangent in pairs]
         return apply("concat", *parts, **node.attrs)
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The axis behind the batch axis."""
+        return {"axis": attrs["axis"] + 1}
 
     def reference(self, *parts: Any, axis: int) -> Any:
         """numpy.concatenate."""

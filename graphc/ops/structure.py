@@ -26,6 +26,10 @@ class Leaf(Op):
         """Zero: it does not change."""
         return None
 
+    def batch(self, node: Node, operands: Sequence[Node], batched: Sequence[bool]) -> Node:
+        """The node itself: without operands, nothing makes it differ along a batch."""
+        return node
+
 
 @register
 class Input(Leaf):

@@ -24,6 +24,7 @@ from graphc.passes.merge_loops import merge_loops
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.register_tile import Registers
+from graphc.passes.remove_custom_gradient import remove_custom_gradient
 from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
@@ -42,6 +43,7 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 GRAPH_PASSES: tuple[Pass, ...] = (
     remove_stop_gradient,
+    remove_custom_gradient,
     merge_loops,
     simplify,
     hoist_from_loops,

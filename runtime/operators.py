@@ -1,0 +1,98 @@
+"""What `graphc ops` shows: every operator and which of its questions are answered, and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from graphc.ir.op import OPS, Op
+from graphc.lang import __all__ as words
+from graphc.ops.kinds import Elementwise, Shifted
+from graphc.runtime.device import DEVICES
+
+FACETS = {
+    "type": "infer",
+    "reference": "reference",
+    "formula": "element",
+    "vjp": "vjp",
+    "jvp": "jvp",
+    "batch": "batch",
+}
+"""The columns, and the method that answers each."""
+
+PARTS = {Elementwise.element: "formula", Shifted.batch: "beside_batch"}
+"""Answers that ask the class for one more method."""
+
+UNANSWERED = {
+    *(getattr(Op, method) for method in FACETS.values()),
+    Elementwise.formula,
+    Shifted.beside_batch,
+}
+"""Methods that only say that a subclass must have them."""
+
+GIVEN = "its value is given by each call"
+AFTERWARDS = "made by fuse, after differentiation and batching"
+TAKEN_APART = "inline_fusions takes it apart"
+NEEDLESS = {
+    **{(n, f): GIVEN for n in ("input", "variable") for f in ("reference", "formula")},
+    **{(n, f): AFTERWARDS for n in ("fusion", "item") for f in ("vjp", "jvp", "batch")},
+    **{(n, f): TAKEN_APART for n in ("fusion", "item") for f in ("reference", "formula")},
+}
+"""(operator, facet) -> why it needs no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An operator: for each facet whether it is answered, None where it needs no answer."""
+
+    name: str
+    facets: dict[str, bool | None]
+
+    @property
+    def holes(self) -> list[str]:
+        """The facets without an answer that need one."""
+        return [facet for facet, answer in self.facets.items() if answer is False]
+
+    @property
+    def devices(self) -> list[str]:
+        """Those that run it: "reference" by its reference, others by its formula."""
+        return [
+            device
+            for device in DEVICES
+            if self.facets["reference" if device == "reference" else "formula"] is not False
+        ]
+
+
+def rows() -> list[Row]:
+    """Every operator of the table, by name."""
+    return [Row(name, {f: answer(name, f) for f in FACETS}) for name in sorted(OPS)]
+
+
+def answer(name: str, facet: str) -> bool | None:
+    """Whether an operator answers a question; None where it needs none."""
+    if (name, facet) in NEEDLESS:
+        return None
+    kind = type(OPS[name])
+    found = getattr(kind, FACETS[facet])
+    part = PARTS.get(found)
+    return found not in UNANSWERED and (part is None or getattr(kind, part) not in UNANSWERED)
+
+
+def print_operators() -> Iterator[str]:
+    """The table as lines of text, with what its dashes mean below."""
+    shown = [("operator", *FACETS, "devices"), *map(cells, rows())]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for line in shown:
+        yield "  ".join(map(str.ljust, line, widths)).rstrip()
+    yield ""
+    for reason in dict.fromkeys(NEEDLESS.values()):
+        names = dict.fromkeys(name for name, facet in NEEDLESS if NEEDLESS[name, facet] == reason)
+        yield f"-  of {' and '.join(names)}: {reason}"
+    holes = sum(len(row.holes) for row in rows())
+    yield f"{len(rows())} operators, {len(words)} words of the language, {holes} holes"
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row as words: yes, - where no answer is needed, HOLE where one is missing."""
+    answers = {True: "yes", None: "-", False: "HOLE"}
+    return (row.name, *(answers[a] for a in row.facets.values()), " ".join(row.devices))

@@ -1,0 +1,66 @@
+"""`graphc ops`: every operator answers every question, and the table would show it if not."""
+
+import pytest
+
+from graphc.ir.op import OPS, Op
+from graphc.ops.kinds import Elementwise, Linear
+from graphc.runtime.device import DEVICES
+from graphc.runtime.operators import FACETS, NEEDLESS, Row, answer, rows
+from graphc.runtime.tool import main
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+def test_no_operator_has_a_hole(row: Row) -> None:
+    assert row.holes == []
+    assert row.devices == list(DEVICES)
+
+
+def test_no_excuse_is_needless() -> None:
+    assert {name for name, _ in NEEDLESS} <= set(OPS)
+    for name, facet in NEEDLESS:
+        assert getattr(type(OPS[name]), FACETS[facet]) is getattr(Op, FACETS[facet]), (name, facet)
+
+
+class Bare(Op):
+    """Answers nothing."""
+
+    name = "bare"
+
+
+class WithoutFormula(Elementwise):
+    """Lacks what its kind asks for."""
+
+    name = "bare"
+
+
+class WithoutAxes(Linear):
+    """The same, of another kind."""
+
+    name = "bare"
+
+
+@pytest.mark.parametrize(
+    ("kind", "holes"),
+    [
+        (Bare, set(FACETS)),
+        (WithoutFormula, {"reference", "formula", "vjp"}),
+        (WithoutAxes, {"type", "reference", "formula", "vjp", "batch"}),
+    ],
+)
+def test_holes_are_seen(kind: type[Op], holes: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPS, "bare", kind())
+    assert {facet for facet in FACETS if answer("bare", facet) is False} == holes
+
+
+def test_the_command_prints_the_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OPS, "bare", Bare())
+    assert main(["ops"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["operator", *FACETS, "devices"]
+    cells = {line.split()[0]: line.split()[1:] for line in lines if line}
+    assert cells["tanh"] == ["yes"] * 6 + list(DEVICES)
+    assert cells["input"] == ["yes", "-", "-", "yes", "yes", "yes", *DEVICES]
+    assert cells["bare"] == ["HOLE"] * 6
+    assert lines[-1].endswith(" 6 holes")
