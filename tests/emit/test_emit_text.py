@@ -97,7 +97,7 @@ def test_registers_of_some_processors():
 def test_text_is_for_people_too():
     text = emit_kernel(scale(256), WIDE).text
     assert "; y = x * s  # model.py:3\ndefine void @scale(ptr %sizes, ptr %pool, ptr %x" in text
-    assert "; for vector i < 256 lanes 64" in text
+    assert "; for vector %i < 256 lanes 64" in text
     assert re.search(r"%scaled\.\d+ = fmul", text)
 
 
