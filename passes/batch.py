@@ -13,13 +13,13 @@ from typing import Any, TypeAlias
 
 from graphc.errors import GraphError, shown
 from graphc.ir.dim import Size
-from graphc.ir.graph import walk
-from graphc.ir.node import Node, apply, made_at, standing_at
+from graphc.ir.node import Node, apply, made_at
 from graphc.ir.types import TensorType
 from graphc.lang.movement import moveaxis
 from graphc.lang.operands import as_node, to_axis
 from graphc.lang.sizes import is_integer
 from graphc.ops.batching import repeated
+from graphc.ops.fusion import over_batch
 from graphc.structure import flatten
 
 Axis: TypeAlias = int | None
@@ -106,21 +106,6 @@ def put_back(results: Any, axes: Sequence[Axis], stands_for: dict[Node, Node], s
     done = over_batch(roots, stands_for)
     return rebuild([placed(root, done.get(root), axis, size)
                     for root, axis in zip(roots, axes, strict=True)])  # fmt: skip
-
-
-def over_batch(roots: Sequence[Node], stands_for: dict[Node, Node]) -> dict[Node, Node]:
-    """For each node that differs from example to example, the node of all of them."""
-    done = dict(stands_for)
-    for node in walk(roots):
-        flags = [operand in done for operand in node.inputs]
-        if node in done or not any(flags):
-            continue
-        operands = [done.get(operand, operand) for operand in node.inputs]
-        with standing_at(node.where):
-            made = node.op.batch(node, operands, flags)
-        assert made.shape[1:] == node.shape, f"batch of {node.op.name}: {made} for {node}"
-        done[node] = made
-    return done
 
 
 def placed(single: Node, batch: Node | None, axis: Axis, size: Size) -> Node:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from graphc.ir.op import OPS, Op
 from graphc.lang import __all__ as words
+from graphc.ops.fusion import Several
 from graphc.ops.kinds import Elementwise, Shifted
 from graphc.runtime.device import DEVICES
 
@@ -20,11 +21,20 @@ FACETS = {
 }
 """The columns, and the method that answers each."""
 
+OF_SEVERAL = {
+    **FACETS,
+    "vjp": "vjp_results",
+    "jvp": "jvp_results",
+    "batch": "batch_results",
+}
+"""The same for an operator with several results."""
+
 PARTS = {Elementwise.element: "formula", Shifted.batch: "beside_batch"}
 """Answers that ask the class for one more method."""
 
 UNANSWERED = {
     *(getattr(Op, method) for method in FACETS.values()),
+    *(getattr(Several, method) for method in OF_SEVERAL.values()),
     Elementwise.formula,
     Shifted.beside_batch,
 }
@@ -33,12 +43,19 @@ UNANSWERED = {
 GIVEN = "its value is given by each call"
 AFTERWARDS = "made by fuse, after differentiation and batching"
 TAKEN_APART = "inline_fusions takes it apart"
+WITH_SOURCE = "one of several results: the operator below answers for all of them"
+NATIVE = "runs the graphs that it holds as a native loop or branch, not element by element"
 NEEDLESS = {
     **{(n, f): GIVEN for n in ("input", "variable") for f in ("reference", "formula")},
-    **{(n, f): AFTERWARDS for n in ("fusion", "item") for f in ("vjp", "jvp", "batch")},
-    **{(n, f): TAKEN_APART for n in ("fusion", "item") for f in ("reference", "formula")},
+    **{("fusion", f): AFTERWARDS for f in ("vjp", "jvp", "batch")},
+    **{("fusion", f): TAKEN_APART for f in ("reference", "formula")},
+    **{("item", f): WITH_SOURCE for f in ("formula", "jvp", "batch")},
+    **{(n, "formula"): NATIVE for n in ("scan", "while_loop", "cond")},
 }
 """(operator, facet) -> why it needs no answer."""
+
+REFUSED = {("while_loop", "vjp"): "forward only: nothing bounds the steps it would have to keep"}
+"""(operator, facet) -> why the answer is an error that says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +90,14 @@ def answer(name: str, facet: str) -> bool | None:
     if (name, facet) in NEEDLESS:
         return None
     kind = type(OPS[name])
-    found = getattr(kind, FACETS[facet])
+    found = getattr(kind, method_of(kind, facet))
     part = PARTS.get(found)
     return found not in UNANSWERED and (part is None or getattr(kind, part) not in UNANSWERED)
+
+
+def method_of(kind: type[Op], facet: str) -> str:
+    """The method by which an operator of a kind answers a question."""
+    return (OF_SEVERAL if issubclass(kind, Several) else FACETS)[facet]
 
 
 def print_operators() -> Iterator[str]:
@@ -88,11 +110,17 @@ def print_operators() -> Iterator[str]:
     for reason in dict.fromkeys(NEEDLESS.values()):
         names = dict.fromkeys(name for name, facet in NEEDLESS if NEEDLESS[name, facet] == reason)
         yield f"-  of {' and '.join(names)}: {reason}"
+    for (name, facet), reason in REFUSED.items():
+        yield f"refused  {facet} of {name}: {reason}"
     holes = sum(len(row.holes) for row in rows())
     yield f"{len(rows())} operators, {len(words)} words of the language, {holes} holes"
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row as words: yes, - where no answer is needed, HOLE where one is missing."""
+    """A row as words: yes, refused, - where no answer is needed, HOLE where one is missing."""
     answers = {True: "yes", None: "-", False: "HOLE"}
-    return (row.name, *(answers[a] for a in row.facets.values()), " ".join(row.devices))
+    words_for = (
+        "refused" if a and (row.name, facet) in REFUSED else answers[a]
+        for facet, a in row.facets.items()
+    )
+    return (row.name, *words_for, " ".join(row.devices))

@@ -7,16 +7,17 @@ from typing import Any
 
 from graphc.errors import TypeRuleError
 from graphc.ir.closure import fresh_inputs, run_cond
-from graphc.ir.graph import Graph
-from graphc.ir.node import Node
-from graphc.ir.op import Op, register
+from graphc.ir.graph import Graph, substitute
+from graphc.ir.node import Node, apply
+from graphc.ir.op import register
 from graphc.ir.types import TensorType, TupleType, bool_
+from graphc.ops.batching import repeated
 from graphc.ops.chain_rule import is_zero, pull_back, push_forward, sum_by_node, zeros
-from graphc.ops.fusion import show
+from graphc.ops.fusion import Several, over_batch, show, size_of_batch, stand_ins
 
 
 @register
-class Cond(Op):
+class Cond(Several):
     """`body` where the first operand, one bool, is true, else `otherwise`.
 
     Both graphs have the operands as inputs, the same input nodes, and outputs of equal types.
@@ -61,6 +62,25 @@ class Cond(Op):
         inputs = dict(zip([*arms[0].inputs, *inside], [*node.inputs, *given], strict=True))
         return chosen(inputs, found, arms[0].outputs)
 
+    def batch_results(
+        self, node: Node, operands: Sequence[Node], batched: Sequence[bool]
+    ) -> Sequence[Node]:
+        """The choice between both for all examples; both are computed where examples choose."""
+        arms, size = arms_of(node), size_of_batch(operands, batched)
+        inputs = arms[0].inputs
+        inner = stand_ins(inputs, batched, size)
+        done = over_batch([*arms[0].outputs, *arms[1].outputs], inner)
+        yes, no = ([done[x] if x in done else repeated(x, size) for x in arm.outputs]
+                   for arm in arms)  # fmt: skip
+        inside = [inner.get(x, x) for x in inputs]
+        if batched[0]:
+            both = substitute([*yes, *no], dict(zip(inside, operands, strict=True)))
+            pairs = zip(both[: len(yes)], both[len(yes) :], strict=True)
+            return [select(operands[0], *pair) for pair in pairs]
+        graphs = [Graph(tuple(inside), tuple(outputs)) for outputs in (yes, no)]
+        made = apply("cond", *operands, body=graphs[0], otherwise=graphs[1])
+        return [apply("item", made, index=k) for k in range(len(yes))]
+
     def reference(
         self, *arrays: Any, body: Callable[..., list[Any]], otherwise: Callable[..., list[Any]]
     ) -> tuple[Any, ...]:
@@ -71,6 +91,12 @@ class Cond(Op):
 def arms_of(node: Node) -> tuple[Graph, Graph]:
     """The two graphs of a choice."""
     return node.attrs["body"], node.attrs["otherwise"]
+
+
+def select(condition: Node, one: Node, other: Node) -> Node:
+    """For each example of a batch the one or the other, as its condition says."""
+    whole = apply("broadcast", condition, shape=one.shape, axes=(0,))
+    return apply("where", whole, one, other)
 
 
 def names_of(node: Node) -> set[str]:

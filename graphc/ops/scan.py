@@ -10,15 +10,18 @@ import numpy as np
 from graphc.errors import TypeRuleError
 from graphc.ir.dim import Size
 from graphc.ir.graph import Graph
-from graphc.ir.node import Node
-from graphc.ir.op import Op, register
+from graphc.ir.node import Node, apply
+from graphc.ir.op import register
+from graphc.ir.scan_parts import Scan, take_apart
 from graphc.ir.types import TensorType, TupleType
-from graphc.ops.fusion import show
+from graphc.lang.movement import moveaxis
+from graphc.ops.batching import repeated
+from graphc.ops.fusion import Several, moving_on_batch, show, size_of_batch, stand_in
 from graphc.ops.scan_derivatives import pull_back_scan, push_forward_scan
 
 
 @register
-class ScanOp(Op):
+class ScanOp(Several):
     """`body` run `length` times, from its carries and one element of each sequence.
 
     Operands are the first carries, the sequences (along axis 0) and constants; so are the inputs
@@ -55,6 +58,32 @@ class ScanOp(Op):
         """A scan with the tangents of the carries beside them."""
         return push_forward_scan(node, tangents)
 
+    def batch_results(
+        self, node: Node, operands: Sequence[Node], batched: Sequence[bool]
+    ) -> Sequence[Node]:
+        """A scan over all examples at once: the batch axis stands behind that of the steps."""
+        scan, size = take_apart(node), size_of_batch(operands, batched)
+        flags, done = moving_on_batch(scan.body, scan.carries, batched, size)
+        outputs = [done.get(output, output) for output in scan.body.outputs]
+        for place in range(scan.carries):
+            if flags[place] and scan.body.outputs[place] not in done:
+                outputs[place] = repeated(outputs[place], size)
+        pairs = list(zip(scan.body.inputs, flags, strict=True))
+        body = Graph(tuple(stand_in(x, size) if flag else x for x, flag in pairs), tuple(outputs))
+        whole = [
+            inside_loop(scan, place, operand, batched[place], flags[place], size)
+            for place, operand in enumerate(operands)
+        ]
+        made = apply("scan", *whole, **{**node.attrs, "body": body})
+        differ = [*flags[: scan.carries], *(result in done for result in scan.results)]
+        items = [apply("item", made, index=k) for k in range(len(differ))]
+        return [
+            (moveaxis(item, 1, 0) if place >= scan.carries else item)
+            if differ[place]
+            else repeated(item, size)
+            for place, item in enumerate(items)
+        ]
+
     def reference(
         self, *arrays: Any, body: Callable[..., list[Any]], carries: int, sequences: int,
         length: int, reverse: bool, compact: bool,
@@ -79,3 +108,12 @@ def element(sequence: TensorType, length: Size) -> TensorType:
     if sequence.shape[:1] != (length,):
         raise TypeRuleError(f"a sequence must have a first axis of {length}, this is {sequence}")
     return TensorType(sequence.dtype, sequence.shape[1:])
+
+
+def inside_loop(
+    scan: Scan, place: int, operand: Node, batched: bool, differs: bool, size: Size
+) -> Node:
+    """An operand as the scan over a batch takes it: sequences keep the axis of steps in front."""
+    if batched and scan.carries <= place < scan.first_constant:
+        return moveaxis(operand, 0, 1)
+    return repeated(operand, size) if differs and not batched else operand

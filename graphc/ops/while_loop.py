@@ -8,15 +8,16 @@ from typing import Any
 from graphc.errors import GraphError, TypeRuleError
 from graphc.ir.closure import fresh_inputs, run_while
 from graphc.ir.graph import Graph, substitute
-from graphc.ir.node import Node
-from graphc.ir.op import Op, register
+from graphc.ir.node import Node, apply, made_at
+from graphc.ir.op import register
 from graphc.ir.types import TensorType, TupleType, bool_
+from graphc.ops.batching import repeated
 from graphc.ops.chain_rule import push_forward, zeros
-from graphc.ops.fusion import show
+from graphc.ops.fusion import Several, moving_on_batch, show, size_of_batch, stand_in
 
 
 @register
-class WhileLoop(Op):
+class WhileLoop(Several):
     """`body` run as long as its first carry, a bool, is true; `carries` counts it too.
 
     Operands are the first carries and constants, and so are the inputs of the body. Its outputs
@@ -67,6 +68,34 @@ class WhileLoop(Op):
         )
         last = dict(zip(moving, results[count - 1 :], strict=True))
         return [last.get(place) for place in range(1, count)]
+
+    def batch_results(
+        self, node: Node, operands: Sequence[Node], batched: Sequence[bool]
+    ) -> Sequence[Node]:
+        """The loop over all examples at once; refused where each would end after its own steps."""
+        count, body = node.attrs["carries"], node.attrs["body"]
+        size = size_of_batch(operands, batched)
+        flags, done = moving_on_batch(body, count, batched, size)
+        if flags[0]:
+            raise GraphError(
+                "vmap: a while_loop whose condition differs from example to example has no "
+                f"batching rule yet: use scan or fori_loop with a bound{made_at(node)}"
+            )
+        nexts = [
+            repeated(output, size) if flag and output not in done else done.get(output, output)
+            for output, flag in zip(body.outputs, flags[:count], strict=True)
+        ]
+        inside = tuple(
+            stand_in(x, size) if flag else x for x, flag in zip(body.inputs, flags, strict=True)
+        )
+        whole = [
+            repeated(operand, size) if flag and not had else operand
+            for operand, flag, had in zip(operands, flags, batched, strict=True)
+        ]
+        made = apply("while_loop", *whole, body=Graph(inside, tuple(nexts)), carries=count)
+        items = [apply("item", made, index=k) for k in range(count - 1)]
+        pairs = zip(items, flags[1:count], strict=True)
+        return [item if flag else repeated(item, size) for item, flag in pairs]
 
     def reference(
         self, *arrays: Any, body: Callable[..., list[Any]], carries: int
