@@ -21,7 +21,7 @@ from graphc.ir.node import Node, apply
 from graphc.ir.op import Op, Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, TensorType, int32, row_major_strides
-from graphc.ops.kinds import Linear
+from graphc.ops.kinds import Linear, Shifted
 from graphc.ops.reduction import limits
 from graphc.ops.rules import accumulator, check_kind, widen
 from graphc.ops.windows import (
@@ -42,8 +42,17 @@ Windows: TypeAlias = Sequence[Sliding]
 NUMBERS = ("int", "uint", "float")
 
 
+class Pooling(Shifted):
+    """An operator whose attributes have a number for each axis of the elements."""
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The windows, and one tap that passes along the batch."""
+        first = {"low": 0, "high": 0, "shape": size}
+        return {name: (first.get(name, 1), *values) for name, values in attrs.items()}
+
+
 @register
-class WindowSum(Linear):
+class WindowSum(Pooling, Linear):
     """The sum of each window's elements, with x_dilation - 1 zeros between neighbours of x."""
 
     name = "window_sum"
@@ -76,7 +85,7 @@ class WindowSum(Linear):
 
 
 @register
-class WindowMax(Op):
+class WindowMax(Pooling):
     """The largest element of each window; NaN if there is one.
 
     A window that sees only padding gives the lowest number of the dtype (-inf for floats). The
@@ -136,7 +145,7 @@ class Choice(Op):
 
 
 @register
-class WindowArgMax(Choice):
+class WindowArgMax(Pooling, Choice):
     """The first tap of each window of x that sees the maximum y, which window_max has found.
 
     Where y is NaN it is the first NaN, and where the window sees only padding the number of taps.
@@ -177,7 +186,7 @@ class WindowArgMax(Choice):
 
 
 @register
-class WindowGather(Linear):
+class WindowGather(Pooling, Linear):
     """The element that one tap of each window sees: the second operand has its number (int32).
 
     0 where the tap sees padding or the number is out of range.
@@ -215,7 +224,7 @@ class WindowGather(Linear):
 
 
 @register
-class WindowScatter(Linear):
+class WindowScatter(Pooling, Linear):
     """The transpose of window_gather: each window's element to what one of its taps sees.
 
     `shape` is that of the result; what arrives at one place from several windows is added up.
