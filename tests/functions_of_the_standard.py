@@ -42,7 +42,10 @@ STANDARD: dict[str, Sequence[Call]] = {
         call("searchsorted", SORTED, V),
         call("searchsorted", SORTED, SORTED, side="right"),
     ],
-    "take": [call("take", X3, np.array([1, 0, 1]), axis=1), call("take", V, np.array([0, 2]), axis=0)],
+    "take": [
+        call("take", X3, np.array([1, 0, 1]), axis=1),
+        call("take", V, np.array([0, 2]), axis=0),
+    ],
     "trace": [call("trace", SQUARE, ulp=8, scale=lambda x: np.abs(np.diagonal(x)).sum())],
     "tril": [call("tril", X), call("tril", SQUARE, k=-1), call("tril", K, k=1)],
     "triu": [call("triu", X), call("triu", SQUARE, k=2), call("triu", K)],
