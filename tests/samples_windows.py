@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from sample import Array, Attrs, B, N, Row, Sample, Shape, numbers
 
-from graphc.ir.dim import Size
 from graphc.ir.op import OPS
 from graphc.ir.types import TensorType, int32
 
@@ -27,7 +26,7 @@ def scatter_scale(x: Array, taps: Array, **attrs: Any) -> Array:
     return np.asarray(total * np.prod(attrs["window"]))
 
 
-def convolved(x: Shape, w: Shape, *numbers: Any, groups: Size = 1) -> Sample:
+def convolved(x: Shape, w: Shape, *numbers: Any, groups: int = 1) -> Sample:
     """A convolution: strides, low, high, x_dilation, w_dilation; each defaults to none of it."""
     names = ("strides", "low", "high", "x_dilation", "w_dilation")
     plain: dict[str, Any] = dict(zip(names, (1, 0, 0, 1, 1), strict=True))
@@ -59,7 +58,6 @@ CONVOLUTION = Row(
         convolved((B, 2, N), (4, 1, 2), 1, 2, 1, 2, 1, groups=2),
         convolved((1, 4, 5), (0, 2, 3), groups=2),
         convolved((2, 0, 5), (0, 1, 3), groups=0),
-        convolved((1, 2 * B, N), (3 * B, 2, 2), groups=B),
     ),
     (
         convolved((1, 2, 5), (3, 3, 3)),
