@@ -18,10 +18,10 @@ from graphc.passes.fusion_group import (
     is_expensive,
     is_free,
     is_leaf,
-    is_loop,
     is_view,
     linear_offset,
     reads_of,
+    stands_alone,
     without_units,
 )
 from graphc.passes.outline import outline
@@ -64,8 +64,8 @@ class Partition:
         """Find the groups that compute a node."""
         if node.op.name == "item":
             self.results.setdefault(node.inputs[0], []).append(node)
-        elif is_loop(node):
-            self.open_alone(node, self.results.get(node, ()))
+        elif stands_alone(node):
+            self.open_alone(node, self.results.get(node, (node,)))
         elif is_leaf(node):
             if node in self.roots:
                 self.open(node)
@@ -95,7 +95,7 @@ class Partition:
         return is_view(node) and in_loop and node not in self.roots
 
     def open_alone(self, node: Node, results: Iterable[Node]) -> None:
-        """A group for a node that is no kernel."""
+        """A group for a node that stays what it is."""
         group = Group.alone(node, results, self.position[node])
         self.groups.append(group)
         self.note_reads(group)
@@ -138,7 +138,7 @@ class Partition:
     def refusal(self, node: Node, group: Group) -> str | None:
         """Why a node may not or should not be computed inside a group; None if it may."""
         if not group.is_kernel:
-            return "a loop or a branch reads it from memory"
+            return "a loop, a branch or a kernel of its own reads it from memory"
         return legal(node, group) or good(node, group)
 
     def output_refusal(self, node: Node, group: Group) -> str | None:

@@ -16,6 +16,7 @@ from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node
 from graphc.ir.scalar import TRANSCENDENTAL, Ref, Scalar, const
 from graphc.ir.types import row_major_strides
+from graphc.ops.procedure import Procedure
 
 MOVEMENTS = ("reshape", "permute_dims", "broadcast", "flip", "slice", "barrier")
 LEAVES = ("input", "variable", "constant")
@@ -25,9 +26,9 @@ CONTRACTIONS = ("matmul", "convolution")
 LOOPS = ("scan", "while_loop", "cond")
 
 
-def is_loop(node: Node) -> bool:
-    """Whether a node runs graphs of its own, in a loop or a branch."""
-    return node.op.name in LOOPS
+def stands_alone(node: Node) -> bool:
+    """Whether a node is no part of a kernel: a loop or branch over graphs, or a kernel itself."""
+    return node.op.name in LOOPS or isinstance(node.op, Procedure)
 
 
 def is_view(node: Node) -> bool:
@@ -107,7 +108,7 @@ class Group:
 
     @classmethod
     def alone(cls, node: Node, results: Iterable[Node], position: int) -> Group:
-        """A node that is no kernel, such as a loop: it reads memory, and its results are there."""
+        """A node that fusion leaves as it is: it reads memory, and its results are there."""
         group = cls((), (), last=position, is_kernel=False)
         group.outputs |= dict.fromkeys(results)
         group.members |= dict.fromkeys((node, *results))

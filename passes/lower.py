@@ -19,6 +19,7 @@ from graphc.ir.program import Allocation, Branch, Program, Repeat, Step, While, 
 from graphc.ir.scan_parts import Scan, take_apart
 from graphc.ir.types import TensorType
 from graphc.ops.fusion import results_of
+from graphc.ops.procedure import Procedure, write_kernel
 from graphc.passes.fusion_group import is_view
 from graphc.passes.lower_kernel import lower_kernel
 
@@ -134,6 +135,8 @@ class Block:
         for node in walk(nearest_first(self.graph)):
             if node.op.name == "fusion":
                 self.fusion(node)
+            elif isinstance(node.op, Procedure):
+                self.procedure(node, node.op)
             elif node.op.name == "scan":
                 self.scan(take_apart(node))
             elif node.op.name == "while_loop":
@@ -164,6 +167,14 @@ class Block:
         results = [self.allocate(fusion, k, t) for k, t in enumerate(results_of(fusion))]
         kernel = self.lowering.share(lower_kernel(fusion.attrs["body"]))
         places = [*map(self.place, fusion.inputs), *results]
+        self.steps.append(make_call(kernel.name, places))
+
+    def procedure(self, node: Node, op: Procedure) -> None:
+        """The call of a kernel that an operator wrote itself, with memory for it to work in."""
+        results = [self.allocate(node, k, t) for k, t in enumerate(results_of(node))]
+        scratch = [self.lowering.allocate(tensor) for tensor in op.scratch(node)]
+        kernel = self.lowering.share(write_kernel(node))
+        places = [*map(self.place, node.inputs), *results, *scratch]
         self.steps.append(make_call(kernel.name, places))
 
     # --- loops -------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from graphc.ir.kernel import (
 )
 from graphc.ir.program import Decision
 from graphc.passes.decisions import record
+from graphc.passes.ordered_loops import is_ordered
 
 # More rows than this need more registers for loads than the reuse is worth.
 MAX_ROWS, MAX_VECTORS = 8, 4
@@ -62,6 +63,8 @@ def is_tileable(nest: For) -> bool:
     sums = [s for s in columns.body if isinstance(s, Accumulator)]
     loops = [s for s in columns.body if isinstance(s, For)]
     if len(sums) != 1 or len(loops) != 1 or sums[0].kind != "sum" or loops[0].kind != "serial":
+        return False
+    if is_ordered(loops[0]):
         return False
     return reuses(rows, columns, loops[0])
 

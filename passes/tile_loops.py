@@ -3,7 +3,8 @@
 lower leaves loops over results ("parallel": their iterations are independent) and loops of
 reductions ("serial"). Here every innermost loop becomes a vector loop along the axis that is
 contiguous in memory, products of matrices become register tiles, and only the outermost loop
-stays parallel.
+stays parallel. Loops whose iterations follow from one another keep their order; where loops around
+them are independent and walk memory evenly, those are what stands side by side.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from graphc.ir.kernel import (
 from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
 from graphc.passes.on_kernels import on_kernels
+from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
 from graphc.passes.register_tile import Registers, is_tileable, register_tile
 from graphc.passes.transpose_tile import is_transposing, transpose_tile
 
@@ -50,7 +52,7 @@ def tile_loops(program: Program, registers: Registers | None = None) -> Program:
 
 def tile_kernel(kernel: Kernel, registers: Registers) -> Kernel:
     """The kernel with its loops scheduled."""
-    schedule = Schedule(kernel, registers)
+    schedule = Schedule(kernel, registers, lasts_of(kernel))
     body = tuple(part for s in kernel.body for part in schedule.outermost(s))
     return replace(kernel, body=body)
 
@@ -61,13 +63,14 @@ class Schedule:
 
     kernel: Kernel
     registers: Registers
+    lasts: frozenset[str]
 
     def outermost(self, statement: Statement) -> tuple[Statement, ...]:
         """A statement of the kernel's body, scheduled: its loop over results runs on threads."""
         if not isinstance(statement, For):
             return (statement,)
-        if statement.kind == "serial":
-            return (self.reduction(statement),)
+        if statement.kind != "parallel":
+            return self.inside((statement,))
         if is_tileable(statement):
             return register_tile(statement, self.registers, self.kernel.name)
         return self.results(statement, "parallel")
@@ -79,7 +82,9 @@ class Schedule:
         inner = [s for s in nest.body if isinstance(s, For) and s.kind == "parallel"]
         if inner:
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
-        reductions = [s for s in nest.body if isinstance(s, For)]
+        if keeps_order(nest, self.lasts) and not is_even_lockstep(nest):
+            return (replace(nest, kind=kind, body=self.inside(nest.body)),)
+        reductions = [s for s in nest.body if isinstance(s, For) and not is_ordered(s, self.lasts)]
         if reductions and self.prefers_reduction(nest, reductions):
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
         vector = replace(nest, kind="vector", lanes=self.lanes_of(nest))
@@ -89,8 +94,10 @@ class Schedule:
         """A block inside a loop over results: each loop in it scheduled for one thread."""
         result: list[Statement] = []
         for statement in body:
-            if not isinstance(statement, For):
+            if not isinstance(statement, For) or statement.kind == "vector":
                 result.append(statement)
+            elif is_ordered(statement, self.lasts):
+                result.append(replace(statement, body=self.inside(statement.body)))
             elif statement.kind == "serial":
                 result.append(self.reduction(statement))
             elif is_tileable(statement):

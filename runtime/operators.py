@@ -9,6 +9,7 @@ from graphc.ir.op import OPS, Op
 from graphc.lang import __all__ as words
 from graphc.ops.fusion import Several
 from graphc.ops.kinds import Elementwise, Shifted
+from graphc.ops.procedure import Procedure
 from graphc.runtime.device import DEVICES
 
 FACETS = {
@@ -19,7 +20,7 @@ FACETS = {
     "jvp": "jvp",
     "batch": "batch",
 }
-"""The columns, and the method that answers each."""
+"""The columns, and the method that answers each; a procedure writes its kernel instead."""
 
 OF_SEVERAL = {
     **FACETS,
@@ -36,6 +37,7 @@ UNANSWERED = {
     *(getattr(Op, method) for method in FACETS.values()),
     *(getattr(Several, method) for method in OF_SEVERAL.values()),
     Elementwise.formula,
+    Procedure.write,
     Shifted.beside_batch,
 }
 """Methods that only say that a subclass must have them."""
@@ -97,6 +99,8 @@ def answer(name: str, facet: str) -> bool | None:
 
 def method_of(kind: type[Op], facet: str) -> str:
     """The method by which an operator of a kind answers a question."""
+    if facet == "formula" and issubclass(kind, Procedure):
+        return "write"
     return (OF_SEVERAL if issubclass(kind, Several) else FACETS)[facet]
 
 

@@ -29,6 +29,9 @@ values, lane l taking the iterations l, l + lanes, l + 2*lanes, ...; after the l
 combined by halves: lane l with lane l + lanes/2, and so on down to one. The order of every
 reduction is therefore part of the kernel's text, whatever the machine and its threads.
 Accumulating a product into a floating-point sum is a fused multiply-add.
+
+An accumulator of kind `last` holds what was accumulated last, 0 before: a variable. Its iterations
+have an order, so it outlives serial loops only.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ from graphc.ir.scalar import Load, Scalar
 from graphc.ir.types import DType
 
 LOOP_KINDS = ("serial", "parallel", "unrolled", "vector")
+ACCUMULATORS = (*scalar.REDUCTIONS, "last")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from graphc.ir.dim import Size, Symbol, atom, symbol
 from graphc.ir.kernel import (
+    ACCUMULATORS,
     LOOP_KINDS,
     Accumulate,
     Accumulator,
@@ -22,7 +23,7 @@ from graphc.ir.kernel import (
 from graphc.ir.lexer import Reader, Token, unquote_name
 from graphc.ir.parse_scalar import ScalarReader
 from graphc.ir.parse_value import parse_dtype, parse_size
-from graphc.ir.scalar import REDUCTIONS, Scalar
+from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, int64
 
 
@@ -119,7 +120,7 @@ def parse_accumulator(reader: Reader, scope: Scope) -> Accumulator:
     reader.expect(":")
     dtype = parse_dtype(reader)
     reader.expect("=")
-    kind = reader.expect_word(f"one of {', '.join(REDUCTIONS)}", *REDUCTIONS).text
+    kind = reader.expect_word(f"one of {', '.join(ACCUMULATORS)}", *ACCUMULATORS).text
     declare(scope, token, int64 if kind in ("argmax", "argmin") else dtype)
     return Accumulator(unquote_name(token.text), kind, dtype)
 

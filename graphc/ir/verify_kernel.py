@@ -9,6 +9,7 @@ from graphc.errors import GraphError
 from graphc.ir import scalar
 from graphc.ir.dim import Size, Symbol, variables
 from graphc.ir.kernel import (
+    ACCUMULATORS,
     LOOP_KINDS,
     Accumulate,
     Accumulator,
@@ -125,7 +126,7 @@ def verify_statement(scope: Scope, statement: Statement) -> None:
     """One statement, a loop without its body; declares what the statement declares."""
     if isinstance(statement, For):
         verify_loop(scope, statement)
-        verify_shared(statement)
+        verify_shared(scope, statement)
     elif isinstance(statement, Let):
         scope.check(statement.value)
         scope.declare(statement.name, statement.value.dtype)
@@ -165,7 +166,7 @@ def varying_names(scope: Scope) -> set[str]:
     return values | {loop.variable.name for loop in scope.loops if loop.kind in LOCKSTEP}
 
 
-def verify_shared(loop: For) -> None:
+def verify_shared(scope: Scope, loop: For) -> None:
     """Accumulators from outside: not touched by parallel iterations, not read by vector ones.
 
     The lanes of a vector loop hold parts of the result until the loop has ended.
@@ -175,6 +176,9 @@ def verify_shared(loop: For) -> None:
     inside = list(statements(loop.body))
     own = {s.name for s in inside if isinstance(s, Accumulator)}
     shared = {s.name for s in inside if isinstance(s, Accumulate)} - own
+    ordered = {name for name in shared if is_last(scope, name)}
+    if ordered:
+        raise KernelError(f"%{min(ordered)} holds what came last, and a vector loop has no order")
     if shared and loop.kind == "parallel":
         raise KernelError(f"parallel iterations accumulate into %{min(shared)}")
     if shared and loop.lanes & (loop.lanes - 1):
@@ -184,9 +188,14 @@ def verify_shared(loop: For) -> None:
             raise KernelError(f"%{part.name} is read inside the vector loop that accumulates it")
 
 
+def is_last(scope: Scope, name: str) -> bool:
+    """Whether an accumulator in scope holds what was accumulated last."""
+    return name in scope.accumulators and scope.accumulators[name].kind == "last"
+
+
 def verify_accumulator(scope: Scope, statement: Accumulator) -> None:
     """A known reduction over a dtype that it works on."""
-    if statement.kind not in scalar.REDUCTIONS:
+    if statement.kind not in ACCUMULATORS:
         raise KernelError(f"there is no reduction {statement.kind!r}")
     if statement.kind in OF_BOOLS and statement.dtype != bool_:
         raise KernelError(f"{statement.kind} works on bool, not {statement.dtype}")

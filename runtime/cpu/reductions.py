@@ -63,6 +63,8 @@ def extreme(dtype: DType, kind: str) -> str:
 def combine(block: Block, accumulator: Accumulator, lanes: int, new: State, old: State) -> State:
     """The state that covers what two states cover."""
     name, dtype = identifier(accumulator.name), accumulator.dtype
+    if accumulator.kind == "last":
+        return new
     if not accumulator.kind.startswith("arg"):
         function = FUNCTIONS[accumulator.kind]
         return (apply(block, name, function, dtype, lanes, [new[0], old[0]]),)
