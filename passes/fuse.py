@@ -8,6 +8,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.program import Decision
+from graphc.ir.scan_parts import take_apart
 from graphc.passes.decisions import record
 from graphc.passes.fusion_group import (
     CONTRACTIONS,
@@ -91,8 +92,10 @@ class Partition:
 
     def is_part(self, node: Node) -> bool:
         """Whether a loop can read a node in the memory of its operand."""
-        in_loop = any(not group.is_kernel for group in self.readers.get(node, ()))
-        return is_view(node) and in_loop and node not in self.roots
+        alone = [group for group in self.readers.get(node, ()) if not group.is_kernel]
+        if not alone or not is_view(node) or node in self.roots:
+            return False
+        return stays_inside(node) or all(reads_in_steps(group, node) for group in alone)
 
     def open_alone(self, node: Node, results: Iterable[Node]) -> None:
         """A group for a node that stays what it is."""
@@ -258,6 +261,23 @@ def contraction_operand_refusal(node: Node, group: Group) -> str | None:
             if dim_calls(offset):
                 return "its places take a division each, once for every multiplication"
     return None
+
+
+def stays_inside(view: Node) -> bool:
+    """Whether a view surely lies within its operand, whatever the sizes."""
+    if view.op.name != "slice":
+        return True
+    whole, start = view.inputs[0].shape[0], view.attrs["starts"][0]
+    return dim.is_nonnegative(whole - start - view.shape[0])
+
+
+def reads_in_steps(group: Group, node: Node) -> bool:
+    """Whether a loop reads a value step by step: where there is a step, its element is there."""
+    loop = next(iter(group.members))
+    if loop.op.name != "scan":
+        return False
+    scan = take_apart(loop)
+    return node not in {*loop.inputs[: scan.carries], *loop.inputs[scan.first_constant :]}
 
 
 def dim_calls(offset: dim.Size) -> bool:

@@ -56,6 +56,21 @@ def a_shape_of_another_size() -> object:
 
 
 @mistake
+def a_running_sum_along_no_axis() -> object:
+    return gx.cumulative_sum(x)
+
+
+@mistake
+def a_running_maximum_of_truths() -> object:
+    return gx.cumulative_max(x > 0, axis=1)
+
+
+@mistake
+def a_recurrence_of_shapes_that_do_not_fit() -> object:
+    return gx.linear_recurrence(x, y, axis=0)
+
+
+@mistake
 def parts_of_different_shapes() -> object:
     return gx.concat([x, y], axis=1)
 

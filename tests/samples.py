@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from sample import KINDS, Row, Sample
+from samples_cumulative import CUMULATIVE
 from samples_elementwise import CAST, ELEMENTWISE, WHERE
 from samples_movement import BARRIER, CREATION, MOVEMENT, TAKE
 from samples_reduction import REDUCTIONS
@@ -24,6 +25,7 @@ SAMPLES: dict[str, Row] = {
     **MOVEMENT,
     **REDUCTIONS,
     **CREATION,
+    **CUMULATIVE,
     **POOLING,
     "convolution": CONVOLUTION,
     "where": WHERE,

@@ -138,6 +138,15 @@ def test_parts_of_sequences_are_sequences(device: str) -> None:
         np.testing.assert_allclose(got[2], values.reshape(-1)[1::2].sum(), atol=1e-14)
 
 
+def test_a_part_of_symbolic_size_is_copied_unless_steps_read_it() -> None:
+    x = gx.input("x", ("n", 3), "float32")
+    last, _ = gx.scan(lambda c, row: (c + row * x[1], ()), x[0], x[2:])
+    value = np.arange(12, dtype=np.float32).reshape(4, 3)
+    np.testing.assert_array_equal(
+        gx.compile(x, last)(value), value[0] + (value[2] + value[3]) * value[1]
+    )
+
+
 def test_a_part_along_the_first_axis_is_not_copied() -> None:
     x = gx.input("x", ("n", 3), "float32")
     last, _ = gx.scan(lambda c, row: (c + row, ()), gx.zeros((3,), "float32"), x[2:])

@@ -108,6 +108,10 @@ READ = [
         " accumulate %a load %x[%i] store %y[%i] = %a }",
         "%a is read inside the vector loop that accumulates it",
     ),
+    (
+        "accumulator %a: f32 = last for vector %i < 8 lanes 8 { accumulate %a load %x[%i] }",
+        "%a holds what came last, and a vector loop has no order",
+    ),
     ("store %x[0] = 1.0: f32", "buffer %x is not declared with `write`"),
     ("store %z[0] = 1.0: f32", "there is no buffer %z"),
     ("store %y[0] = load %b[0]", "buffer %y is f32, the value is bool"),

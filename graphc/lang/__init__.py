@@ -52,6 +52,14 @@ from graphc.lang.creation import (
     zeros,
     zeros_like,
 )
+from graphc.lang.cumulative import (
+    cumulative_logsumexp,
+    cumulative_max,
+    cumulative_min,
+    cumulative_prod,
+    cumulative_sum,
+    linear_recurrence,
+)
 from graphc.lang.dtypes import (
     broadcast_shapes,
     can_cast,
@@ -230,6 +238,11 @@ __all__ = [
     "cosh",
     "count_nonzero",
     "cross",
+    "cumulative_logsumexp",
+    "cumulative_max",
+    "cumulative_min",
+    "cumulative_prod",
+    "cumulative_sum",
     "diagonal",
     "diff",
     "divide",
@@ -262,6 +275,7 @@ __all__ = [
     "kron",
     "less",
     "less_equal",
+    "linear_recurrence",
     "linspace",
     "log",
     "log1p",

@@ -90,6 +90,20 @@ def test_reductions(run, dtype, kind, vector):
         np.testing.assert_allclose(y[0].astype(wide), expected.astype(wide), tolerance, 1e-4)
 
 
+@pytest.mark.parametrize("dtype", types.DTYPES, ids=str)
+def test_last_is_a_variable(run, dtype):
+    x = np.arange(5).astype(dtype.numpy)
+    body = (
+        Accumulator("s", "last", dtype),
+        loop("i", 5, "serial", (
+            Store("y", var("i", 5), Ref(dtype, "s")),
+            Accumulate("s", load("x", var("i", 5), dtype)),)),
+    )  # fmt: skip
+    y = np.ones(5, dtype.numpy)
+    run(Kernel("r", (buffer("x", 5, dtype), buffer("y", 5, dtype, True)), body), x, y)
+    np.testing.assert_array_equal(y, np.concatenate([np.zeros(1, dtype.numpy), x[:-1]]))
+
+
 @pytest.mark.parametrize("kind", ["max", "min"])
 def test_extremes_remember_nan(run, kind):
     for at in (0, 64, 70):
