@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -324,6 +325,20 @@ def infer(op: Op, operands: tuple[Node, ...], attrs: Mapping[str, Any]) -> Type:
         return op.infer(*(operand.type for operand in operands), **attrs)
     except TypeRuleError as error:
         raise GraphError(f"{op.name}: {error}{describe(operands)}", place()) from None
+    except TypeError:
+        fault = misfit(op, operands, attrs)
+        if fault is None:
+            raise
+        raise GraphError(f"{op.name}: {fault}{describe(operands)}", place()) from None
+
+
+def misfit(op: Op, operands: tuple[Node, ...], attrs: Mapping[str, Any]) -> str | None:
+    """How operands and attributes do not fit what a type rule takes; None if they do."""
+    try:
+        inspect.signature(op.infer).bind(*operands, **attrs)
+    except TypeError as error:
+        return str(error)
+    return None
 
 
 def describe(operands: Iterable[Node]) -> str:

@@ -44,7 +44,8 @@ class Elementwise(Shifted):
         if attrs:
             raise TypeRuleError(f"takes no attribute {next(iter(attrs))!r}")
         if len(types) != self.arity:
-            raise TypeRuleError(f"takes {self.arity} operands, not {len(types)}")
+            many = "operand" if self.arity == 1 else "operands"
+            raise TypeRuleError(f"takes {self.arity} {many}, not {len(types)}")
         for other in types[1:]:
             if other != types[0]:
                 raise TypeRuleError(f"operands differ in type: {types[0]} and {other}")
