@@ -11,6 +11,7 @@ On graphs:
   fold_constants        compute what depends on constants alone
   remove_duplicates     write equal things equally, so that they become one
   remove_dead_code      drop updates and results without effect
+  lay_out_convolutions  store what convolutions read as their loops read it
   fuse                  put operators that can share a kernel into one
   inline_fusions        take fusions apart again
 
@@ -18,7 +19,9 @@ From a graph to a program:
   lower                 write each fusion as a kernel, with a buffer for every value
 
 On programs:
+  split_loops           cut a loop where its variable is divided
   collapse_loops        make one loop of nested loops that walk memory as one
+  interchange_loops     put two loops innermost that can become a register tile
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
   plan_memory           update states in place, and reuse memory that dies
 
@@ -38,6 +41,8 @@ from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
+from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lower import lower
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.plan_memory import plan_memory
@@ -46,6 +51,7 @@ from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
+from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
 
@@ -61,10 +67,13 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         fold_constants,
         remove_duplicates,
         remove_dead_code,
+        lay_out_convolutions,
         fuse,
         inline_fusions,
         lower,
+        split_loops,
         collapse_loops,
+        interchange_loops,
         tile_loops,
         plan_memory,
     )

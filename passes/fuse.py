@@ -250,6 +250,8 @@ def contraction_operand_refusal(node: Node, group: Group) -> str | None:
     if not is_free(node):
         what = "a tile of a matrix product" if tiled else "a window that slides"
         return f"{what} reads its operands many times"
+    if is_staged(node):
+        return None
     column = str(group.loops[-1]) if group.loops else ""  # a product of one number has no loops
     for access in group.reads[node]:
         for operand, read in reads_of(node, access, group):
@@ -278,6 +280,13 @@ def reads_in_steps(group: Group, node: Node) -> bool:
         return False
     scan = take_apart(loop)
     return node not in {*loop.inputs[: scan.carries], *loop.inputs[scan.first_constant :]}
+
+
+def is_staged(node: Node) -> bool:
+    """Whether movements lead to a value that was put into memory for its reader."""
+    while is_free(node) and node.inputs:
+        node = node.inputs[0]
+    return node.op.name == "stage"
 
 
 def dim_calls(offset: dim.Size) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from sample import KINDS, Row, Sample
 from samples_cumulative import CUMULATIVE
 from samples_elementwise import CAST, ELEMENTWISE, WHERE
-from samples_movement import BARRIER, CREATION, MOVEMENT, TAKE
+from samples_movement import BARRIER, CREATION, MOVEMENT, STAGE, TAKE
 from samples_reduction import REDUCTIONS
 from samples_windows import CONVOLUTION, POOLING
 
@@ -32,6 +32,7 @@ SAMPLES: dict[str, Row] = {
     "cast": CAST,
     "take_along_axis": TAKE,
     "barrier": BARRIER,
+    "stage": STAGE,
 }
 
 STRUCTURE: dict[str, Callable[[DType], Node]] = {

@@ -175,6 +175,12 @@ BARRIER = Row(
     (Sample(()),),
 )
 
+STAGE = Row(
+    "any",
+    tuple(Sample((shape,)) for shape in ((3, 5), (), (1,), (0, 3), (N, 3), (2, B))),
+    (Sample(()), Sample(((2,), (2,)))),
+)
+
 
 def indices(random: np.random.Generator, tensor: TensorType, place: int) -> Array | None:
     """Indices from beyond the one end to beyond the other."""

@@ -20,9 +20,11 @@ from graphc.lang.movement import flip, moveaxis, permute_dims, reshape
 from graphc.ops.rules import accumulator, check_kind, widen
 from graphc.ops.windows import (
     Sliding,
+    between,
     guarded,
     lay_out,
     number,
+    on_elements,
     seen_by,
     tap_loops,
     tap_slices,
@@ -38,11 +40,12 @@ class Convolution(Op):
     """x [N, C, *sizes] with a kernel w [K, C / groups, *taps]: [N, K, *counts].
 
     result[n, k, o] is the sum over c and t of w[k, c, t] * x[n, c, o * stride + t * w_dilation -
-    low] (the kernel is not flipped), where x has x_dilation - 1 zeros between neighbours, and zeros
-    around it: `low` and `high` count them on both sides, and negative ones cut elements off. Group
-    g of the K kernels sees group g of the channels alone. float16 and bfloat16 are added up in
-    float32. The sizes are those of Dumoulin and Visin, A guide to convolution arithmetic for deep
-    learning (2016), with dilation of both operands, so that the gradients are convolutions too.
+    low] (the kernel is not flipped). Elements of x stand x_dilation apart, and a tap that looks
+    between them adds nothing. Around them are zeros: `low` and `high` count them on both sides, and
+    negative ones cut elements off. Group g of the K kernels sees group g of the channels alone.
+    float16 and bfloat16 are added up in float32. The sizes are those of Dumoulin and Visin, A guide
+    to convolution arithmetic for deep learning (2016), with dilation of both operands, so that the
+    gradients are convolutions too.
     """
 
     name = "convolution"
@@ -65,8 +68,10 @@ class Convolution(Op):
         seen, guard = seen_by(windows, place, taps)
         dtype = accumulator(node.dtype)
         left = scalar.cast(read(0, [n, group * w.shape[1] + c, *seen], guard), dtype)
-        # The guard stands inside the product, which stays one that can be added up in one step.
-        body = guarded(guard, left, 0) * scalar.cast(read(1, [k, c, *taps]), dtype)
+        gaps = between(windows, place, taps)
+        right = scalar.cast(read(1, [k, c, *taps], gaps), dtype)
+        # Guards stand inside the product, which stays one that can be added up in one step.
+        body = guarded(guard, left, 0) * guarded(gaps, right, 0)
         loops = tuple(loop for loop in (c, *taps) if isinstance(loop, Dim))
         total = scalar.Reduce(dtype, "sum", loops, body) if loops else body
         return scalar.cast(total, node.dtype)
@@ -107,7 +112,8 @@ class Convolution(Op):
         total = np.zeros((x.shape[0], *right.shape[:2], *counts), left.dtype)
         for tap in np.ndindex(*w.shape[2:]):
             seen = left[(..., *tap_slices(windows, tap))]
-            total += np.einsum("ngc...,gkc->ngk...", seen, right[(..., *tap)])
+            product = np.einsum("ngc...,gkc->ngk...", seen, right[(..., *tap)])
+            total += np.where(on_elements(windows, tap), product, 0)
         return total.reshape(x.shape[0], w.shape[0], *counts).astype(x.dtype)
 
 

@@ -6,6 +6,7 @@ see an element are windows over the results again, and so are the elements that 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,10 +57,13 @@ class Sliding:
     def seen(self, window: Size, tap: Size) -> tuple[Size, list[Scalar]]:
         """The element that a tap sees, and the conditions for one that are not sure to hold."""
         place = window * self.stride + tap * self.dilation - self.low
-        conditions = list(within(place, self.room))
-        if self.spacing > 1 and (rest := remainder(place, self.spacing)) != 0:
-            conditions.append(scalar.call("equal", scalar.index(rest), 0))
+        conditions = [*within(place, self.room), *self.on_element(window, tap)]
         return floor_divide(place, self.spacing), conditions
+
+    def on_element(self, window: Size, tap: Size) -> list[Scalar]:
+        """The conditions, if any, for a tap to look at an element and not between two."""
+        rest = remainder(window * self.stride + tap * self.dilation - self.low, self.spacing)
+        return [] if rest == 0 else [scalar.call("equal", scalar.index(rest), 0)]
 
     def backward(self) -> Sliding:
         """The windows over the results that have, for each element, one tap for each that sees it.
@@ -125,6 +129,14 @@ def seen_by(
     return places, conjunction(conditions)
 
 
+def between(
+    windows: Sequence[Sliding], index: Sequence[Size], taps: Sequence[Size]
+) -> Scalar | None:
+    """Whether a tap looks at elements along all axes, not between; None where it surely does."""
+    parts = zip(windows, index, taps, strict=True)
+    return conjunction([c for window, at, tap in parts for c in window.on_element(at, tap)])
+
+
 def guarded(guard: Scalar | None, value: Scalar, otherwise: scalar.Number) -> Scalar:
     """A value where a guard holds or is not needed, else a number."""
     return value if guard is None else scalar.where(guard, value, otherwise)
@@ -169,6 +181,15 @@ def tap_slices(windows: Sequence[Sliding], tap: Sequence[int]) -> tuple[slice, .
         first = t * window.dilation
         parts.append(slice(first, first + number(window.count) * window.stride, window.stride))
     return tuple(parts)
+
+
+def on_elements(windows: Sequence[Sliding], tap: Sequence[int]) -> Any:
+    """For each window, whether a tap looks at elements along all axes, not between."""
+    looks = []
+    for window, t in zip(windows, tap, strict=True):
+        places = np.arange(number(window.count)) * window.stride + t * window.dilation
+        looks.append((places - number(window.low)) % window.spacing == 0)
+    return functools.reduce(np.logical_and.outer, looks)
 
 
 def number(size: Size) -> int:

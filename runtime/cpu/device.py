@@ -18,6 +18,8 @@ from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
+from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lower import lower
 from graphc.passes.memory_plan import MemoryPlan, place
 from graphc.passes.merge_loops import merge_loops
@@ -29,6 +31,7 @@ from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
+from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
 from graphc.runtime.arguments import shape_for
@@ -63,9 +66,12 @@ def tile_for_host(program: Program) -> Program:
 
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
+    lay_out_convolutions,
     fuse,
     lower,
+    split_loops,
     collapse_loops,
+    interchange_loops,
     tile_for_host,
     plan_memory,
 )

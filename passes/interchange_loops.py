@@ -1,0 +1,141 @@
+"""interchange_loops: put two loops innermost that can become a register tile.
+
+lower nests the loops over a result in the order of its axes. A sum that two of them read again and
+again, such as a convolution's over its output channels and the places in a row, is fast as a tile
+of both; the loops are independent, and any order is as right.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+from graphc.ir import dim
+from graphc.ir.dim import Size
+from graphc.ir.kernel import Accumulator, For, Kernel, Let, Statement, loads, statements, stores
+from graphc.ir.program import Decision, Program
+from graphc.passes.decisions import record
+from graphc.passes.on_kernels import on_kernels
+from graphc.passes.register_tile import MAX_ROWS, is_tileable
+
+# A vector of float32 in the widest registers: how a row's last vector is filled is what counts.
+LANES = 16
+# A sum this long hides how its results are stored.
+LONG_SUM = 64
+# What vectors cost that are stored element by element, of a long sum and of a short one.
+SCATTER, SCATTER_OF_FEW = 0.95, 0.3
+# What rows are worth that lie far apart in memory, and how far that is, in elements.
+FAR_ROWS, FAR = 0.8, 64
+USUALLY_FILLED = 0.9
+# How long a loop is taken to be whose limit is symbolic.
+TYPICAL_LIMIT = 64
+
+
+def interchange_loops(program: Program) -> Program:
+    """Reorder the loops of kernels over results so that a tileable pair, if any, is innermost."""
+    return on_kernels(program, interchange_kernel)
+
+
+def interchange_kernel(kernel: Kernel) -> Kernel:
+    """The kernel with each of its nests in the better order."""
+    body = tuple(interchanged(s, kernel.name) if isinstance(s, For) else s for s in kernel.body)
+    return replace(kernel, body=body)
+
+
+def interchanged(nest: For, name: str) -> For:
+    """A nest of loops with its best pair innermost; as it is where no pair is better."""
+    loops, inside = perfect(nest)
+    if len(loops) < 2 or not is_one_sum(inside) or is_tileable(nested(loops[-2:], inside)):
+        return nest
+    pairs = [
+        (score(pair, inside), pair)
+        for pair in itertools.permutations(loops, 2)
+        if is_tileable(nested(list(pair), inside))
+    ]
+    if not pairs:
+        return nest
+    best, pair = max(pairs, key=lambda found: found[0])
+    rows, columns = (loop.variable.name for loop in pair)
+    record(
+        Decision(
+            "interchange_loops",
+            f"rows along {rows}, columns along {columns}",
+            name,
+            "they make a tile that stays in registers",
+            (("score", f"{best:.2f}"),),
+        )
+    )
+    return nested(outer_loops(loops, pair, inside) + list(pair), inside)
+
+
+def outer_loops(
+    loops: list[For], pair: tuple[For, For], inside: tuple[Statement, ...]
+) -> list[For]:
+    """The other loops, those first that move on to other columns: a tile's stay in cache."""
+    column = pair[1].variable.name
+    offsets = [load.offset for load in loads(inside)]
+    along = [offset for offset in offsets if dim.coefficient(offset, column) == 1]
+    others = [loop for loop in loops if loop not in pair]
+    return sorted(others, key=lambda loop: not any(
+        loop.variable in dim.symbols(offset) for offset in along))  # fmt: skip
+
+
+def perfect(nest: For) -> tuple[list[For], tuple[Statement, ...]]:
+    """The parallel loops of a nest, and what they hold; values between loops are moved inside."""
+    loops: list[For] = [nest]
+    moved: list[Statement] = []
+    while (inner := inner_loop(loops[-1])) is not None:
+        moved += loops[-1].body[:-1]
+        loops.append(inner)
+    return loops, (*moved, *loops[-1].body)
+
+
+def inner_loop(loop: For) -> For | None:
+    """The parallel loop that stands in a loop behind nothing but values; None if none does."""
+    last = loop.body[-1] if loop.body else None
+    if not isinstance(last, For) or last.kind != "parallel":
+        return None
+    return last if all(isinstance(s, Let) for s in loop.body[:-1]) else None
+
+
+def nested(loops: list[For], inside: tuple[Statement, ...]) -> For:
+    """Loops around a body, the first one outermost."""
+    for loop in reversed(loops):
+        inside = (replace(loop, body=inside),)
+    (nest,) = inside
+    assert isinstance(nest, For)
+    return nest
+
+
+def is_one_sum(inside: tuple[Statement, ...]) -> bool:
+    """Whether a body is about one sum, whose result is stored once."""
+    sums = [s for s in inside if isinstance(s, Accumulator)]
+    return len(sums) == 1 and len(list(stores(inside))) == 1
+
+
+def score(pair: tuple[For, For], inside: tuple[Statement, ...]) -> float:
+    """How much of a tile's work counts: full vectors, many rows, results stored side by side."""
+    rows, columns = pair
+    (store,) = stores(inside)
+    worth = filled(columns.limit) * min(typical(rows.limit), MAX_ROWS) / MAX_ROWS
+    strides = [dim.coefficient(load.offset, rows.variable.name) for load in loads(inside)]
+    if any(not isinstance(stride, int) or abs(stride) > FAR for stride in strides):
+        worth *= FAR_ROWS
+    if dim.coefficient(store.offset, columns.variable.name) == 1:
+        return worth
+    steps = 1
+    for statement in statements(inside):
+        steps *= typical(statement.limit) if isinstance(statement, For) else 1
+    return worth * (SCATTER if steps >= LONG_SUM else SCATTER_OF_FEW)
+
+
+def filled(limit: Size) -> float:
+    """The part of the vectors along a loop that is not idle; of a symbolic one, what is usual."""
+    if not isinstance(limit, int):
+        return USUALLY_FILLED
+    return limit / (-(-limit // LANES) * LANES) if limit else 1.0
+
+
+def typical(limit: Size) -> int:
+    """A limit, or what a symbolic one is taken to be."""
+    return limit if isinstance(limit, int) else TYPICAL_LIMIT
