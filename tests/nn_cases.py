@@ -85,6 +85,7 @@ WITH_NUMBER: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "leaky_relu": (nn.leaky_relu, F.leaky_relu),
     "hard_shrink": (nn.hard_shrink, F.hardshrink),
     "soft_shrink": (nn.soft_shrink, F.softshrink),
+    "softplus": (nn.softplus, lambda x, beta: F.softplus(x, beta, threshold=1e9)),
 }
 """Activations with one positive number."""
 
@@ -153,7 +154,35 @@ def maxout(random: Random) -> Config:
     return Config(lambda x: nn.maxout(x, pieces), lambda x: x.reshape(shape).amax(-1), [x])
 
 
+@case
+def normalize(random: Random) -> Config:
+    axis, p = pick(random, 0, 1, -1), pick(random, 1.0, 2.0, 3.0, np.inf)
+    shape = sizes(random, 3, least=2)
+    return Config(
+        lambda x: nn.normalize(x, p, axis),
+        lambda x: F.normalize(x, p, axis),
+        [normal(random, *shape)],
+        shape[axis],
+    )
+
+
 # --- normalisation -------------------------------------------------------------------------------
+
+
+def channels_last(config: Config) -> Config:
+    """A configuration whose first operand has its channels last, for both functions."""
+    x, *rest = config.arrays
+    layout = f"N{'DHW'[5 - x.ndim :]}C"
+    return config._replace(
+        ours=lambda x, *more: config.ours(x, *more, layout=layout),
+        theirs=lambda x, *more: config.theirs(x.movedim(-1, 1), *more).movedim(1, -1),
+        arrays=[np.moveaxis(x, 1, -1), *rest],
+    )
+
+
+def in_either_layout(random: Random, config: Config) -> Config:
+    """A configuration with the channels at axis 1, or last."""
+    return channels_last(config) if config.arrays[0].ndim > 2 and pick(random, 0, 1) else config
 
 
 def optional(random: Random, shape: tuple[int, ...], count: int) -> list[Array]:
@@ -191,12 +220,13 @@ def group_norm(random: Random) -> Config:
     groups, (batch, each, *rest) = int(random.integers(1, 4)), sizes(random, 4, least=2)
     arrays = [normal(random, batch, groups * each, *rest)]
     arrays += optional(random, (groups * each,), 2)
-    return Config(
-        lambda x, *more: nn.group_norm(x, groups, *more, eps=1e-3),
+    config = Config(
+        lambda x, *more, **where: nn.group_norm(x, groups, *more, eps=1e-3, **where),
         lambda x, *more: F.group_norm(x, groups, *more, eps=1e-3),
         arrays,
         int(np.prod(arrays[0].shape)),
     )
+    return in_either_layout(random, config)
 
 
 @case
@@ -207,12 +237,13 @@ def instance_norm(random: Random) -> Config:
     def theirs(x: Any, weight: Any = None, bias: Any = None) -> Any:
         return F.instance_norm(x, weight=weight, bias=bias, eps=1e-3)
 
-    return Config(
-        lambda x, *more: nn.instance_norm(x, *more, eps=1e-3),
+    config = Config(
+        lambda x, *more, **where: nn.instance_norm(x, *more, eps=1e-3, **where),
         theirs,
         arrays,
         int(np.prod(shape)),
     )
+    return in_either_layout(random, config)
 
 
 @case
@@ -221,12 +252,14 @@ def batch_norm_eval(random: Random) -> Config:
     moments = [normal(random, shape[1]), random.uniform(0.5, 2, shape[1])]
     arrays = [normal(random, *shape), *optional(random, shape[1:2], 2)]
     tensors = [torch.tensor(moment) for moment in moments]
-    return Config(
-        lambda x, *more: nn.batch_norm(x, *(gx.constant(m) for m in moments), *more).output,
-        lambda x, *more: F.batch_norm(x, *(t.to(x.dtype) for t in tensors), *more),
-        arrays,
-        int(np.prod(shape)),
-    )
+
+    def ours(x: Node, *more: Node, **where: str) -> Node:
+        return nn.batch_norm(x, *(gx.constant(m) for m in moments), *more, **where).output
+
+    def theirs(x: Any, *more: Any) -> Any:
+        return F.batch_norm(x, *(t.to(x.dtype) for t in tensors), *more)
+
+    return in_either_layout(random, Config(ours, theirs, arrays, int(np.prod(shape))))
 
 
 @case
@@ -235,25 +268,26 @@ def batch_norm_training(random: Random) -> Config:
     arrays = [normal(random, *shape), *optional(random, shape[1:2], 2)]
     start = np.zeros(shape[1])
 
-    def ours(x: Node, *more: Node) -> Node:
-        return nn.batch_norm(x, start, start, *more, training=True, eps=1e-3).output
+    def ours(x: Node, *more: Node, **where: str) -> Node:
+        return nn.batch_norm(x, start, start, *more, training=True, eps=1e-3, **where).output
 
     def theirs(x: Any, *more: Any) -> Any:
         return F.batch_norm(x, None, None, *more, training=True, eps=1e-3)
 
-    return Config(ours, theirs, arrays, int(np.prod(shape)))
+    return in_either_layout(random, Config(ours, theirs, arrays, int(np.prod(shape))))
 
 
 @case
 def local_response_norm(random: Random) -> Config:
     shape, size = sizes(random, pick(random, 3, 4)), int(random.integers(1, 6))
     options = {"alpha": float(random.uniform(0.01, 1)), "beta": pick(random, 0.5, 0.75, 1.0)}
-    return Config(
-        lambda x: nn.local_response_norm(x, size, k=2.0, **options),
+    config = Config(
+        lambda x, **where: nn.local_response_norm(x, size, k=2.0, **options, **where),
         lambda x: F.local_response_norm(x, size, k=2.0, **options),
         [normal(random, *shape)],
         size,
     )
+    return in_either_layout(random, config)
 
 
 # --- attention and embedding ---------------------------------------------------------------------

@@ -211,6 +211,22 @@ def test_transposed_like_torch(torch: Any, seed: int) -> None:
 
 
 @pytest.mark.oracle
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_full_padding_like_torch(torch: Any, dilation: int) -> None:
+    random = np.random.default_rng(5)
+    x, w = random.normal(size=(2, 3, 5, 4)), random.normal(size=(4, 3, 2, 3))
+    compare(
+        torch,
+        lambda a, b: conv2d(a, b, padding="full", dilation=dilation),
+        lambda a, b: torch.nn.functional.conv2d(
+            a, b, padding=(dilation, 2 * dilation), dilation=dilation
+        ),
+        [x, w],
+        2 * 9 * 8,
+    )
+
+
+@pytest.mark.oracle
 @pytest.mark.parametrize("options", [{"padding": "same"}, {"padding": "same", "dilation": 2}])
 @pytest.mark.parametrize("taps", [(3, 3), (2, 4)])
 def test_same_padding_like_torch(torch: Any, taps: Any, options: Any) -> None:

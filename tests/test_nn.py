@@ -56,6 +56,7 @@ FORMULAS: dict[str, tuple[Callable[..., Any], Callable[[Array], Any]]] = {
     "log_sigmoid": (nn.log_sigmoid, lambda x: -np.logaddexp(0, -x)),
     "hard_shrink": (nn.hard_shrink, lambda x: np.where(abs(x) > 0.5, x, 0)),
     "soft_shrink": (nn.soft_shrink, lambda x: np.sign(x) * np.maximum(abs(x) - 0.5, 0)),
+    "softplus": (lambda x: nn.softplus(x, 2.0), lambda x: np.logaddexp(0, 2 * x) / 2),
     "tanh_shrink": (nn.tanh_shrink, lambda x: x - np.tanh(x)),
     "threshold": (lambda x: nn.threshold(x, 0.1, 20.0), lambda x: np.where(x > 0.1, x, 20)),
     "prelu": (lambda x: nn.prelu(x, 0.25), lambda x: np.where(x > 0, x, 0.25 * x)),
@@ -215,6 +216,48 @@ def test_dropout_passes_the_gradient_of_what_stays() -> None:
 def test_dropout_of_infinity_is_zero() -> None:
     got = run(lambda x: nn.dropout(random.key(0), x, 1.0), np.array([np.inf, np.nan]))
     assert (got == 0).all()
+
+
+def test_alpha_dropout_keeps_mean_and_variance() -> None:
+    x = np.random.default_rng(0).normal(size=100_000)
+    got = run(lambda x: nn.alpha_dropout(random.key(3), x, 0.3), x)
+    assert abs(got.mean()) < 0.02
+    assert abs(got.var() - 1) < 0.02
+    values, counts = np.unique(got, return_counts=True)
+    assert abs(counts.max() / x.size - 0.3) < 0.01
+    assert values[counts.argmax()] < -1
+    same = run(lambda x: nn.alpha_dropout(random.key(3), x, 0.3, training=False), x)
+    np.testing.assert_array_equal(same, x)
+
+
+def test_rrelu() -> None:
+    x = np.array([-1.0] * 10_000 + [2.0] * 10)
+    got = run(lambda x: nn.rrelu(random.key(0), x, 0.1, 0.3), x)
+    assert (got[x > 0] == 2).all()
+    low = -got[x < 0]
+    assert low.min() >= 0.1
+    assert low.max() <= 0.3
+    assert abs(low.mean() - 0.2) < 0.002
+    calm = run(lambda x: nn.rrelu(random.key(0), x, 0.1, 0.3, training=False), x)
+    np.testing.assert_allclose(calm[x < 0], -0.2, 1e-15)
+
+
+def test_gumbel_softmax() -> None:
+    p = np.array([0.1, 0.6, 0.3])
+    rows = np.repeat(np.log(p)[None], 20_000, 0)
+    soft, hard = run(
+        lambda x: [nn.gumbel_softmax(random.key(0), x, 0.5, hard) for hard in (False, True)], rows
+    )
+    np.testing.assert_allclose(soft.sum(-1), 1, 1e-14)
+    np.testing.assert_array_equal(np.round(hard), np.eye(3)[soft.argmax(-1)])
+    np.testing.assert_allclose(hard.mean(0), p, 0, 0.02)
+    weights = np.arange(3.0)
+    both = [
+        slopes(lambda x, h=h: nn.gumbel_softmax(random.key(0), x, 0.5, h) * weights, rows[:5])[0]
+        for h in (False, True)
+    ]
+    np.testing.assert_allclose(both[0], both[1], 1e-12)
+    assert np.abs(both[0]).min() > 0
 
 
 def test_feature_dropout() -> None:

@@ -100,6 +100,52 @@ def test_gaussian_is_the_density() -> None:
     assert math.isclose(got, 0.5 * math.log(2 * math.pi * 4) + 0.125)
 
 
+def test_margins() -> None:
+    x, y = np.array([2.0, 0.5, -1.0]), np.array([1.0, -1.0, 1.0])
+    for function, want in (
+        (nn.soft_margin_loss, np.log1p(np.exp(-x * y)).mean()),
+        (nn.hinge_embedding_loss, (2 + 0.5 - 1) / 3),
+        (lambda x, y: nn.margin_ranking_loss(x, 0.0, y, 0.25), (0 + 0.75 + 1.25) / 3),
+    ):
+        assert math.isclose(value(function, x, y), want, rel_tol=1e-14)
+
+
+def test_losses_of_bits() -> None:
+    x, bits = np.array([[2.0, -1.0]]), np.array([[1.0, 0.0]])
+    p = 1 / (1 + np.exp(-x))
+    want = -np.log([p[0, 0], 1 - p[0, 1]])
+    got = value(lambda x, y: nn.multi_label_soft_margin_loss(x, y, reduction="none"), x, bits)
+    np.testing.assert_allclose(got, [want.mean()], 1e-14)
+    got = value(lambda p, y: nn.binary_cross_entropy(p, y, reduction="none"), p, bits)
+    np.testing.assert_allclose(got, want[None], 1e-13)
+    got = value(lambda x, y: nn.sigmoid_focal_loss(x, y, None, 0.0, "none"), x, bits)
+    np.testing.assert_allclose(got, want[None], 1e-14)
+    got = value(lambda x, y: nn.sigmoid_focal_loss(x, y, 0.25, 2.0, "none"), x, bits)
+    wrong = np.array([1 - p[0, 0], p[0, 1]])
+    np.testing.assert_allclose(got, (want * wrong**2 * [0.25, 0.75])[None], 1e-13)
+
+
+def test_certain_probabilities_have_finite_slopes() -> None:
+    p, bits = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 1.0, 1.0, 0.0])
+    got, slopes = value_and_slopes(
+        lambda p, y: nn.binary_cross_entropy(p, y, reduction="none"), p, bits
+    )
+    assert got.tolist() == [0, 0, 100, 100]
+    assert np.isfinite(slopes).all()
+
+
+def test_a_picked_class_adds_up_no_other_gradient() -> None:
+    """The gradient is the softmax less 1 at the class: one sum over the classes, that of exp."""
+    scores = gx.input("scores", (5, 7), "float64")
+    for loss in (
+        nn.cross_entropy(scores, [0, 1, 2, 3, 4], reduction="sum"),
+        gx.sum(gx.softmax_cross_entropy(scores, [0, 1, 2, 3, 4])),
+    ):
+        graph = gx.Graph((scores,), (gx.grad(loss, scores),))
+        sums = [node for node in graph.walk() if node.op.name == "sum" and node.inputs[0].ndim == 2]
+        assert [node.inputs[0].op.name for node in sums] == ["exp"]
+
+
 def test_contrast() -> None:
     # Orthogonal directions: each query is its positive, and tells nothing of the others.
     got = value(lambda x: nn.info_nce(x, x, 0.5), 3 * np.eye(4))
@@ -153,6 +199,7 @@ def test_vectors_of_zeros_have_finite_slopes() -> None:
         lambda x, y: nn.pairwise_distance(x, y, p=3.0, eps=0.0),
         lambda x, y: nn.triplet_margin_loss(x, y, y, eps=0.0),
         nn.info_nce,
+        lambda x, y: nn.normalize(x, 3.0, eps=1e-6) * y,
     ):
         for other in (zero, x):
             got, slopes = value_and_slopes(function, zero, other)
@@ -219,6 +266,20 @@ REFUSED: Sequence[tuple[Callable[[], Any], str]] = (
     (lambda: nn.kl_divergence(gx.sum(x), 1.0, "batchmean"), "batchmean needs a first axis"),
     (lambda: nn.mean_squared_error(x, two), "do not broadcast"),
     (lambda: nn.pairwise_distance(x, x, 0), "pairwise_distance: p must be positive, not 0"),
+    (lambda: nn.softplus(x, 0.0), "softplus: beta must be positive, not 0.0"),
+    (lambda: nn.alpha_dropout(KEY, x, 1.0), "alpha_dropout: p must be below 1"),
+    (lambda: nn.rrelu(KEY, x, 0.5, 0.1), "rrelu: lower 0.5 must be at most upper 0.1"),
+    (lambda: nn.gumbel_softmax(KEY, x, 0.0), "gumbel_softmax: tau must be positive, not 0.0"),
+    (lambda: nn.gumbel_softmax(KEY, x, 1.0, True, 3), "axis 3 is out of range for 3 axes"),
+    (lambda: nn.normalize(x, axis=4), "axis 4 is out of range for 3 axes"),
+    (lambda: nn.sigmoid_focal_loss(x, x, gamma=0.5), "gamma must be 0 or at least 1, not 0.5"),
+    (lambda: nn.sigmoid_focal_loss(x, x, alpha=2.0), "alpha must be 0 to 1 or None, not 2.0"),
+    (lambda: nn.binary_cross_entropy(x, two), "do not broadcast"),
+    (lambda: nn.soft_margin_loss(x, x, "all"), 'soft_margin_loss: reduction must be "mean"'),
+    (lambda: nn.margin_ranking_loss(x, x, two), "do not broadcast"),
+    (lambda: nn.hinge_embedding_loss(x, two), "do not broadcast"),
+    (lambda: nn.multi_label_soft_margin_loss(1.0, 1.0), "needs an axis of classes"),
+    (lambda: nn.group_norm(x, 3, layout="NHWC"), 'the layout of f32[4, 6, 5] is "NCW" or "NWC"'),
     (lambda: nn.info_nce(x, x), "info_nce: query and positive must be (batch, width) alike"),
 )  # fmt: skip
 

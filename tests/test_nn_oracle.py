@@ -15,7 +15,9 @@ from graphc.ir.graph import walk
 
 torch = pytest.importorskip("torch")
 
-import nn_loss_cases  # noqa: E402, F401 (fills CASES; needs PyTorch)
+import nn_loss_cases  # noqa: E402, F401 (fills CASES; needs PyTorch, as those below)
+import nn_margin_cases  # noqa: E402, F401
+import nn_recurrent_cases  # noqa: E402, F401
 from nn_cases import CASES, Array, Config  # noqa: E402
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore:reduction")]
@@ -126,6 +128,25 @@ def test_compiled_as_pytorch(name: str) -> None:
         want = theirs(config)
         assert_near(ours(config, "float32", "cpu", 1), want, config, "float32")
         assert_near(ours(config, "float64", "cpu", 2), want, config, "float64")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_of_a_batch_equal_the_loop(name: str) -> None:
+    config = config_of(name, 0)
+    batches = [np.stack([x, np.flip(x)]) for x in config.arrays]
+    nodes = [gx.input(f"x{i}", x.shape, "float64") for i, x in enumerate(batches)]
+
+    def slopes(*one: gx.Node) -> list[gx.Node]:
+        value = config.ours(*one)
+        return gradients(weighted([value], [weights(value.shape, 0)]), list(one))
+
+    each = [slopes(*(node[k] for node in nodes)) for k in range(2)]
+    loop = [gx.stack(column) for column in zip(*each, strict=True)]
+    step = gx.compile(nodes, [gx.vmap(slopes)(*nodes), loop], device="reference")
+    got, want = step(*batches)
+    for one, other in zip(got, want, strict=True):
+        largest = max(1.0, float(np.abs(other).max()))
+        np.testing.assert_allclose(one, other, 0, 1e-12 * largest)
 
 
 def test_at_least_a_thousand_configurations() -> None:

@@ -104,20 +104,6 @@ def test_a_hundred_steps(name: str, dtype: str) -> None:
         np.testing.assert_allclose(parameter.value, want, 0, bound)
 
 
-def test_momentum_of_the_lecture() -> None:
-    # v <- 0.9 v - 0.0005 eps w - eps g; w <- w + v, for one number, worked out by hand.
-    w = gx.variable(1.0, name="w", dtype="float64")
-    loss = gx.square(w)
-    updates = optim.sgd([w], [gx.grad(loss, w)], 0.1, momentum=0.9, weight_decay=0.0005)
-    step = gx.compile([], loss, updates)
-    v, want = 0.0, 1.0
-    for _ in range(10):
-        step()
-        v = 0.9 * v - 0.0005 * 0.1 * want - 0.1 * 2 * want
-        want += v
-    assert abs(float(w.value) - want) < 1e-14
-
-
 def test_a_schedule_is_a_node() -> None:
     w = gx.variable(np.float32(1), name="w")
     pace = gx.input("pace", (), "float32")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from graphc.errors import GraphError
 from graphc.ir.node import Node, describe, word
 from graphc.ir.types import show_shape
+from graphc.lang.exponential import exp, log
 from graphc.lang.indexing import take_along_axis
 from graphc.lang.movement import expand_dims, squeeze
 from graphc.lang.operands import ArrayLike, as_node, to_float
-from graphc.lang.reduction import logsumexp
+from graphc.lang.reduction import finite_max, sum
 
 
 @word
@@ -29,5 +30,7 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike, /) -> Node:
             f"of shape {show_shape(scores.shape)}: they must be (...) and (..., classes)"
             f"{describe([scores, chosen])}"
         )
-    picked = take_along_axis(scores, expand_dims(chosen, chosen.ndim), -1)
-    return logsumexp(scores, -1) - squeeze(picked, -1)
+    # Less their maximum, scores are small where it matters, and their gradient is the softmax.
+    below = scores - finite_max(scores, (scores.ndim - 1,))
+    picked = take_along_axis(below, expand_dims(chosen, chosen.ndim), -1)
+    return log(sum(exp(below), axis=-1)) - squeeze(picked, -1)

@@ -23,6 +23,7 @@ from graphc.nn.activations import (
     silu,
     soft_shrink,
     softmin,
+    softplus,
     softsign,
     tanh_shrink,
     threshold,
@@ -35,7 +36,15 @@ from graphc.nn.classification import (
     negative_log_likelihood,
 )
 from graphc.nn.convolution import conv, conv1d, conv2d, conv3d, conv_transpose
-from graphc.nn.dropout import dilution, dropout, feature_dropout
+from graphc.nn.ctc import ctc_loss
+from graphc.nn.dropout import (
+    alpha_dropout,
+    dilution,
+    dropout,
+    feature_dropout,
+    gumbel_softmax,
+    rrelu,
+)
 from graphc.nn.embedding import embedding
 from graphc.nn.losses import (
     gaussian_nll_loss,
@@ -46,6 +55,14 @@ from graphc.nn.losses import (
     mean_squared_error,
     poisson_nll_loss,
     smooth_l1_loss,
+)
+from graphc.nn.margins import (
+    binary_cross_entropy,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_label_soft_margin_loss,
+    sigmoid_focal_loss,
+    soft_margin_loss,
 )
 from graphc.nn.normalization import (
     BatchNorm,
@@ -64,22 +81,38 @@ from graphc.nn.pooling import (
     global_max_pool,
     max_pool,
 )
-from graphc.nn.resize import affine_grid, grid_sample, resize
+from graphc.nn.recurrent import (
+    RecurrentWeights,
+    bidirectional,
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn,
+    rnn_cell,
+)
+from graphc.nn.resize import pixel_shuffle, pixel_unshuffle, resize
+from graphc.nn.sampling import affine_grid, grid_sample
 from graphc.nn.similarity import (
     cosine_embedding_loss,
     cosine_similarity,
     info_nce,
+    normalize,
     pairwise_distance,
     triplet_margin_loss,
 )
 
 __all__ = [
     "BatchNorm",
+    "RecurrentWeights",
     "adaptive_average_pool",
     "adaptive_max_pool",
     "affine_grid",
+    "alpha_dropout",
     "average_pool",
     "batch_norm",
+    "bidirectional",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
     "conv",
@@ -90,6 +123,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dilution",
     "dropout",
     "elu",
@@ -102,10 +136,14 @@ __all__ = [
     "glu",
     "grid_sample",
     "group_norm",
+    "gru",
+    "gru_cell",
+    "gumbel_softmax",
     "hard_shrink",
     "hard_sigmoid",
     "hard_swish",
     "hard_tanh",
+    "hinge_embedding_loss",
     "hinge_loss",
     "huber_loss",
     "info_nce",
@@ -116,24 +154,37 @@ __all__ = [
     "leaky_relu",
     "local_response_norm",
     "log_sigmoid",
+    "lstm",
+    "lstm_cell",
+    "margin_ranking_loss",
     "max_pool",
     "maxout",
     "mean_squared_error",
     "mish",
+    "multi_label_soft_margin_loss",
     "multi_margin_loss",
     "negative_log_likelihood",
+    "normalize",
     "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu6",
     "resize",
     "rms_norm",
+    "rnn",
+    "rnn_cell",
+    "rrelu",
     "scaled_dot_product_attention",
     "selu",
+    "sigmoid_focal_loss",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "soft_shrink",
     "softmin",
+    "softplus",
     "softsign",
     "tanh_shrink",
     "threshold",

@@ -11,7 +11,8 @@ import math
 from graphc.errors import GraphError
 from graphc.ir.node import Node, describe
 from graphc.lang.arithmetic import abs
-from graphc.lang.exponential import erf, expm1, sigmoid, softplus
+from graphc.lang.exponential import erf, expm1, sigmoid
+from graphc.lang.exponential import softplus as log_of_1_plus_exp
 from graphc.lang.movement import reshape
 from graphc.lang.normalization import softmax
 from graphc.lang.operands import ArrayLike, as_node, to_axis, to_float
@@ -48,7 +49,7 @@ def silu(x: ArrayLike, /) -> Node:
 def mish(x: ArrayLike, /) -> Node:
     """x * tanh(softplus(x)) (Misra: Mish, 2019)."""
     node = to_float(x)
-    return node * tanh(softplus(node))
+    return node * tanh(log_of_1_plus_exp(node))
 
 
 def elu(x: ArrayLike, /, alpha: float = 1.0) -> Node:
@@ -138,9 +139,17 @@ def softsign(x: ArrayLike, /) -> Node:
     return node / (1 + abs(node))
 
 
+def softplus(x: ArrayLike, /, beta: float = 1.0) -> Node:
+    """log(1 + exp(beta * x)) / beta, for every x without overflow; GraphError unless beta > 0."""
+    if beta <= 0:
+        raise GraphError(f"softplus: beta must be positive, not {beta}")
+    node = to_float(x)
+    return log_of_1_plus_exp(beta * node) / beta
+
+
 def log_sigmoid(x: ArrayLike, /) -> Node:
     """log(sigmoid(x)), as -softplus(-x), which neither overflows nor loses digits."""
-    return -softplus(-to_float(x))
+    return -log_of_1_plus_exp(-to_float(x))
 
 
 def hard_shrink(x: ArrayLike, /, lambd: float = 0.5) -> Node:

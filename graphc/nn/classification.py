@@ -11,12 +11,12 @@ from graphc.errors import GraphError
 from graphc.ir.node import Node, apply, describe
 from graphc.ir.types import int64, show_shape
 from graphc.lang.arithmetic import relu
-from graphc.lang.exponential import softplus
+from graphc.lang.exponential import exp, log, softplus
 from graphc.lang.indexing import take_along_axis
 from graphc.lang.movement import expand_dims, moveaxis, reshape, squeeze
 from graphc.lang.normalization import log_softmax
 from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype
-from graphc.lang.reduction import mean, sum
+from graphc.lang.reduction import finite_max, mean, sum
 from graphc.lang.selection import where
 from graphc.lang.sizes import size_value
 from graphc.nn.losses import finite_at_0, floats, reduced
@@ -42,12 +42,12 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise GraphError(f"cross_entropy: label_smoothing must be 0 to 1, not {label_smoothing}")
     scores, goal = classes_last(input, "cross_entropy"), as_node(target)
-    logs = log_softmax(scores)
     if goal.dtype.is_float:
-        return soft_loss(logs, goal, weight, reduction, label_smoothing)
+        return soft_loss(log_softmax(scores), goal, weight, reduction, label_smoothing)
     return picked_loss(
-        "cross_entropy", logs, goal, weight, ignore_index, reduction, label_smoothing
-    )
+        "cross_entropy", *softmax_parts(scores), goal, weight, ignore_index, reduction,
+        label_smoothing,
+    )  # fmt: skip
 
 
 def negative_log_likelihood(
@@ -58,9 +58,9 @@ def negative_log_likelihood(
     reduction: str = "mean",
 ) -> Node:
     """-input[target] of logarithms of probabilities, weighted by class; else as cross_entropy."""
-    logs = classes_last(input, "negative_log_likelihood")
-    goal = as_node(target)
-    return picked_loss("negative_log_likelihood", logs, goal, weight, ignore_index, reduction, 0.0)
+    logs, goal = classes_last(input, "negative_log_likelihood"), as_node(target)
+    what = "negative_log_likelihood"
+    return picked_loss(what, logs, None, goal, weight, ignore_index, reduction, 0.0)
 
 
 def classes_last(input: ArrayLike, what: str) -> Node:
@@ -90,28 +90,42 @@ def soft_loss(
     return reduced(-sum(terms, axis=-1), reduction, "cross_entropy")
 
 
+def softmax_parts(scores: Node) -> tuple[Node, Node]:
+    """Scores less their maximum, and the logarithm of their exponentials' sum.
+
+    Their difference is log_softmax. Apart, a picked one costs one number an example, and its
+    gradient comes out as the softmax less 1 at the class, with nothing else to add up.
+    """
+    below = scores - finite_max(scores, (scores.ndim - 1,))
+    return below, log(sum(exp(below), axis=-1))
+
+
 def picked_loss(
     what: str,
-    logs: Node,
+    scores: Node,
+    total: Node | None,
     target: Node,
     weight: ArrayLike | None,
     ignore_index: int,
     reduction: str,
     smoothing: float,
 ) -> Node:
-    """The loss of logarithms, classes last, against class numbers."""
-    check_classes(what, logs, target)
+    """The loss of logarithms, classes last, against class numbers.
+
+    The logarithms are the scores, less a total for each example where there is one.
+    """
+    check_classes(what, scores, target)
     counts = target != ignore_index
     chosen = where(counts, target, 0)
-    weights = None if weight is None else class_weights(weight, logs, what)
-    share = (
-        counts.astype(logs.dtype)
-        if weights is None
-        else taken(weights, chosen) * counts.astype(logs.dtype)
-    )
-    picked = squeeze(take_along_axis(logs, expand_dims(chosen, chosen.ndim), -1), -1)
+    weights = None if weight is None else class_weights(weight, scores, what)
+    share = counts.astype(scores.dtype)
+    if weights is not None:
+        share = share * taken(weights, chosen)
+    picked = squeeze(take_along_axis(scores, expand_dims(chosen, chosen.ndim), -1), -1)
+    picked = picked if total is None else picked - total
     loss = (1 - smoothing) * share * where(counts, -picked, 0)
     if smoothing:
+        logs = scores if total is None else scores - expand_dims(total, total.ndim)
         every = mean(logs if weights is None else logs * weights, axis=-1)
         loss = loss - smoothing * where(counts, every, 0)
     return sum(loss) / sum(share) if reduction == "mean" else reduced(loss, reduction, what)

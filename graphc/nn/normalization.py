@@ -18,6 +18,7 @@ from graphc.lang.operands import ArrayLike, as_node, size_of, to_float, to_node_
 from graphc.lang.reduction import mean, widen
 from graphc.lang.selection import stop_gradient
 from graphc.lang.sizes import ShapeLike, size_value, to_shape
+from graphc.nn.arguments import channel_axis
 
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 """The distance from 1 to the next number."""
@@ -31,7 +32,7 @@ class BatchNorm(NamedTuple):
     running_var: Node
 
 
-def batch_norm(
+def batch_norm(  # noqa: PLR0913, PLR0917 (PyTorch's arguments, and the layout)
     x: ArrayLike,
     running_mean: ArrayLike,
     running_var: ArrayLike,
@@ -40,16 +41,17 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    layout: str | None = None,
 ) -> BatchNorm:
     """(x - mean) / sqrt(var + eps) * weight + bias for each channel.
 
-    x is (batch, channels, ...); weight, bias and the statistics are (channels,). In training the
-    mean and the variance are x's own, and the running ones move towards them by `momentum` (the
-    variance as that of a sample, over n - 1); pass these on through `updates`. They carry no
-    gradient. Else the running ones are used and given back. Ioffe, Szegedy: Batch normalization
-    (2015).
+    x is (batch, channels, ...), or in a layout such as "NHWC" has the channels last; weight, bias
+    and the statistics are (channels,). In training the mean and the variance are x's own, and the
+    running ones move towards them by `momentum` (the variance as that of a sample, over n - 1);
+    pass these on through `updates`. They carry no gradient. Else the running ones are used and
+    given back. Ioffe, Szegedy: Batch normalization (2015).
     """
-    node = to_float(x)
+    node, channels = channels_second(x, layout, "batch_norm")
     wide = widen(node)
     given = [as_node(value) for value in (running_mean, running_var)]
     check_channels("batch_norm", node, [*given, weight, bias])
@@ -57,14 +59,15 @@ def batch_norm(
     if not training:
         centred = wide - along(old_mean, wide, 1)
         scaled = centred * rsqrt(along(old_var, wide, 1) + eps)
-        return BatchNorm(affine(scaled, weight, bias, 1, node.dtype), *given)
+        return BatchNorm(moveaxis(affine(scaled, weight, bias, 1, node.dtype), 1, channels), *given)
     axes = tuple(a for a in range(wide.ndim) if a != 1)
     average, variance, scaled = normalized(wide, axes, eps)
     count = size_value(size_of(wide, axes), wide.dtype)
     sample = variance * (count / maximum(count - 1, 1))
     next_mean = moved(old_mean, reshape(average, old_mean.shape), momentum, given[0].dtype)
     next_var = moved(old_var, reshape(sample, old_var.shape), momentum, given[1].dtype)
-    return BatchNorm(affine(scaled, weight, bias, 1, node.dtype), next_mean, next_var)
+    result = moveaxis(affine(scaled, weight, bias, 1, node.dtype), 1, channels)
+    return BatchNorm(result, next_mean, next_var)
 
 
 def moved(old: Node, new: Node, momentum: float, dtype: DType) -> Node:
@@ -122,13 +125,14 @@ def group_norm(
     weight: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     eps: float = 1e-5,
+    layout: str | None = None,
 ) -> Node:
     """Normalisation of each example over groups of channels: x is (batch, channels, ...).
 
-    weight and bias are (channels,). Wu, He: Group normalization (2018). GraphError unless the
-    groups divide the channels.
+    In a layout such as "NHWC" the channels are last. weight and bias are (channels,). Wu, He: Group
+    normalization (2018). GraphError unless the groups divide the channels.
     """
-    node = to_float(x)
+    node, axis = channels_second(x, layout, "group_norm")
     check_channels("group_norm", node, [weight, bias])
     channels = node.shape[1]
     if not isinstance(channels, int) or num_groups < 1 or channels % num_groups:
@@ -138,7 +142,7 @@ def group_norm(
     apart = (node.shape[0], num_groups, channels // num_groups, *node.shape[2:])
     grouped = reshape(widen(node), apart)
     scaled = normalized(grouped, tuple(range(2, grouped.ndim)), eps)[2]
-    return affine(reshape(scaled, node.shape), weight, bias, 1, node.dtype)
+    return moveaxis(affine(reshape(scaled, node.shape), weight, bias, 1, node.dtype), 1, axis)
 
 
 def instance_norm(
@@ -146,28 +150,31 @@ def instance_norm(
     weight: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     eps: float = 1e-5,
+    layout: str | None = None,
 ) -> Node:
     """Normalisation of each channel of each example: x is (batch, channels, ...).
 
-    weight and bias are (channels,). Ulyanov, Vedaldi, Lempitsky: Instance normalization (2016).
+    In a layout such as "NHWC" the channels are last. weight and bias are (channels,). Ulyanov,
+    Vedaldi, Lempitsky: Instance normalization (2016).
     """
-    node = to_float(x)
+    node, axis = channels_second(x, layout, "instance_norm")
     check_channels("instance_norm", node, [weight, bias])
     if node.ndim < 3:
         raise GraphError(f"instance_norm: needs axes after the channels{describe([node])}")
     scaled = normalized(widen(node), tuple(range(2, node.ndim)), eps)[2]
-    return affine(scaled, weight, bias, 1, node.dtype)
+    return moveaxis(affine(scaled, weight, bias, 1, node.dtype), 1, axis)
 
 
 def local_response_norm(
-    x: ArrayLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Node:
-    """x / (k + alpha * m)**beta, m the mean of squares of `size` neighbouring channels, axis 1.
+    x: ArrayLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0,
+    layout: str | None = None,
+) -> Node:  # fmt: skip
+    """x / (k + alpha * m)**beta, m the mean of squares of `size` neighbouring channels.
 
-    Channels beyond the ends count as 0. Krizhevsky, Sutskever, Hinton: ImageNet classification
-    (2012).
+    They stand along axis 1, or last in a layout such as "NHWC". Channels beyond the ends count as
+    0. Krizhevsky, Sutskever, Hinton: ImageNet classification (2012).
     """
-    node = to_float(x)
+    node, axis = channels_second(x, layout, "local_response_norm")
     if size < 1 or node.ndim < 2:
         raise GraphError(
             f"local_response_norm: needs size >= 1 and axis 1, not {size}{describe([node])}"
@@ -180,7 +187,14 @@ def local_response_norm(
     for start in range(1, size):
         total = total + padded[..., start : start + channels]
     divisor = power(k + alpha / size * moveaxis(total, -1, 1), beta)
-    return to_node_dtype(wide / divisor, node.dtype)
+    return moveaxis(to_node_dtype(wide / divisor, node.dtype), 1, axis)
+
+
+def channels_second(x: ArrayLike, layout: str | None, what: str) -> tuple[Node, int]:
+    """x with its channels at axis 1, and where the layout has them."""
+    node = to_float(x)
+    axis = 1 if layout is None else channel_axis(layout, node, what)
+    return (node, 1) if axis == 1 else (moveaxis(node, axis, 1), axis)
 
 
 def affine(

@@ -1,4 +1,4 @@
-"""Images of another size, and images sampled at given places.
+"""Images of another size, by interpolation or by moving channels into space.
 
 Where an element of the result lies in the operand is computed in whole numbers, so that it is exact
 for every size.
@@ -13,23 +13,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphc.errors import GraphError
-from graphc.ir.dim import Size
-from graphc.ir.node import Node, describe, say
-from graphc.ir.types import DType, int64, show_shape
-from graphc.lang.arithmetic import clip
-from graphc.lang.creation import linspace, ones
+from graphc.ir.node import Node, describe
 from graphc.lang.indexing import take_along_axis
-from graphc.lang.linear_algebra import matmul
-from graphc.lang.movement import (
-    broadcast_to,
-    concat,
-    expand_dims,
-    matrix_transpose,
-    repeat,
-    reshape,
-)
-from graphc.lang.operands import ArrayLike, as_node, constant, same_dtype, to_float, to_node_dtype
+from graphc.lang.movement import broadcast_to, moveaxis, permute_dims, repeat, reshape
+from graphc.lang.operands import ArrayLike, as_node, constant, to_float, to_node_dtype
 from graphc.lang.reduction import widen
+from graphc.lang.sizes import is_integer
 from graphc.nn.arguments import Numbers, channel_axis, per_axis, spatial_axes
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -66,12 +55,12 @@ def resize(
     return node
 
 
-def known_sizes(node: Node, axes: Sequence[int]) -> list[int]:
+def known_sizes(node: Node, axes: Sequence[int], what: str = "resize") -> list[int]:
     """The sizes along some axes; GraphError where one is symbolic or 0."""
     sizes = [size for size in (node.shape[a] for a in axes) if isinstance(size, int) and size > 0]
     if len(sizes) < len(axes):
         raise GraphError(
-            f"resize: the spatial sizes of {node.type} must be known and not 0{describe([node])}"
+            f"{what}: the spatial sizes of {node.type} must be known and not 0{describe([node])}"
         )
     return sizes
 
@@ -91,6 +80,62 @@ def new_sizes(
         )
     result = tuple(int(size * factor) for size, factor in zip(old, factors, strict=True))
     return per_axis(result, len(old), "resize: scaled sizes")
+
+
+def pixel_shuffle(x: ArrayLike, /, factor: int, *, layout: str | None = None) -> Node:
+    """Channels laid out in space: x [N, C * factor**2, H, W] as [N, C, H * factor, W * factor].
+
+    Likewise with one or three spatial axes; channel k holds the elements at place k, in row-major
+    order, of blocks of `factor` along each. Shi et al., Real-time single image super-resolution
+    (2016). GraphError unless the channels can be divided so.
+    """
+    node, channels = as_node(x), channel_axis(layout, as_node(x), "pixel_shuffle")
+    inside = moveaxis(node, channels, 1)
+    rank, depth = inside.ndim - 2, inside.shape[1]
+    block = to_block(factor, rank, "pixel_shuffle")
+    if not isinstance(depth, int) or depth % block:
+        raise GraphError(
+            f"pixel_shuffle: the channels of {node.type} must be a multiple of {block}"
+            f"{describe([node])}"
+        )
+    apart = reshape(inside, (inside.shape[0], depth // block, *(factor,) * rank, *inside.shape[2:]))
+    order = [axis for pair in zip(range(2 + rank, 2 + 2 * rank), range(2, 2 + rank), strict=True)
+             for axis in pair]  # fmt: skip
+    sizes = (size * factor for size in inside.shape[2:])
+    together = permute_dims(apart, (0, 1, *order))
+    return moveaxis(reshape(together, (inside.shape[0], depth // block, *sizes)), 1, channels)
+
+
+def pixel_unshuffle(x: ArrayLike, /, factor: int, *, layout: str | None = None) -> Node:
+    """The inverse of `pixel_shuffle`: blocks of `factor` along each spatial axis become channels.
+
+    GraphError unless the spatial sizes are known multiples of the factor.
+    """
+    node, channels = as_node(x), channel_axis(layout, as_node(x), "pixel_unshuffle")
+    inside = moveaxis(node, channels, 1)
+    rank = inside.ndim - 2
+    block = to_block(factor, rank, "pixel_unshuffle")
+    sizes = known_sizes(inside, range(2, 2 + rank), "pixel_unshuffle")
+    if any(size % factor for size in sizes):
+        raise GraphError(
+            f"pixel_unshuffle: the spatial sizes of {node.type} must be multiples of {factor}"
+            f"{describe([node])}"
+        )
+    apart = [part for size in sizes for part in (size // factor, factor)]
+    blocks = reshape(inside, (*inside.shape[:2], *apart))
+    order = (*range(3, 3 + 2 * rank, 2), *range(2, 2 + 2 * rank, 2))
+    together = permute_dims(blocks, (0, 1, *order))
+    counts = (size // factor for size in sizes)
+    return moveaxis(
+        reshape(together, (inside.shape[0], inside.shape[1] * block, *counts)), 1, channels
+    )
+
+
+def to_block(factor: int, rank: int, what: str) -> int:
+    """The elements of a block; GraphError unless its edge is an integer above 0."""
+    if not is_integer(factor) or factor < 1:
+        raise GraphError(f"{what}: factor must be an integer above 0, not {factor!r}")
+    return int(factor**rank)
 
 
 def resize_axis(node: Node, axis: int, old: int, new: int, mode: str, align_corners: bool) -> Node:
@@ -157,10 +202,18 @@ def cubic(old: int, new: int, align_corners: bool) -> Taps:
 
 def keys_kernel(distance: Array) -> Array:
     """The weight of an element at a distance: two cubics, 0 from 2 on."""
-    d, a = np.abs(distance), CUBIC
-    near = ((a + 2) * d - (a + 3)) * d * d + 1
-    far = a * (((d - 5) * d + 8) * d - 4)
-    return np.where(d <= 1, near, np.where(d < 2, far, 0))
+    d = np.abs(distance)
+    return np.where(d <= 1, keys_near(d), np.where(d < 2, keys_far(d), 0))
+
+
+def keys_near(d: Any) -> Any:
+    """Keys's kernel at distances up to 1, of arrays or nodes."""
+    return ((CUBIC + 2) * d - (CUBIC + 3)) * d * d + 1
+
+
+def keys_far(d: Any) -> Any:
+    """Keys's kernel at distances from 1 to 2."""
+    return CUBIC * (((d - 5) * d + 8) * d - 4)
 
 
 MODES: dict[str, Callable[[int, int, bool], Taps]] = {
@@ -169,99 +222,3 @@ MODES: dict[str, Callable[[int, int, bool], Taps]] = {
     "linear": linear,
     "cubic": cubic,
 }
-
-
-# --- sampling at given places --------------------------------------------------------------------
-
-
-def affine_grid(theta: ArrayLike, /, sizes: Sequence[Size], *, align_corners: bool = False) -> Node:
-    """The places [N, H, W, 2] that affine maps theta [N, 2, 3] send an image of sizes (H, W) to.
-
-    A place is (x, y), -1 and 1 being the borders of the image, or with align_corners the middles of
-    the first and last elements. Jaderberg et al., Spatial transformer networks (2015).
-    """
-    maps = to_float(theta)
-    if maps.shape[1:] != (2, 3):
-        raise GraphError(
-            f"affine_grid: theta of shape {show_shape(maps.shape)} must be (N, 2, 3)"
-            f"{describe([maps])}"
-        )
-    height, width = per_axis(tuple(sizes), 2, "affine_grid: sizes")
-    rows, columns = (middles(size, align_corners, maps.dtype) for size in (height, width))
-    shape = (height, width)
-    parts = [broadcast_to(columns, shape), broadcast_to(expand_dims(rows, 1), shape)]
-    points = concat([expand_dims(part, 2) for part in (*parts, ones(shape, maps.dtype))], 2)
-    flat = broadcast_to(reshape(points, (height * width, 3)), (maps.shape[0], height * width, 3))
-    return reshape(matmul(flat, matrix_transpose(maps)), (maps.shape[0], height, width, 2))
-
-
-def middles(size: int, align_corners: bool, dtype: DType) -> Node:
-    """Where the elements of an axis lie between -1 and 1."""
-    if size == 1:
-        return constant(np.zeros(1), dtype)
-    end = 1.0 if align_corners else 1 - 1 / size
-    return to_node_dtype(linspace(-end, end, size), dtype)
-
-
-def grid_sample(
-    x: ArrayLike, grid: ArrayLike, /, *, mode: str = "linear", padding: str = "zeros",
-    align_corners: bool = False,
-) -> Node:  # fmt: skip
-    """x [N, C, H, W] at the places grid [N, P, Q, 2]: [N, C, P, Q].
-
-    A place is (x, y), as `affine_grid` makes them. mode "linear" weighs the four elements around a
-    place, "nearest" takes the nearest one (the even one of two, as rounding goes), which has no
-    gradient by the grid. Beyond the image stand zeros, or with padding "border" its last elements.
-    Jaderberg et al., Spatial transformer networks (2015).
-    """
-    image, places = same_dtype(to_float(x), to_float(grid))
-    check_sampling(image, places, mode, padding)
-    height, width = known_sizes(image, (2, 3))
-    columns, rows = (
-        unscaled(places[..., part], size, padding, align_corners)
-        for part, size in ((0, width), (1, height))
-    )
-    if mode == "nearest":
-        return pick(image, say("round", rows), say("round", columns))
-    top, left = say("floor", rows), say("floor", columns)
-    below, right = rows - top, columns - left
-    corners = ((0, 1 - below), (1, below)), ((0, 1 - right), (1, right))
-    parts = [
-        pick(image, top + i, left + j) * expand_dims(down * across, 1)
-        for i, down in corners[0]
-        for j, across in corners[1]
-    ]
-    return (parts[0] + parts[1]) + (parts[2] + parts[3])
-
-
-def check_sampling(image: Node, places: Node, mode: str, padding: str) -> None:
-    """GraphError unless the image, the grid and the options fit."""
-    if mode not in ("linear", "nearest") or padding not in ("zeros", "border"):
-        raise GraphError(
-            f'grid_sample: mode is "linear" or "nearest" and padding "zeros" or "border", '
-            f"not {mode!r} and {padding!r}"
-        )
-    fits = image.ndim == places.ndim == 4 and places.shape[-1] == 2
-    if not fits or places.shape[0] != image.shape[0]:
-        raise GraphError(
-            f"grid_sample: x of shape {show_shape(image.shape)} and a grid of shape "
-            f"{show_shape(places.shape)} must be (N, C, H, W) and (N, P, Q, 2)"
-            f"{describe([image, places])}"
-        )
-
-
-def unscaled(places: Node, size: int, padding: str, align_corners: bool) -> Node:
-    """Places between -1 and 1 as numbers of elements."""
-    found = (places + 1) * ((size - 1) / 2) if align_corners else ((places + 1) * size - 1) / 2
-    return clip(found, 0, size - 1) if padding == "border" else found
-
-
-def pick(image: Node, rows: Node, columns: Node) -> Node:
-    """image [N, C, H, W] at whole rows and columns [N, P, Q]: [N, C, P, Q]; zeros outside."""
-    count, channels, height, width = image.shape
-    inside = (rows >= 0) & (rows <= height - 1) & (columns >= 0) & (columns <= width - 1)
-    flat = say("where", inside, rows * width + columns, 0)
-    index = reshape(to_node_dtype(flat, int64), (count, 1, flat.shape[1] * flat.shape[2]))
-    pixels = reshape(image, (count, channels, height * width))
-    taken = reshape(take_along_axis(pixels, index, 2), (count, channels, *flat.shape[1:]))
-    return say("where", expand_dims(inside, 1), taken, 0)

@@ -6,10 +6,10 @@ Names and options are PyTorch's, where it has them. `reduction` is "mean", "sum"
 from __future__ import annotations
 
 from graphc.errors import GraphError
-from graphc.ir.node import Node, apply, describe
+from graphc.ir.node import Axes, Node, apply, describe
 from graphc.ir.types import int64
 from graphc.lang.arithmetic import abs, maximum, minimum, power, relu, rsqrt, sqrt, square
-from graphc.lang.linear_algebra import matmul
+from graphc.lang.linear_algebra import matmul, vector_norm
 from graphc.lang.movement import matrix_transpose
 from graphc.lang.operands import ArrayLike, as_node, to_float
 from graphc.lang.reduction import sum
@@ -30,6 +30,15 @@ def cosine_similarity(x1: ArrayLike, x2: ArrayLike, axis: int = 1, eps: float = 
 def unit(x: Node, axis: int, eps: float) -> Node:
     """Vectors along an axis divided by their length, or by eps where that is larger."""
     return x * rsqrt(maximum(sum(square(x), axis=axis, keepdims=True), eps * eps))
+
+
+def normalize(x: ArrayLike, p: float = 2.0, axis: Axes = 1, eps: float = 1e-12) -> Node:
+    """Vectors along an axis, or several, divided by their p-norm or by eps where that is larger.
+
+    Its gradient is finite at vectors of zeros too.
+    """
+    node = to_float(x)
+    return node / maximum(vector_norm(node, axis, keepdims=True, ord=p), eps)
 
 
 def cosine_embedding_loss(

@@ -6,11 +6,12 @@ Threefry, written in the language itself, so that they are made where they are u
 
 The numbers are constants as far as derivatives go; a normal with parameters is
 `mean + deviation * normal(...)`, through which gradients flow. Permutation and choice without
-replacement need sorting, and an exact Poisson a loop: there are none here yet.
+replacement need sorting: there are none here yet.
 """
 
 from graphc.random.bits import bits, uniform
 from graphc.random.continuous import (
+    cauchy,
     exponential,
     gumbel,
     laplace,
@@ -18,12 +19,14 @@ from graphc.random.continuous import (
     normal,
     truncated_normal,
 )
+from graphc.random.counts import binomial, geometric, multinomial, poisson
 from graphc.random.discrete import bernoulli, categorical, rademacher, randint
-from graphc.random.gamma import beta, dirichlet, gamma
+from graphc.random.gamma import beta, chi_square, dirichlet, gamma, student_t
 from graphc.random.keys import fold_in, key, split
 
 __all__ = [
-    "bernoulli", "beta", "bits", "categorical", "dirichlet", "exponential", "fold_in", "gamma",
-    "gumbel", "key", "laplace", "logistic", "normal", "rademacher", "randint", "split",
+    "bernoulli", "beta", "binomial", "bits", "categorical", "cauchy", "chi_square", "dirichlet",
+    "exponential", "fold_in", "gamma", "geometric", "gumbel", "key", "laplace", "logistic",
+    "multinomial", "normal", "poisson", "rademacher", "randint", "split", "student_t",
     "truncated_normal", "uniform",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from graphc.lang.exponential import log, log1p
 from graphc.lang.operands import ArrayLike, to_node_dtype
 from graphc.lang.selection import where
 from graphc.lang.sizes import ShapeLike, to_shape
+from graphc.lang.trigonometric import tan
 from graphc.random.bits import (
     SIGNIFICANT_BITS,
     bits_of,
@@ -115,4 +116,18 @@ def laplace(key: ArrayLike, shape: ShapeLike = (), dtype: DTypeLike = float32) -
     inner = inner_dtype(kind)
     word = bits_of(key, sizes, inner.bits, "laplace")
     magnitude = -log(positive_fraction(word >> 1, inner.bits - 1, inner))
+    return to_node_dtype(where((word & 1) == 0, magnitude, -magnitude), kind)
+
+
+def cauchy(key: ArrayLike, shape: ShapeLike = (), dtype: DTypeLike = float32) -> Node:
+    """Cauchy numbers of density 1 / (pi (1 + x*x)), without mean.
+
+    One bit is the sign; the others are the probability v that the magnitude is exceeded, which is
+    then 1 / tan(pi v / 2), precise far out.
+    """
+    kind = to_float_dtype(dtype, "cauchy")
+    inner, sizes = inner_dtype(kind), to_shape(shape, "cauchy")
+    word = bits_of(key, sizes, inner.bits, "cauchy")
+    tail = positive_fraction(word >> 1, inner.bits - 1, inner)
+    magnitude = 1 / tan(0.5 * math.pi * tail)
     return to_node_dtype(where((word & 1) == 0, magnitude, -magnitude), kind)

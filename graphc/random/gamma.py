@@ -1,4 +1,4 @@
-"""Gamma numbers, and beta and Dirichlet ones made of them."""
+"""Gamma numbers, and those made of them: beta, Dirichlet, chi-square, and Student's."""
 
 from __future__ import annotations
 
@@ -65,6 +65,33 @@ def dirichlet(
     if not node.shape:
         raise GraphError("dirichlet: a must have at least one axis")
     return to_node_dtype(softmax(log_gamma(key, [node], shape, kind, "dirichlet")[0]), kind)
+
+
+def chi_square(
+    key: ArrayLike, df: ArrayLike, shape: ShapeLike | None = None, dtype: DTypeLike = float32
+) -> Node:
+    """Sums of squares of df normal numbers, df > 0 and whole or not: twice a gamma of df / 2.
+
+    The shape defaults to that of df, to which no gradient flows.
+    """
+    kind = to_float_dtype(dtype, "chi_square")
+    half = 0.5 * as_node(df, inner_dtype(kind))
+    return to_node_dtype(2 * exp(log_gamma(key, [half], shape, kind, "chi_square")[0]), kind)
+
+
+def student_t(
+    key: ArrayLike, df: ArrayLike, shape: ShapeLike | None = None, dtype: DTypeLike = float32
+) -> Node:
+    """Student's numbers: a normal one divided by sqrt(c / df) of a chi-square number c.
+
+    The shape defaults to that of df > 0, to which no gradient flows.
+    """
+    kind = to_float_dtype(dtype, "student_t")
+    half = 0.5 * as_node(df, inner_dtype(kind))
+    first, second = split(as_node(key))
+    logs = log_gamma(second, [half], shape, kind, "student_t")[0]
+    z = standard_normal(first, logs.shape, logs.dtype, "student_t")
+    return to_node_dtype(z * exp(0.5 * (log(stop_gradient(half)) - logs)), kind)
 
 
 def log_gamma(
