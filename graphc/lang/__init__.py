@@ -25,6 +25,11 @@ from graphc.lang.arithmetic import (
     square,
     subtract,
 )
+from graphc.lang.closeness import (
+    allclose,
+    array_equal,
+    isclose,
+)
 from graphc.lang.comparison import (
     equal,
     greater,
@@ -75,6 +80,11 @@ from graphc.lang.exponential import (
     sigmoid,
     softplus,
 )
+from graphc.lang.histograms import (
+    bincount,
+    digitize,
+    histogram,
+)
 from graphc.lang.indexing import (
     one_hot,
     take_along_axis,
@@ -111,6 +121,18 @@ from graphc.lang.loops import (
 from graphc.lang.losses import (
     softmax_cross_entropy,
 )
+from graphc.lang.missing_values import (
+    fmax,
+    fmin,
+    nan_to_num,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+)
 from graphc.lang.movement import (
     broadcast_arrays,
     broadcast_to,
@@ -138,6 +160,15 @@ from graphc.lang.normalization import (
 from graphc.lang.operands import (
     constant,
 )
+from graphc.lang.polynomials import (
+    polyval,
+    vander,
+)
+from graphc.lang.quantiles import (
+    median,
+    percentile,
+    quantile,
+)
 from graphc.lang.reduction import (
     all,
     any,
@@ -158,6 +189,12 @@ from graphc.lang.rounding import (
     round,
     trunc,
 )
+from graphc.lang.sampled import (
+    gradient,
+    interp,
+    trapezoid,
+    unwrap,
+)
 from graphc.lang.searching import (
     count_nonzero,
     isin,
@@ -169,6 +206,17 @@ from graphc.lang.selection import (
     cast,
     stop_gradient,
     where,
+)
+from graphc.lang.sorting import (
+    argsort,
+    sort,
+    top_k,
+)
+from graphc.lang.statistics import (
+    average,
+    corrcoef,
+    cov,
+    ptp,
 )
 from graphc.lang.triangles import (
     diagonal,
@@ -198,10 +246,13 @@ __all__ = [
     "acosh",
     "add",
     "all",
+    "allclose",
     "any",
     "arange",
     "argmax",
     "argmin",
+    "argsort",
+    "array_equal",
     "asarray",
     "asin",
     "asinh",
@@ -209,6 +260,8 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "average",
+    "bincount",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -226,12 +279,15 @@ __all__ = [
     "cond",
     "constant",
     "copysign",
+    "corrcoef",
     "cos",
     "cosh",
     "count_nonzero",
+    "cov",
     "cross",
     "diagonal",
     "diff",
+    "digitize",
     "divide",
     "einsum",
     "empty",
@@ -246,14 +302,20 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "fmax",
+    "fmin",
     "fori_loop",
     "full",
     "full_like",
+    "gradient",
     "greater",
     "greater_equal",
+    "histogram",
     "hypot",
     "iinfo",
     "input",
+    "interp",
+    "isclose",
     "isdtype",
     "isfinite",
     "isin",
@@ -281,11 +343,20 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
     "moveaxis",
     "multiply",
+    "nan_to_num",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nanprod",
+    "nanstd",
+    "nansum",
+    "nanvar",
     "negative",
     "not_equal",
     "one_hot",
@@ -293,11 +364,15 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "percentile",
     "permute_dims",
+    "polyval",
     "positive",
     "pow",
     "power",
     "prod",
+    "ptp",
+    "quantile",
     "reciprocal",
     "relu",
     "remainder",
@@ -317,6 +392,7 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "softplus",
+    "sort",
     "sqrt",
     "square",
     "squeeze",
@@ -331,11 +407,15 @@ __all__ = [
     "tanh",
     "tensordot",
     "tile",
+    "top_k",
     "trace",
+    "trapezoid",
     "tril",
     "triu",
     "trunc",
     "unstack",
+    "unwrap",
+    "vander",
     "var",
     "variable",
     "vecdot",

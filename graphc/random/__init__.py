@@ -5,8 +5,8 @@ on every device and for any number of threads. Split a key for each use. The wor
 Threefry, written in the language itself, so that they are made where they are used.
 
 The numbers are constants as far as derivatives go; a normal with parameters is
-`mean + deviation * normal(...)`, through which gradients flow. Permutation and choice without
-replacement need sorting, and an exact Poisson a loop: there are none here yet.
+`mean + deviation * normal(...)`, through which gradients flow. An exact Poisson needs a
+loop: there is none here yet.
 """
 
 from graphc.random.bits import bits, uniform
@@ -21,9 +21,10 @@ from graphc.random.continuous import (
 from graphc.random.discrete import bernoulli, categorical, rademacher, randint
 from graphc.random.gamma import beta, dirichlet, gamma
 from graphc.random.keys import fold_in, key, split
+from graphc.random.permutations import choice, permutation
 
 __all__ = [
-    "bernoulli", "beta", "bits", "categorical", "dirichlet", "exponential", "fold_in", "gamma",
-    "gumbel", "key", "laplace", "logistic", "normal", "rademacher", "randint", "split",
-    "truncated_normal", "uniform",
+    "bernoulli", "beta", "bits", "categorical", "choice", "dirichlet", "exponential", "fold_in",
+    "gamma", "gumbel", "key", "laplace", "logistic", "normal", "permutation", "rademacher",
+    "randint", "split", "truncated_normal", "uniform",
 ]  # fmt: skip
