@@ -12,6 +12,7 @@ from sample import KINDS, Row, Sample
 from samples_elementwise import CAST, ELEMENTWISE, WHERE
 from samples_movement import BARRIER, CREATION, MOVEMENT, TAKE
 from samples_reduction import REDUCTIONS
+from samples_sorting import SORTING
 from samples_windows import CONVOLUTION, POOLING
 
 import graphc as gx
@@ -25,6 +26,7 @@ SAMPLES: dict[str, Row] = {
     **REDUCTIONS,
     **CREATION,
     **POOLING,
+    **SORTING,
     "convolution": CONVOLUTION,
     "where": WHERE,
     "cast": CAST,

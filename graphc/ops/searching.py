@@ -17,7 +17,7 @@ from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, int64
 from graphc.ops.kinds import Shifted
 from graphc.ops.procedure import Procedure
-from graphc.ops.rules import check_kind
+from graphc.ops.rules import check_kind, widen
 
 LONGEST = 62
 """Halvings that suffice for any row."""
@@ -95,7 +95,7 @@ class SearchSorted(Procedure, Shifted):
         """numpy.searchsorted for each row."""
         result = np.empty(wanted.shape, np.int64)
         for row in np.ndindex(wanted.shape[:-1]):
-            result[row] = np.searchsorted(ordered[row], wanted[row], side)
+            result[row] = np.searchsorted(widen(ordered[row]), widen(wanted[row]), side)
         return result
 
 

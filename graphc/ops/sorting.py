@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.errors import TypeRuleError
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size, product
 from graphc.ir.kernel_writer import KernelWriter
@@ -18,7 +19,7 @@ from graphc.ops.indexing import TakeAlongAxis
 from graphc.ops.kinds import Shifted
 from graphc.ops.procedure import Procedure
 from graphc.ops.radix_sort import LANES, Row, key_dtype, order_key, room
-from graphc.ops.rules import check_axis, check_kind
+from graphc.ops.rules import check_axis, check_kind, widen
 
 GROUPS = 32
 """Rows are dealt to so many groups, which run on threads, each with memory of its own."""
@@ -64,13 +65,14 @@ class Sorting(AlongAxis):
     def write(self, node: Node, kernel: KernelWriter) -> None:
         """Each group sorts its rows one after another."""
         outer, _, inner = split_shape(node.shape, node.attrs["axis"])
-        groups = dim.minimum(outer * inner, GROUPS)
+        rows = outer * inner
         with (
-            kernel.loop("parallel", groups) as group,
-            kernel.loop("serial", (outer * inner - group + groups - 1) // groups) as number,
+            kernel.loop("parallel", dim.minimum(rows, GROUPS)) as group,
+            kernel.loop("serial", (rows - group + GROUPS - 1) // GROUPS) as number,
         ):
-            line = group + groups * number
-            self.write_row(node, kernel, group, line // inner, line % inner)
+            line = group + GROUPS * number
+            across = 1 if inner == 0 else inner  # without an element there is no row to find
+            self.write_row(node, kernel, group, line // across, line % across)
 
     def write_row(self, node: Node, kernel: KernelWriter, group: Size, i: Size, j: Size) -> None:
         """Sort a row: its keys, and what they bring along."""
@@ -146,6 +148,7 @@ class Argsort(Sorting):
 
 def positions(x: Any, axis: int, descending: bool) -> Any:
     """numpy.argsort, also from the largest to the smallest, with NaN last."""
+    x = widen(x)  # NumPy does not know that bfloat16 has a NaN
     if not descending:
         return np.argsort(x, axis, kind="stable")
     # From the end a stable order has the last of equal elements first: turn round before and after.
@@ -175,6 +178,8 @@ class PermuteAlongAxis(TakeAlongAxis):
 
     def infer(self, x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
         """The operand's type; there is a position for each element."""
+        if x.shape != indices.shape:
+            raise TypeRuleError(f"{x} and {indices} of the positions differ in shape")
         return super().infer(x, indices, axis=axis)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
@@ -193,10 +198,10 @@ class InversePermutation(AlongAxis):
     name = "inverse_permutation"
 
     def infer(self, x: TensorType, *, axis: int) -> TensorType:
-        """The operand's type: int64."""
+        """int64 in the operand's shape."""
         check_axis(axis, x.rank)
-        check_kind(x.dtype, ("int",))
-        return x
+        check_kind(x.dtype, ("int", "uint"))
+        return TensorType(int64, x.shape)
 
     def write(self, node: Node, kernel: KernelWriter) -> None:
         """Each element's place is put where the element says."""
@@ -207,7 +212,7 @@ class InversePermutation(AlongAxis):
             with kernel.loop("vector", count, LANES) as k:
                 result[i, k, j] = scalar.const(int64, 0)
             with kernel.loop("serial", count) as k:
-                place = kernel.bind(x[i, k, j])
+                place = kernel.bind(scalar.cast(x[i, k, j], int64))
                 inside = (scalar.index(place) >= 0) & (scalar.index(place) < scalar.index(count))
                 with kernel.when(inside):
                     result[i, place, j] = scalar.index(k)
@@ -223,7 +228,7 @@ class InversePermutation(AlongAxis):
     def reference(self, x: Any, *, axis: int) -> Any:
         """An assignment for each place along the axis."""
         rows = np.moveaxis(x, axis, -1)
-        result = np.zeros_like(rows)
+        result = np.zeros_like(rows, np.int64)
         for row in np.ndindex(rows.shape[:-1]):
             for place, at in enumerate(rows[row]):
                 if 0 <= at < len(rows[row]):
