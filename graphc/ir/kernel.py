@@ -227,7 +227,9 @@ def with_sizes(
         return map_statement(statement, value, size)
     variable = replace(statement.variable, limit=size(statement.limit))
     # A symbol carries its limit, so where the limit has changed so has what stands for it inside.
-    inner = sizes if variable == statement.variable else {**sizes, variable.name: dim.atom(variable)}
+    inner = (
+        sizes if variable == statement.variable else {**sizes, variable.name: dim.atom(variable)}
+    )
     body = tuple(with_sizes(s, inner, names) for s in statement.body)
     return replace(statement, variable=variable, body=body)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from graphc.errors import GraphError
+from graphc.ir.dim import maximum
 from graphc.ir.node import Axes, Node, apply, describe, word
 from graphc.ir.types import int64
 from graphc.lang.arithmetic import abs, clip
@@ -42,11 +43,10 @@ def interp(
     with a period the points may be in any order and there is no end. Integers become float64.
     Gradients flow to all three. GraphError unless xp and fp are vectors of one length.
     """
-    node, points, values = same_dtype(*map(to_float, (x, xp, fp)))
-    if points.ndim != 1 or points.shape != values.shape:
-        raise GraphError(
-            f"interp: xp and fp must be vectors of one length{describe([points, values])}"
-        )
+    pairs = [as_node(xp), as_node(fp)]
+    if pairs[0].ndim != 1 or pairs[0].shape != pairs[1].shape:
+        raise GraphError(f"interp: xp and fp must be vectors of one length{describe(pairs)}")
+    node, points, values = same_dtype(*map(to_float, (x, *pairs)))
     if period is None:
         found = between(node, points, values)
         found = found if left is None else where(node < points[0], left, found)
@@ -85,7 +85,7 @@ def trapezoid(
         points = to_float(x)
         step = diff(points, axis=at if points.ndim == node.ndim else -1)
         step = aligned(step, node.ndim, at) if step.ndim == 1 else step
-    count = node.shape[at] - 1
+    count = maximum(node.shape[at] - 1, 0)
     middle = (part_along(node, at, 1, count) + part_along(node, at, 0, count)) / 2.0
     return sum(step * middle, axis=at)
 
@@ -155,6 +155,6 @@ def unwrap(
     inside = where((inside == -half) & (step > 0), half, inside)
     jump = where(abs(step) < max(half, discont or half), 0, inside - step)
     first = part_along(node, at, 0, 1)
-    rest = part_along(node, at, 1, node.shape[at] - 1)
+    rest = part_along(node, at, 1, step.shape[at])
     total = apply("cumulative_sum", jump, axis=at, reverse=False)
     return concat([first, rest + total], axis=at)

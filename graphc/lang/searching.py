@@ -53,11 +53,12 @@ def searchsorted(
     every number. `sorter` are the positions that sort x1, where it is not. GraphError where x1 is
     not a vector.
     """
-    ordered, node = same_dtype(x1, x2)
-    if ordered.ndim != 1:
-        raise GraphError(f"searchsorted: x1 must be a vector{describe([ordered])}")
+    given = as_node(x1)
+    if given.ndim != 1:
+        raise GraphError(f"searchsorted: x1 must be a vector{describe([given])}")
     if side not in ("left", "right"):
         raise GraphError(f"searchsorted: side is 'left' or 'right', not {side!r}")
+    ordered, node = same_dtype(given, x2)
     if sorter is not None:
         ordered = take(ordered, sorter)
     wanted = node.reshape((node.size,))

@@ -49,7 +49,8 @@ def order_key(x: Scalar, descending: bool) -> Scalar:
 def room(groups: Size, count: Size, keys: DType, results: DType) -> Sequence[TensorType]:
     """Memory for each group of rows: two places for keys and results in turn, and counters."""
     places = [TensorType(dtype, (groups, 2, count)) for dtype in (keys, results)]
-    return [*places, TensorType(int64, (groups, keys.bits // DIGIT, 2**DIGIT))]
+    digits = 0 if isinstance(count, int) and count <= SHORT else keys.bits // DIGIT
+    return [*places, TensorType(int64, (groups, digits, 2**DIGIT))]
 
 
 @dataclass(frozen=True, slots=True)
