@@ -25,11 +25,7 @@ from graphc.lang.arithmetic import (
     square,
     subtract,
 )
-from graphc.lang.closeness import (
-    allclose,
-    array_equal,
-    isclose,
-)
+from graphc.lang.closeness import allclose, array_equal, isclose
 from graphc.lang.comparison import (
     equal,
     greater,
@@ -80,11 +76,7 @@ from graphc.lang.exponential import (
     sigmoid,
     softplus,
 )
-from graphc.lang.histograms import (
-    bincount,
-    digitize,
-    histogram,
-)
+from graphc.lang.histograms import bincount, digitize, histogram
 from graphc.lang.indexing import (
     one_hot,
     take_along_axis,
@@ -160,15 +152,8 @@ from graphc.lang.normalization import (
 from graphc.lang.operands import (
     constant,
 )
-from graphc.lang.polynomials import (
-    polyval,
-    vander,
-)
-from graphc.lang.quantiles import (
-    median,
-    percentile,
-    quantile,
-)
+from graphc.lang.polynomials import polyval, vander
+from graphc.lang.quantiles import median, percentile, quantile
 from graphc.lang.reduction import (
     all,
     any,
@@ -189,12 +174,7 @@ from graphc.lang.rounding import (
     round,
     trunc,
 )
-from graphc.lang.sampled import (
-    gradient,
-    interp,
-    trapezoid,
-    unwrap,
-)
+from graphc.lang.sampled import gradient, interp, trapezoid, unwrap
 from graphc.lang.searching import (
     count_nonzero,
     isin,
@@ -207,17 +187,8 @@ from graphc.lang.selection import (
     stop_gradient,
     where,
 )
-from graphc.lang.sorting import (
-    argsort,
-    sort,
-    top_k,
-)
-from graphc.lang.statistics import (
-    average,
-    corrcoef,
-    cov,
-    ptp,
-)
+from graphc.lang.sorting import argsort, sort, top_k
+from graphc.lang.statistics import average, corrcoef, cov, ptp
 from graphc.lang.triangles import (
     diagonal,
     trace,

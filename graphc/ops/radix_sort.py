@@ -106,7 +106,8 @@ class Row:
 
     def count_digits(self) -> None:
         """How often each digit occurs in the keys."""
-        kernel, (keys, _), digits = self.kernel, self.moved, self.counters.shape[1]
+        kernel, (keys, _) = self.kernel, self.moved
+        digits = keys.dtype.bits // DIGIT
         flat = self.counters.reshape(self.counters.shape[0], digits * 2**DIGIT)
         with kernel.loop("vector", digits * 2**DIGIT, LANES) as place:
             flat[self.group, place] = scalar.const(int64, 0)

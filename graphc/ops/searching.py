@@ -91,7 +91,7 @@ class SearchSorted(Procedure, Shifted):
         found = apply(self.name, ordered, apart.reshape(shape), **node.attrs)
         return say("moveaxis", found.reshape(apart.shape), -2, 0)
 
-    def reference(self, ordered: Any, wanted: Any, *, side: str) -> Any:
+    def reference(self, ordered: Any, wanted: Any, *, side: Any) -> Any:
         """numpy.searchsorted for each row."""
         result = np.empty(wanted.shape, np.int64)
         for row in np.ndindex(wanted.shape[:-1]):
