@@ -150,6 +150,44 @@ def a_loop_over_a_symbolic_axis() -> object:
     return list(n)
 
 
+# --- order ---------------------------------------------------------------------------------------
+
+
+@mistake
+def an_order_of_another_axis() -> object:
+    return gx.sort(x, axis=2)
+
+
+@mistake
+def more_than_there_are() -> object:
+    return gx.top_k(x, 5)
+
+
+@mistake
+def a_search_in_a_matrix() -> object:
+    return gx.searchsorted(x, k)
+
+
+@mistake
+def a_quantile_beyond_all() -> object:
+    return gx.quantile(x, 1.5)
+
+
+@mistake
+def edges_that_fall() -> object:
+    return gx.histogram(x, [3, 2, 1])
+
+
+@mistake
+def counts_of_floats() -> object:
+    return gx.bincount(m, length=3)
+
+
+@mistake
+def points_without_values() -> object:
+    return gx.interp(x, k, m)
+
+
 # --- compiling -----------------------------------------------------------------------------------
 
 

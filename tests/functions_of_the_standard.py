@@ -33,7 +33,12 @@ STANDARD: dict[str, Sequence[Call]] = {
         ),
         pair(lambda x: gx.einsum("ii->i", x), lambda x: np.einsum("ii->i", x), SQUARE),
     ],
-    "isin": [pair(gx.isin, np.isin, K, np.array([0, 2], K.dtype))],
+    "isin": [
+        pair(gx.isin, np.isin, K, np.array([0, 2], K.dtype)),
+        pair(gx.isin, np.isin, K, np.arange(-70, 0, 2)),
+        pair(gx.isin, np.isin, np.append(SORTED, np.float32("nan")), np.append(np.repeat(SORTED, 9),
+             np.float32("nan"))),
+    ],
     "kron": [call("kron", X, made("block", 2, 2))],
     "matrix_norm": [pair(gx.matrix_norm, np.linalg.norm, X, ulp=16)],
     "meshgrid": [
@@ -43,6 +48,7 @@ STANDARD: dict[str, Sequence[Call]] = {
     "searchsorted": [
         call("searchsorted", SORTED, V),
         call("searchsorted", SORTED, SORTED, side="right"),
+        call("searchsorted", V, X, sorter=np.argsort(V)),
     ],
     "take": [
         call("take", X3, np.array([1, 0, 1]), axis=1),

@@ -59,7 +59,8 @@ class Row:
     interval is where operands are drawn from for values. smooth is that for derivatives (None:
     there are none), smooth_second that of operands after the first where it differs.
     signed_zero: a zero of the result has NumPy's sign. formulas: in 16 bits, how many operations
-    are rounded one by one. choose draws operands that no interval describes.
+    are rounded one by one. choose draws operands that no interval describes; those
+    at the places `ordered` are sorted along their last axis.
     """
 
     accepts: str
@@ -73,6 +74,7 @@ class Row:
     formulas: int = 1
     scale: Callable[..., Array] | None = None
     choose: Callable[[np.random.Generator, TensorType, int], Array | None] | None = None
+    ordered: tuple[int, ...] = ()
     elementwise: bool = False
 
 
@@ -118,7 +120,19 @@ def operands(
             assert where is not None
             chosen = draw(random, tensor, where)
         result.append(draw(random, tensor, row.interval) if chosen is None else chosen)
-    return result
+    return in_order(row, result)
+
+
+def in_order(row: Row, arrays: Sequence[Array]) -> list[Array]:
+    """Operands, of which those that must be are sorted along their last axis."""
+    pairs = enumerate(arrays)
+    return [sorted_rows(array) if place in row.ordered else array for place, array in pairs]
+
+
+def sorted_rows(array: Array) -> Array:
+    """An array sorted along its last axis; NumPy knows where NaN belongs in float64."""
+    wide = array.astype(np.float64) if array.dtype.kind in "fV" else array
+    return np.sort(wide).astype(array.dtype)
 
 
 def bound_types(sample: Sample, dtype: DType, sizes: Mapping[str, int]) -> list[TensorType]:

@@ -13,6 +13,7 @@ from samples_cumulative import CUMULATIVE
 from samples_elementwise import CAST, ELEMENTWISE, WHERE
 from samples_movement import BARRIER, CREATION, MOVEMENT, STAGE, TAKE
 from samples_reduction import REDUCTIONS
+from samples_sorting import SORTING
 from samples_windows import CONVOLUTION, POOLING
 
 import graphc as gx
@@ -27,6 +28,7 @@ SAMPLES: dict[str, Row] = {
     **CREATION,
     **CUMULATIVE,
     **POOLING,
+    **SORTING,
     "convolution": CONVOLUTION,
     "where": WHERE,
     "cast": CAST,

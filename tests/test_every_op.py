@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from closeness import assert_values, spacing, tolerance, wider
-from sample import Array, Sample, all_pairs, bind, bound_types, operands, seed_of, special_values
+from sample import (
+    Array,
+    Sample,
+    all_pairs,
+    bind,
+    bound_types,
+    in_order,
+    operands,
+    seed_of,
+    special_values,
+)
 from samples import (
     HOLD_GRAPHS,
     MADE_BY_PASSES,
@@ -242,7 +252,7 @@ def test_nan_infinity_and_zeros_among_others(name: str, dtype: DType) -> None:
     for sample in row.samples:
         arrays = random_operands(name, sample, dtype, BINDINGS[0])
         random = np.random.default_rng(seed_of("special", name, sample.shapes))
-        groups.append([with_specials(array, random) for array in arrays])
+        groups.append(in_order(row, [with_specials(array, random) for array in arrays]))
     Step(name, dtype, row.samples, "cpu").run(groups, BINDINGS[0])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from draws import COUNT, SMALLEST_P, chi_square, drawn, run
 
 import graphc as gx
 from graphc import random
@@ -13,26 +14,6 @@ from graphc.random.normal_quantile import normal_quantile
 from graphc.random.threefry import counters, halves, threefry
 
 Array = np.ndarray[Any, Any]
-
-COUNT = 200_000
-"""How many numbers a distribution is judged by."""
-SMALLEST_P = 1e-4
-"""Below it a test fails: seeds are fixed, so it either always does or never."""
-
-
-def run(outputs: Any, device: str = "cpu") -> Any:
-    """The values of nodes without inputs."""
-    return gx.compile([], outputs, device=device)()
-
-
-def drawn(
-    function: Callable[..., gx.Node], *arguments: Any, seed: int = 1, **options: Any
-) -> Array:
-    """Numbers of a seed, which is an input, so that nothing is known when compiling."""
-    key = gx.input("key", (2,), "uint32")
-    step = gx.compile([key], function(key, *arguments, **options))
-    return np.asarray(step(np.array([0, seed], np.uint32)))
-
 
 # --- the generator -------------------------------------------------------------------------------
 
@@ -215,14 +196,6 @@ def test_uniform_never_reaches_the_end() -> None:
     # 1 + u * 2**-23 rounds to one of two neighbours: to the upper one never.
     high = float(np.nextafter(np.float32(1), np.float32(2)))
     assert set(drawn(random.uniform, (1000,), "float32", 1.0, high)) == {np.float32(1)}
-
-
-def chi_square(counts: Array, expected: Array) -> float:
-    """The probability of a deviation at least as large, by Wilson and Hilferty's formula."""
-    degrees = counts.size - 1
-    value = float(((counts - expected) ** 2 / expected).sum())
-    z = ((value / degrees) ** (1 / 3) - (1 - 2 / (9 * degrees))) / math.sqrt(2 / (9 * degrees))
-    return math.erfc(z / math.sqrt(2)) / 2
 
 
 def test_bits_are_equally_likely() -> None:

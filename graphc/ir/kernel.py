@@ -36,7 +36,7 @@ have an order, so it outlives serial loops only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -199,9 +199,17 @@ def substitute(
     renamed: dict[str, Size] = {
         f"%{old}": dim.symbol(f"%{new}", "value") for old, new in names.items()
     }  # a let may stand in an offset as a "value" symbol, its name with a % before it
+    sizes = {**renamed, **indices}
+    return tuple(rename(with_sizes(s, sizes, names), names) for s in body)
+
+
+def with_sizes(
+    statement: Statement, sizes: Mapping[str, Size], names: Mapping[str, str]
+) -> Statement:
+    """The statement with symbols replaced by sizes, and references to values renamed."""
 
     def size(old: Size) -> Size:
-        return dim.substitute(old, {**renamed, **indices})
+        return dim.substitute(old, sizes)
 
     def value(old: Scalar) -> Scalar:
         return scalar.rebuild(old, replaced)
@@ -215,7 +223,15 @@ def substitute(
             return scalar.Ref(part.dtype, names[part.name])
         return None
 
-    return tuple(rename(map_statement(s, value, size), names) for s in body)
+    if not isinstance(statement, For):
+        return map_statement(statement, value, size)
+    variable = replace(statement.variable, limit=size(statement.limit))
+    # A symbol carries its limit, so where the limit has changed so has what stands for it inside.
+    inner = (
+        sizes if variable == statement.variable else {**sizes, variable.name: dim.atom(variable)}
+    )
+    body = tuple(with_sizes(s, inner, names) for s in statement.body)
+    return replace(statement, variable=variable, body=body)
 
 
 def rename(statement: Statement, names: dict[str, str]) -> Statement:

@@ -25,6 +25,7 @@ from graphc.lang.arithmetic import (
     square,
     subtract,
 )
+from graphc.lang.closeness import allclose, array_equal, isclose
 from graphc.lang.comparison import (
     equal,
     greater,
@@ -83,6 +84,7 @@ from graphc.lang.exponential import (
     sigmoid,
     softplus,
 )
+from graphc.lang.histograms import bincount, digitize, histogram
 from graphc.lang.indexing import (
     one_hot,
     take_along_axis,
@@ -119,6 +121,18 @@ from graphc.lang.loops import (
 from graphc.lang.losses import (
     softmax_cross_entropy,
 )
+from graphc.lang.missing_values import (
+    fmax,
+    fmin,
+    nan_to_num,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+)
 from graphc.lang.movement import (
     broadcast_arrays,
     broadcast_to,
@@ -146,6 +160,8 @@ from graphc.lang.normalization import (
 from graphc.lang.operands import (
     constant,
 )
+from graphc.lang.polynomials import polyval, vander
+from graphc.lang.quantiles import median, percentile, quantile
 from graphc.lang.reduction import (
     all,
     any,
@@ -166,6 +182,7 @@ from graphc.lang.rounding import (
     round,
     trunc,
 )
+from graphc.lang.sampled import gradient, interp, trapezoid, unwrap
 from graphc.lang.searching import (
     count_nonzero,
     isin,
@@ -178,6 +195,8 @@ from graphc.lang.selection import (
     stop_gradient,
     where,
 )
+from graphc.lang.sorting import argsort, sort, top_k
+from graphc.lang.statistics import average, corrcoef, cov, ptp
 from graphc.lang.triangles import (
     diagonal,
     trace,
@@ -206,10 +225,13 @@ __all__ = [
     "acosh",
     "add",
     "all",
+    "allclose",
     "any",
     "arange",
     "argmax",
     "argmin",
+    "argsort",
+    "array_equal",
     "asarray",
     "asin",
     "asinh",
@@ -217,6 +239,8 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "average",
+    "bincount",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -234,9 +258,11 @@ __all__ = [
     "cond",
     "constant",
     "copysign",
+    "corrcoef",
     "cos",
     "cosh",
     "count_nonzero",
+    "cov",
     "cross",
     "cumulative_logsumexp",
     "cumulative_max",
@@ -245,6 +271,7 @@ __all__ = [
     "cumulative_sum",
     "diagonal",
     "diff",
+    "digitize",
     "divide",
     "einsum",
     "empty",
@@ -259,14 +286,20 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "fmax",
+    "fmin",
     "fori_loop",
     "full",
     "full_like",
+    "gradient",
     "greater",
     "greater_equal",
+    "histogram",
     "hypot",
     "iinfo",
     "input",
+    "interp",
+    "isclose",
     "isdtype",
     "isfinite",
     "isin",
@@ -295,11 +328,20 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
     "moveaxis",
     "multiply",
+    "nan_to_num",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nanprod",
+    "nanstd",
+    "nansum",
+    "nanvar",
     "negative",
     "not_equal",
     "one_hot",
@@ -307,11 +349,15 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "percentile",
     "permute_dims",
+    "polyval",
     "positive",
     "pow",
     "power",
     "prod",
+    "ptp",
+    "quantile",
     "reciprocal",
     "relu",
     "remainder",
@@ -331,6 +377,7 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "softplus",
+    "sort",
     "sqrt",
     "square",
     "squeeze",
@@ -345,11 +392,15 @@ __all__ = [
     "tanh",
     "tensordot",
     "tile",
+    "top_k",
     "trace",
+    "trapezoid",
     "tril",
     "triu",
     "trunc",
     "unstack",
+    "unwrap",
+    "vander",
     "var",
     "variable",
     "vecdot",

@@ -15,6 +15,10 @@ from graphc.lang.operands import (
     to_node_dtype,
 )
 from graphc.lang.reduction import any, sum, to_bool
+from graphc.lang.sizes import size_value
+
+FEW = 32
+"""So many comparisons side by side take less than a search."""
 
 
 @word
@@ -25,27 +29,40 @@ def count_nonzero(x: ArrayLike, /, axis: Axes = None, keepdims: bool = False) ->
 
 @word
 def isin(x: ArrayLike, values: ArrayLike, /) -> Node:
-    """Whether each element is one of some values; compares all with all."""
+    """Whether each element is one of some values; NaN is none.
+
+    Few values are compared one by one, many are sorted and searched.
+    """
     node, wanted = same_dtype(x, values)
-    return any(expand_dims(node, -1) == wanted.reshape((wanted.size,)), axis=-1)
+    flat = wanted.reshape((wanted.size,))
+    if isinstance(wanted.size, int) and wanted.size <= FEW:
+        return any(expand_dims(node, -1) == flat, axis=-1)
+    ordered = apply("sort", flat, axis=0, descending=False)
+    places = searchsorted(ordered, node)
+    found = take(ordered, places.reshape((node.size,))).reshape(node.shape)
+    return (places < size_value(wanted.size, int64)) & (found == node)
 
 
 @word
-def searchsorted(x1: ArrayLike, x2: ArrayLike, /, side: str = "left") -> Node:
+def searchsorted(
+    x1: ArrayLike, x2: ArrayLike, /, side: str = "left", sorter: ArrayLike | None = None
+) -> Node:
     """Where each element of x2 belongs in the sorted vector x1, int64: how many come before it.
 
-    Of elements that equal it, none comes before on side "left" and all on "right". It compares all
-    with all: for long vectors that is more work than a search by halves, for short ones less.
-    GraphError where x1 is not a vector.
+    Of elements that equal it, none comes before on side "left" and all on "right"; NaN comes after
+    every number. `sorter` are the positions that sort x1, where it is not. GraphError where x1 is
+    not a vector.
     """
-    ordered, node = same_dtype(x1, x2)
-    if ordered.ndim != 1:
-        raise GraphError(f"searchsorted: x1 must be a vector{describe([ordered])}")
+    given = as_node(x1)
+    if given.ndim != 1:
+        raise GraphError(f"searchsorted: x1 must be a vector{describe([given])}")
     if side not in ("left", "right"):
         raise GraphError(f"searchsorted: side is 'left' or 'right', not {side!r}")
-    wanted = expand_dims(node, -1)
-    before = ordered < wanted if side == "left" else ordered <= wanted
-    return sum(to_node_dtype(before, int64), axis=-1)
+    ordered, node = same_dtype(given, x2)
+    if sorter is not None:
+        ordered = take(ordered, sorter)
+    wanted = node.reshape((node.size,))
+    return apply("searchsorted", ordered, wanted, side=side).reshape(node.shape)
 
 
 @word

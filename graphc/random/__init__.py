@@ -5,8 +5,7 @@ on every device and for any number of threads. Split a key for each use. The wor
 Threefry, written in the language itself, so that they are made where they are used.
 
 The numbers are constants as far as derivatives go; a normal with parameters is
-`mean + deviation * normal(...)`, through which gradients flow. Permutation and choice without
-replacement need sorting: there are none here yet.
+`mean + deviation * normal(...)`, through which gradients flow.
 """
 
 from graphc.random.bits import bits, uniform
@@ -23,10 +22,11 @@ from graphc.random.counts import binomial, geometric, multinomial, poisson
 from graphc.random.discrete import bernoulli, categorical, rademacher, randint
 from graphc.random.gamma import beta, chi_square, dirichlet, gamma, student_t
 from graphc.random.keys import fold_in, key, split
+from graphc.random.permutations import choice, permutation
 
 __all__ = [
-    "bernoulli", "beta", "binomial", "bits", "categorical", "cauchy", "chi_square", "dirichlet",
-    "exponential", "fold_in", "gamma", "geometric", "gumbel", "key", "laplace", "logistic",
-    "multinomial", "normal", "poisson", "rademacher", "randint", "split", "student_t",
-    "truncated_normal", "uniform",
+    "bernoulli", "beta", "binomial", "bits", "categorical", "cauchy", "chi_square", "choice",
+    "dirichlet", "exponential", "fold_in", "gamma", "geometric", "gumbel", "key", "laplace",
+    "logistic", "multinomial", "normal", "permutation", "poisson", "rademacher", "randint",
+    "split", "student_t", "truncated_normal", "uniform",
 ]  # fmt: skip
