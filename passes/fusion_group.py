@@ -17,7 +17,7 @@ from graphc.ir.node import Node
 from graphc.ir.scalar import TRANSCENDENTAL, Ref, Scalar, const
 from graphc.ir.types import row_major_strides
 
-MOVEMENTS = ("reshape", "permute_dims", "broadcast", "flip", "slice", "barrier")
+MOVEMENTS = ("reshape", "ensure_shape", "permute_dims", "broadcast", "flip", "slice", "barrier")
 LEAVES = ("input", "variable", "constant")
 WINDOWS = ("window_sum", "window_max", "window_argmax", "window_gather", "window_scatter")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", *WINDOWS)

@@ -15,6 +15,7 @@ from graphc.ir.dim import Dim, Size, floor_divide, maximum
 from graphc.ir.literal import Literal
 from graphc.ir.node import Node, apply, place, say, word
 from graphc.ir.op import OPS
+from graphc.ir.size_proof import simplify
 from graphc.ir.state import State, Variable
 from graphc.ir.types import DType, DTypeLike, TensorType, float64, int64
 from graphc.lang.operands import (
@@ -159,7 +160,7 @@ def steps_between(start: Any, stop: Any, step: Any) -> Size:
         count: int = math.ceil((stop - start) / step)
         return max(0, count)
     span, stride = (stop - start, step) if step > 0 else (start - stop, -step)
-    return maximum(floor_divide(span + stride - 1, stride), 0)
+    return simplify(maximum(floor_divide(span + stride - 1, stride), 0))
 
 
 def line(start: Any, step: Any, count: Size, dtype: DType) -> Node:

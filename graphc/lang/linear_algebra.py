@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from graphc.errors import GraphError
 from graphc.ir.dim import product
 from graphc.ir.node import Axes, Node, apply, describe, say, word
+from graphc.ir.size_proof import advice
 from graphc.ir.types import show_shape
 from graphc.lang.movement import expand_dims, moveaxis, permute_dims, reshape, roll, squeeze
 from graphc.lang.operands import (
     ArrayLike,
+    agreeing,
     as_node,
     broadcast_node,
     broadcast_shapes,
@@ -37,11 +39,12 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /) -> Node:
         raise GraphError(f"matmul: operands must have axes{describe([left, right])}")
     rows = expand_dims(left, 0) if left.ndim == 1 else left
     columns = expand_dims(right, 1) if right.ndim == 1 else right
+    columns = agreeing(columns, (*columns.shape[:-2], rows.shape[-1], columns.shape[-1]))
     if rows.shape[-1] != columns.shape[-2]:
         raise GraphError(
             f"matmul: shapes {show_shape(left.shape)} and {show_shape(right.shape)} do not "
             f"multiply: {rows.shape[-1]} columns on the left, {columns.shape[-2]} rows on the "
-            f"right{describe([left, right])}"
+            f"right{advice(rows.shape[-1], columns.shape[-2])}{describe([left, right])}"
         )
     result = multiply_matrices(rows, columns)
     gone = ([-2] if left.ndim == 1 else []) + ([-1] if right.ndim == 1 else [])
