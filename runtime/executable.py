@@ -32,7 +32,7 @@ class Memory:
         """The plan for given sizes; GraphError unless all symbolic ones follow from them."""
         names = self.sizes.names
         check_given(sizes, names)
-        known = self.sizes.complete(sizes, "as given")
+        known = self.sizes.complete(sizes, "the given value")
         if set(known) != set(names):
             raise GraphError(
                 f"the memory depends on the sizes {listed(names)}, "

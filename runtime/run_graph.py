@@ -58,7 +58,7 @@ def choose_sizes(
     shapes = [e for node in inputs for e in shape_equations(node, arrays[node.attrs["name"]])]
     chosen = dict(given)
     while True:
-        known = sizes.complete(chosen, "as chosen", shapes)
+        known = sizes.complete(chosen, "the value chosen", shapes)
         missing = [name for name in sizes.names if name not in known]
         if not missing:
             return known

@@ -14,7 +14,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, made_at
-from graphc.ir.size_proof import is_never_negative
+from graphc.ir.size_proof import is_never_negative, may_divide_by_zero
 from graphc.ir.size_solver import Equation, SizeConflict, determined, solve, values_with
 from graphc.ir.types import TensorType, TupleType, show_shape
 from graphc.runtime.arguments import listed, made
@@ -32,7 +32,12 @@ class Sizes:
         self.inputs = graph.inputs
         nodes = walk_inside(graph)
         self.equalities = [equation for node in nodes for equation in equalities_of(node)]
-        self.signed = [pair for node in nodes for pair in signed_sizes(node)]
+        self.divided = [
+            (n, size) for n in nodes for size in sizes_of(n) if may_divide_by_zero(size)
+        ]
+        self.signed = [
+            (n, size) for n in nodes for size in shape_of(n) if not is_never_negative(size)
+        ]
         self.limited = [node for node in nodes if node.op.depends_on_sizes and is_symbolic(node)]
         declared = [e for node in graph.inputs for e in declared_equations(node)]
         self.names = sorted(determined([*declared, *self.equalities]))
@@ -53,6 +58,7 @@ class Sizes:
                 f"the arguments leave the size {missing[0]!r} open: "
                 f"{' and '.join(standing_in(missing[0], self.inputs))} is 0, which fits any"
             )
+        check_divisors(self.divided, sizes)
         check_limits(self.limited, sizes)
         check_signs(self.signed, sizes)
         return sizes
@@ -153,7 +159,12 @@ def standing_in(name: str, inputs: Sequence[Node]) -> list[str]:
 
 def symbols_of(node: Node) -> list[str]:
     """The names of the symbolic sizes in a node's type and attributes, sorted."""
-    found: set[str] = set()
+    return sorted({symbol.name for size in sizes_of(node) for symbol in dim.symbols(size)})
+
+
+def sizes_of(node: Node) -> list[Dim]:
+    """The symbolic sizes in a node's type and attributes."""
+    found: list[Dim] = []
     values: list[Any] = [node.type, *node.attrs.values()]
     while values:
         value = values.pop()
@@ -162,8 +173,13 @@ def symbols_of(node: Node) -> list[str]:
         elif isinstance(value, TupleType):
             values.extend(value.items)
         elif isinstance(value, Dim):
-            found |= {symbol.name for symbol in dim.symbols(value)}
-    return sorted(found)
+            found.append(value)
+    return found
+
+
+def shape_of(node: Node) -> tuple[Size, ...]:
+    """The sizes of a node; none where it has several results, which are taken one by one."""
+    return node.type.shape if isinstance(node.type, TensorType) else ()
 
 
 def is_symbolic(node: Node) -> bool:
@@ -196,27 +212,29 @@ def check_limits(nodes: Sequence[Node], sizes: Mapping[str, int]) -> None:
         try:
             node.op.infer(*types, **attrs)
         except TypeRuleError as error:
-            known = with_sizes(sizes)
-            raise GraphError(f"{node.op.name}: {error}{known}{made_at(node)}") from None
+            raise unfit(node, str(error), sizes) from None
 
 
-def signed_sizes(node: Node) -> list[tuple[Node, Size]]:
-    """The sizes of a node that are not proved to be at least 0."""
-    shape = node.type.shape if isinstance(node.type, TensorType) else ()
-    return [(node, size) for size in shape if not is_never_negative(size)]
+def check_divisors(divided: Sequence[tuple[Node, Size]], sizes: Mapping[str, int]) -> None:
+    """GraphError where a size divides by 0."""
+    for node, size in divided:
+        try:
+            dim.evaluate(size, sizes)
+        except ZeroDivisionError:
+            raise unfit(node, f"the size {size} divides by 0", sizes) from None
 
 
 def check_signs(signed: Sequence[tuple[Node, Size]], sizes: Mapping[str, int]) -> None:
-    """GraphError where the size of an axis comes out negative."""
+    """GraphError where the size of an axis is negative."""
     for node, size in signed:
-        value = dim.evaluate(size, sizes)
-        if value < 0:
-            raise GraphError(f"{node.op.name}: {size} is {value}{with_sizes(sizes)}{made_at(node)}")
+        if dim.evaluate(size, sizes) < 0:
+            raise unfit(node, f"the size {size} is negative", sizes)
 
 
-def with_sizes(sizes: Mapping[str, int]) -> str:
-    """The values of all symbols, for a message."""
-    return f" (with {', '.join(f'{name} = {size}' for name, size in sizes.items())})"
+def unfit(node: Node, reason: str, sizes: Mapping[str, int]) -> GraphError:
+    """The error for a node that these values of the symbolic sizes do not fit."""
+    known = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+    return GraphError(f"{node.op.name}: {reason} (with {known}){made_at(node)}")
 
 
 def bound(attr: Any, sizes: Mapping[str, int]) -> Any:

@@ -40,7 +40,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "full": (lambda: gx.full((2,), x), "full: the fill value must have no axes, this is f32[2, 3]"),
     "arange step": (lambda: gx.arange(1, 5, 0), "arange: the step must not be 0"),
     "arange symbolic": (lambda: gx.arange(0.5, n.shape[0]), "every number must be an integer"),
-    "linspace": (lambda: gx.linspace(0, 1, -1), "num must be an integer >= 0, not -1"),
+    "linspace": (
+        lambda: gx.linspace(0, 1, -1),
+        "linspace: a size is an integer >= 0 or a name, not -1",
+    ),
     # movement
     "reshape": (
         lambda: gx.reshape(x, (4, 2)),

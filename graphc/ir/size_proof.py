@@ -16,7 +16,6 @@ from functools import lru_cache
 
 from graphc.ir.dim import (
     FUNCTIONS,
-    Dim,
     DimCall,
     Size,
     atom,
@@ -28,6 +27,7 @@ from graphc.ir.dim import (
     variables,
 )
 
+DIVISIONS = ("floor_divide", "remainder")
 MOST_CASES = 1024
 """A proof with more cases is not tried; what it would show is unknown."""
 
@@ -141,7 +141,7 @@ def period(size: Size) -> int:
     """A number p such that with p*k + r for each symbol all divisions by integers are exact."""
     parts = [1]
     for call in calls_of(size):
-        divides = call.function in ("floor_divide", "remainder")
+        divides = call.function in DIVISIONS
         divisor = call.right if divides and isinstance(call.right, int) else 1
         parts.append(abs(divisor) * math.lcm(period(call.left), period(call.right)))
     return math.lcm(*parts)
@@ -167,6 +167,11 @@ def constants(size: Size) -> int:
     return total + sum(inside)
 
 
-def is_symbolic(size: Size) -> bool:
-    """Whether a size is decided by each call."""
-    return isinstance(size, Dim)
+def may_divide_by_zero(size: Size) -> bool:
+    """Whether a divisor in a size is not proved to be above 0."""
+    return any(
+        may_divide_by_zero(call.left)
+        or may_divide_by_zero(call.right)
+        or (call.function in DIVISIONS and not is_never_negative(call.right - 1))
+        for call in calls_of(size)
+    )

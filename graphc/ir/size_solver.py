@@ -163,19 +163,25 @@ class Solver:
         try:
             difference = substitute(equation.left - equation.right, self.values)
         except ZeroDivisionError:
-            raise SizeConflict(f"it divides by 0{self.known(equation)}", equation) from None
+            reason = f"it divides by 0{self.known(equation.left, equation.right)}"
+            raise SizeConflict(reason, equation) from None
         if isinstance(difference, int) and difference:
             raise SizeConflict(self.mismatch(equation), equation)
         return row_of(difference, (equation,))
 
     def combined(self, rows: Sequence[Row]) -> list[Row]:
         """What several rows decide together; SizeConflict where they cannot all hold."""
-        combinations = eliminate(rows)
+        combinations = [self.in_order(row) for row in eliminate(rows)]
         for row in combinations:
             if not row.terms:
-                sides = " and ".join(f"{show(e)} by {e.source}" for e in row.equations)
-                raise SizeConflict(f"{sides} cannot both hold", row.equations[-1])
+                sides = " and ".join(f"{e.left} = {e.right} by {e.source}" for e in row.equations)
+                raise SizeConflict(f"not all of {sides} can hold", row.equations[-1])
         return [row for row in combinations if single_symbol(row)]
+
+    def in_order(self, row: Row) -> Row:
+        """A row whose equations stand in the order in which they were given."""
+        equations = sorted(row.equations, key=self.equations.index)
+        return Row(row.terms, row.constant, tuple(equations))
 
     def settle(self, row: Row) -> None:
         """Note the value of the symbol in a row of one monomial."""
@@ -194,34 +200,43 @@ class Solver:
 
     def mismatch(self, equation: Equation) -> str:
         """Why an equation whose symbols are all known is false."""
-        left, right = (substitute(size, self.values) for size in (equation.left, equation.right))
-        known = self.known(equation)
-        if isinstance(equation.right, int) and isinstance(equation.left, Dim):
-            if (name := str(equation.left)) in self.reasons:
-                return f"{name} is {right} here, but {left} by {self.reasons[name]}"
-            return f"{equation.left} is {right} here, but {left}{known}"
-        for size, other in ((equation.left, equation.right), (equation.right, equation.left)):
+        left, right = equation.left, equation.right
+        if isinstance(right, int):
+            value = substitute(left, self.values)
+            if (name := str(left)) in self.reasons:
+                return f"{name} is {right} here, but {value} by {self.reasons[name]}"
+            return f"{left} is {right} here, but {value}{self.known(left)}"
+        for size, other in ((left, right), (right, left)):
             divisor = divisor_of(size, other)
             if divisor is not None:
-                value = substitute(other, self.values)
-                return f"{other} = {value} is not divisible by {divisor}{known}"
-        return f"{show_value(equation.left, left)}, but {show_value(equation.right, right)}{known}"
+                return f"{self.said(other)}, which is not divisible by {divisor}"
+        if isinstance(left, int):
+            return f"{self.said(right)}, but must be {left}"
+        return f"{self.said(left)}, but {self.said(right)}"
+
+    def said(self, size: Size) -> str:
+        """A size, its value, and why it is that."""
+        value = substitute(size, self.values)
+        if (name := str(size)) in self.reasons:
+            return f"{name} is {value} by {self.reasons[name]}"
+        return f"{size} is {value}{self.known(size)}"
 
     def unsolvable(self, row: Row, name: str, monomial: Monomial, value: Fraction) -> str:
         """Why no symbol of at least 0 satisfies a row."""
-        product = polynomial([(monomial, 1)])
-        said = " and ".join(dict.fromkeys(map(show, row.equations)))
-        known = self.known(*row.equations)
-        if value.denominator == 1 and value < 0:
+        said = " and ".join(dict.fromkeys(f"{e.left} = {e.right}" for e in row.equations))
+        known = self.known(*(size for e in row.equations for size in (e.left, e.right)))
+        if value < 0:
+            product = polynomial([(monomial, 1)])
             return f"{said} makes {product} {value}, and a size is at least 0{known}"
         if value.denominator == 1:
             return f"no integer {name} makes {said}{known}"
-        reason = f"{value.numerator} is not divisible by {value.denominator}"
-        return f"no integer {name} makes {said}: {reason}{known}"
+        divided, divisor = abs(row.constant), abs(row.terms[monomial])
+        if divided.denominator > 1 or divisor.denominator > 1:
+            divided, divisor = Fraction(value.numerator), Fraction(value.denominator)
+        return f"no integer {name} makes {said}{known}: {divided} is not divisible by {divisor}"
 
-    def known(self, *equations: Equation) -> str:
-        """The values that stand in equations, with their sources, for a message."""
-        sizes = [size for equation in equations for size in (equation.left, equation.right)]
+    def known(self, *sizes: Size) -> str:
+        """The values of the symbols in sizes, with their sources, for a message."""
         names = sorted({s.name for size in sizes for s in symbols(size)} & self.values.keys())
         parts = [f"{name} = {self.values[name]} by {self.reasons[name]}" for name in names]
         return f", with {' and '.join(parts)}" if parts else ""
@@ -242,16 +257,6 @@ def divisor_of(size: Size, other: Size) -> int | None:
         if factor > 1 and size == factor * floor_divide(other, factor) and monomial:
             return factor
     return None
-
-
-def show(equation: Equation) -> str:
-    """An equation for a message."""
-    return f"{equation.left} = {equation.right}"
-
-
-def show_value(size: Size, value: Size) -> str:
-    """A size and what it is, for a message."""
-    return f"{size} is {value}" if isinstance(size, Dim) else str(size)
 
 
 def values_with(known: Mapping[str, int], source: str) -> list[Equation]:

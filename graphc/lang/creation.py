@@ -166,7 +166,7 @@ def steps_between(start: Any, stop: Any, step: Any) -> Size:
 def line(start: Any, step: Any, count: Size, dtype: DType) -> Node:
     """start + step * i for each i below count."""
     index = apply("iota", shape=(count,), axis=0, dtype=dtype)
-    scaled = index if step == 1 else index * step
+    scaled = index if not isinstance(step, Node) and step == 1 else index * step
     if isinstance(start, Dim):
         return scaled + size_value(start, dtype)
     return scaled if start == 0 else scaled + start
@@ -174,18 +174,19 @@ def line(start: Any, step: Any, count: Size, dtype: DType) -> Node:
 
 @word
 def linspace(
-    start: float, stop: float, num: int, dtype: DTypeLike | None = None, endpoint: bool = True
+    start: float, stop: float, num: SizeLike, dtype: DTypeLike | None = None, endpoint: bool = True
 ) -> Node:
     """num numbers at equal distances from start to stop, which is left out without endpoint.
 
-    The dtype defaults to float64.
+    The dtype defaults to float64. num may be symbolic.
     """
-    if not is_integer(num) or num < 0:
-        raise GraphError(f"linspace: num must be an integer >= 0, not {num!r}")
-    gaps = max(num - 1 if endpoint else num, 1)
-    points = line(float(start), (stop - start) / gaps, int(num), float64)
-    if endpoint and num > 1:  # the last one exactly, not to a rounding
-        last = apply("iota", shape=(int(num),), axis=0, dtype=int64) == num - 1
+    count = to_size(num, "linspace")
+    gaps = maximum(count - 1 if endpoint else count, 1)
+    span = float(stop) - float(start)
+    step = span / (gaps if isinstance(gaps, int) else size_value(gaps, float64))
+    points = line(float(start), step, count, float64)
+    if endpoint and count not in (0, 1):  # the last one exactly, not to a rounding
+        last = apply("iota", shape=(count,), axis=0, dtype=int64) == size_value(gaps, int64)
         points = say("where", last, float(stop), points)
     return to_node_dtype(points, float64 if dtype is None else to_dtype(dtype))
 

@@ -30,6 +30,7 @@ from graphc.lang.movement import (
 )
 from graphc.lang.operands import ArrayLike, as_node, constant, same_dtype, to_float, to_node_dtype
 from graphc.lang.reduction import widen
+from graphc.lang.sizes import is_integer
 from graphc.nn.arguments import Numbers, channel_axis, per_axis, spatial_axes
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -44,14 +45,15 @@ def resize(
     x: ArrayLike, /, sizes: Numbers | None = None, *, scale: float | Sequence[float] | None = None,
     mode: str = "nearest", align_corners: bool = False, layout: str | None = None,
 ) -> Node:  # fmt: skip
-    """x [N, C, *old] as [N, C, *sizes], or of sizes floor(old * scale), which must be known.
+    """x [N, C, *old] as [N, C, *sizes], or of sizes floor(old * scale).
 
     Element i of m lies at (i + 1/2) * old / m - 1/2, or with align_corners at i * (old - 1) /
     (m - 1). mode "nearest" takes the element floor(i * old / m), "nearest_exact" the one whose
     middle is nearest, "linear" weighs the two neighbours along each axis (bilinear, trilinear), and
-    "cubic" four with Keys's kernel of a = -0.75; beyond the border stands the last element. The
-    layout is as for `conv`. Keys, Cubic convolution interpolation for digital image processing
-    (1981).
+    "cubic" four with Keys's kernel of a = -0.75; beyond the border stands the last element. Sizes
+    may be symbolic where each element is repeated: in a nearest mode with a scale that is an
+    integer. The layout is as for `conv`. Keys, Cubic convolution interpolation for digital image
+    processing (1981).
     """
     given = as_node(x)
     if mode not in MODES:
@@ -60,6 +62,10 @@ def resize(
         raise GraphError(f"resize: align_corners has no meaning for mode {mode!r}")
     node = given if mode.startswith("nearest") else to_float(given)
     axes = spatial_axes(node, channel_axis(layout, node, "resize"))
+    if mode.startswith("nearest") and sizes is None and is_integer(scale) and scale > 0:
+        for axis in axes:
+            node = repeat(node, scale, axis)
+        return node
     old = known_sizes(node, axes)
     for axis, before, after in zip(axes, old, new_sizes(old, sizes, scale), strict=True):
         node = resize_axis(node, axis, before, after, mode, align_corners)
@@ -71,7 +77,8 @@ def known_sizes(node: Node, axes: Sequence[int]) -> list[int]:
     sizes = [size for size in (node.shape[a] for a in axes) if isinstance(size, int) and size > 0]
     if len(sizes) < len(axes):
         raise GraphError(
-            f"resize: the spatial sizes of {node.type} must be known and not 0{describe([node])}"
+            f"resize: the spatial sizes of {node.type} must be known and not 0, but for a nearest "
+            f"mode with a scale that is an integer{describe([node])}"
         )
     return sizes
 

@@ -81,7 +81,7 @@ def reshaped_index(
 
 
 def runs(left: Sequence[Size], right: Sequence[Size]) -> list[tuple[slice, slice]]:
-    """The two shapes cut wherever the sizes so far have the same product in both, and at the end."""
+    """The two shapes cut where the sizes so far have the same product in both, and at the end."""
     ends, others = ends_by_product(left), ends_by_product(right)
     cuts = [(0, 0)] + [(ends[size], others[size]) for size in ends if size in others]
     cuts += [(len(left), len(right))] if cuts[-1] != (len(left), len(right)) else []
