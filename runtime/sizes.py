@@ -32,12 +32,10 @@ class Sizes:
         self.inputs = graph.inputs
         nodes = walk_inside(graph)
         self.equalities = [equation for node in nodes for equation in equalities_of(node)]
-        self.divided = [
-            (n, size) for n in nodes for size in sizes_of(n) if may_divide_by_zero(size)
-        ]
-        self.signed = [
-            (n, size) for n in nodes for size in shape_of(n) if not is_never_negative(size)
-        ]
+        sizes = [(node, size) for node in nodes for size in sizes_of(node)]
+        self.divided = [(node, size) for node, size in sizes if may_divide_by_zero(size)]
+        axes = [(node, size) for node in nodes for size in shape_of(node)]
+        self.signed = [(node, size) for node, size in axes if not is_never_negative(size)]
         self.limited = [node for node in nodes if node.op.depends_on_sizes and is_symbolic(node)]
         declared = [e for node in graph.inputs for e in declared_equations(node)]
         self.names = sorted(determined([*declared, *self.equalities]))

@@ -24,7 +24,7 @@ from graphc.lang.operands import (
     to_axis,
     to_node_dtype,
 )
-from graphc.lang.sizes import ShapeLike, as_tuple, is_integer, to_shape
+from graphc.lang.sizes import ShapeLike, SizeLike, as_tuple, is_integer, to_shape, to_size
 
 
 @word
@@ -293,20 +293,20 @@ def pairs_of(widths: Any, rank: int) -> list[tuple[int, int]]:
 
 
 @word
-def repeat(x: ArrayLike, /, repeats: int, axis: int | None = None) -> Node:
-    """Each element `repeats` times along an axis, or of the flattened array."""
+def repeat(x: ArrayLike, /, repeats: SizeLike, axis: int | None = None) -> Node:
+    """Each element `repeats` times, which may be symbolic, along an axis, or when flattened."""
     node = as_node(x) if axis is not None else reshape(x, -1)
     at = to_axis(0 if axis is None else axis, node.ndim, "repeat")
-    shape = node.shape
-    wide = broadcast_to(expand_dims(node, at + 1), (*shape[: at + 1], repeats, *shape[at + 1 :]))
-    return reshape(wide, (*shape[:at], shape[at] * repeats, *shape[at + 1 :]))
+    shape, count = node.shape, to_size(repeats, "repeat")
+    wide = broadcast_to(expand_dims(node, at + 1), (*shape[: at + 1], count, *shape[at + 1 :]))
+    return reshape(wide, (*shape[:at], shape[at] * count, *shape[at + 1 :]))
 
 
 @word
-def tile(x: ArrayLike, /, repetitions: int | Sequence[int]) -> Node:
+def tile(x: ArrayLike, /, repetitions: ShapeLike) -> Node:
     """The whole array repeated along each axis; missing axes and counts are 1, in front."""
     node = as_node(x)
-    counts = tuple(repetitions) if isinstance(repetitions, Sequence) else (repetitions,)
+    counts = to_shape(repetitions, "tile")
     rank = max(node.ndim, len(counts))
     counts = (1,) * (rank - len(counts)) + counts
     node = reshape(node, (1,) * (rank - node.ndim) + node.shape)

@@ -30,7 +30,6 @@ from graphc.lang.movement import (
 )
 from graphc.lang.operands import ArrayLike, as_node, constant, same_dtype, to_float, to_node_dtype
 from graphc.lang.reduction import widen
-from graphc.lang.sizes import is_integer
 from graphc.nn.arguments import Numbers, channel_axis, per_axis, spatial_axes
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -62,7 +61,7 @@ def resize(
         raise GraphError(f"resize: align_corners has no meaning for mode {mode!r}")
     node = given if mode.startswith("nearest") else to_float(given)
     axes = spatial_axes(node, channel_axis(layout, node, "resize"))
-    if mode.startswith("nearest") and sizes is None and is_integer(scale) and scale > 0:
+    if mode.startswith("nearest") and sizes is None and isinstance(scale, int) and scale > 0:
         for axis in axes:
             node = repeat(node, scale, axis)
         return node
