@@ -131,8 +131,8 @@ def ones_like(x: ArrayLike, /, dtype: DTypeLike | None = None) -> Node:
 
 @word
 def arange(
-    start: float | Dim,
-    stop: float | Dim | None = None,
+    start: float | SizeLike,
+    stop: float | SizeLike | None = None,
     step: float = 1,
     dtype: DTypeLike | None = None,
 ) -> Node:
@@ -141,7 +141,8 @@ def arange(
     dtype defaults to int64 for integers and symbolic sizes, else to float64. GraphError for a
     step of 0, and for numbers that are not finite.
     """
-    first, end = (0, start) if stop is None else (start, stop)
+    ends = (0, start) if stop is None else (start, stop)
+    first, end = (to_size(value, "arange") if isinstance(value, str) else value for value in ends)
     whole = all(isinstance(value, Dim) or is_integer(value) for value in (first, end, step))
     if isinstance(step, Dim) or step == 0:
         raise GraphError(f"arange: the step must be a number other than 0, not {step}")
