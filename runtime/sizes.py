@@ -31,7 +31,8 @@ class Sizes:
     def __init__(self, graph: Graph) -> None:
         self.inputs = graph.inputs
         nodes = walk_inside(graph)
-        self.equalities = [equation for node in nodes for equation in equalities_of(node)]
+        equalities = [equation for node in nodes for equation in equalities_of(node)]
+        self.equalities = list({(e.left, e.right): e for e in reversed(equalities)}.values())[::-1]
         sizes = [(node, size) for node in nodes for size in sizes_of(node)]
         self.divided = [(node, size) for node, size in sizes if may_divide_by_zero(size)]
         axes = [(node, size) for node in nodes for size in shape_of(node)]

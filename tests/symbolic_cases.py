@@ -119,6 +119,20 @@ CASES = {
     ),
     "map": case(M)(lambda a: gx.map(lambda row: gx.sum(row) * row, a)),
     "fori_loop": case(M)(lambda a: gx.fori_loop(0, a.shape[0], lambda i, h: h * 0.5 + 1, a)),
+    "window of the last ones": case(("n + 1",), W)(
+        lambda a, b: gx.scan(lambda h, x: (gx.concat([h[1:], x[None]]), h.sum()), a, b)
+    ),
+    "carry in halves": case(V, W)(
+        lambda a, b: gx.scan(lambda h, x: (gx.concat([h[1::2], h[::2]]) * x, h.sum()), a, b)
+    ),
+    "arms in halves": case(V)(
+        lambda a: gx.cond(
+            gx.sum(a) > 0,
+            lambda v: gx.concat([v[::2], v[1::2]]),
+            lambda v: gx.concat([v[:1], v[1:]]),
+            a,
+        )
+    ),
     "cond": case(V)(lambda a: gx.cond(gx.sum(a) > 0, lambda v: v * 2, lambda v: v - 1, a)),
     "vmap": case(M, W)(lambda a, b: gx.vmap(lambda row: gx.sum(row * b) * row)(a)),
     "vmap of a product": case(STACK)(gx.vmap(lambda x: x.T @ x)),

@@ -153,10 +153,13 @@ def tensordot(
         [to_axis(axis, node.ndim, "tensordot") for axis in given]
         for node, given in zip((left, right), axes, strict=True)
     )
-    if [left.shape[a] for a in inner] != [right.shape[a] for a in outer_]:
+    pairs = [(left.shape[a], right.shape[b]) for a, b in zip(inner, outer_, strict=False)]
+    differing = [pair for pair in pairs if pair[0] != pair[1]]
+    if len(inner) != len(outer_) or differing:
+        hint = advice(*differing[0]) if differing else ""
         raise GraphError(
             f"tensordot: axes {inner} of {show_shape(left.shape)} and {outer_} of "
-            f"{show_shape(right.shape)} differ in size{describe([left, right])}"
+            f"{show_shape(right.shape)} differ in size{hint}{describe([left, right])}"
         )
     rows = [a for a in range(left.ndim) if a not in inner]
     columns = [a for a in range(right.ndim) if a not in outer_]

@@ -118,7 +118,8 @@ def cond(pred: Any, yes: Callable[..., Any], no: Callable[..., Any], *operands: 
     results = [arm(*rebuild(inside[1:])) for arm in (yes, no)]
     if not same_structure(*results):
         raise GraphError("cond: the two functions must return the same structure")
-    arms = [[to_node("cond", "a result", leaf) for leaf in flatten(r)[0]] for r in results]
+    ones, others = ([to_node("cond", "a result", x) for x in flatten(r)[0]] for r in results)
+    arms = [ones, [agreeing(b, a.shape) for a, b in zip(ones, others, strict=True)]]
     for one, other in zip(*arms, strict=True):
         if one.type != other.type:
             raise GraphError(
@@ -170,7 +171,7 @@ class Flat:
 
 def check_carry(what: str, before: Node, after: Any) -> Node:
     """The next value of a carry as a node; GraphError unless of the type that it began with."""
-    node = as_node(after, before.dtype)
+    node = agreeing(as_node(after, before.dtype), before.shape)
     if node.type != before.type:
         raise GraphError(
             f"{what}: a carry begins as {before.type}, and the step makes it {node.type}: "

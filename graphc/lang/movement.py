@@ -8,7 +8,7 @@ from typing import Any
 from graphc.errors import GraphError
 from graphc.ir.dim import Size, divide_terms, floor_divide, maximum, product, remainder
 from graphc.ir.node import Axes, Node, apply, describe, say, word
-from graphc.ir.size_proof import may_be_equal
+from graphc.ir.size_proof import advice, may_be_equal
 from graphc.ir.types import show_shape
 from graphc.lang.creation import ones_like
 from graphc.lang.operands import (
@@ -213,7 +213,9 @@ def stack(arrays: Sequence[ArrayLike], /, axis: int = 0) -> Node:
     shapes = {node.shape for node in nodes}
     if len(shapes) > 1:
         listed = " and ".join(sorted(map(show_shape, shapes)))
-        raise GraphError(f"stack: shapes must be equal, not {listed}{describe(nodes)}")
+        pairs = [pair for part in nodes for pair in zip(part.shape, first.shape, strict=False)]
+        hint = next((advice(*pair) for pair in pairs if pair[0] != pair[1]), "")
+        raise GraphError(f"stack: shapes must be equal, not {listed}{hint}{describe(nodes)}")
     at = to_axis(axis, nodes[0].ndim + 1, "stack")
     return concat([expand_dims(node, at) for node in nodes], at)
 
