@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from graphc.errors import GraphError, shown
 from graphc.ir.dim import Size
 from graphc.ir.node import Node, apply, made_at
+from graphc.ir.size_proof import advice
 from graphc.ir.types import TensorType
 from graphc.lang.movement import moveaxis
 from graphc.lang.operands import as_node, to_axis
@@ -90,6 +91,7 @@ def batch_size(batches: Sequence[Node | None]) -> Size:
             raise GraphError(
                 f"vmap: one argument holds {given[0].shape[0]} examples{made_at(given[0])}\n"
                 f"  and another one {node.shape[0]}{made_at(node)}"
+                f"{advice(node.shape[0], given[0].shape[0])}"
             )
     return given[0].shape[0]
 

@@ -19,7 +19,7 @@ from graphc.ir.types import row_major_strides
 from graphc.ir.verify_program import is_inside
 from graphc.ops.procedure import Procedure
 
-MOVEMENTS = ("reshape", "permute_dims", "broadcast", "flip", "slice", "barrier")
+MOVEMENTS = ("reshape", "ensure_shape", "permute_dims", "broadcast", "flip", "slice", "barrier")
 LEAVES = ("input", "variable", "constant")
 WINDOWS = ("window_sum", "window_max", "window_argmax", "window_gather", "window_scatter")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", *WINDOWS)

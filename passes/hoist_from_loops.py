@@ -18,7 +18,7 @@ from graphc.ir.scan_parts import Carry, Scan, make_scan, take_apart
 from graphc.ops.kinds import Elementwise
 from graphc.passes.decisions import lines, record
 
-MOVEMENTS = ("reshape", "permute_dims", "broadcast", "slice")
+MOVEMENTS = ("reshape", "ensure_shape", "permute_dims", "broadcast", "slice")
 
 
 def hoist_from_loops(graph: Graph) -> Graph:
@@ -144,7 +144,7 @@ class Batch:
     def attrs(self, node: Node) -> Mapping[str, object]:
         """The attributes with one more axis."""
         attrs = dict(node.attrs)
-        if node.op.name in ("reshape", "broadcast"):
+        if node.op.name in ("reshape", "ensure_shape", "broadcast"):
             attrs["shape"] = self.shape(node)
         if node.op.name in ("permute_dims", "broadcast"):
             attrs["axes"] = (0, *(axis + 1 for axis in attrs["axes"]))

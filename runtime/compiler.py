@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from graphc.errors import GraphError, shown
-from graphc.ir import dim
-from graphc.ir.dim import Size
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, made_at
 from graphc.ir.state import Variable
 from graphc.lang.operands import as_node
-from graphc.runtime.arguments import bindable, listed
+from graphc.runtime.arguments import listed
 from graphc.runtime.device import find_device
 from graphc.runtime.executable import Executable
+from graphc.runtime.sizes import check_decided
 from graphc.structure import Rebuild, flatten
 
 
@@ -36,7 +35,8 @@ def compile(
     """
     nodes, structure = check_outputs(outputs)
     graph = Graph(check_inputs(inputs), nodes, check_updates(updates or {}))
-    check_reachable(graph)
+    check_listed(graph)
+    check_decided(graph)
     return compile_graph(graph, device, structure)
 
 
@@ -110,32 +110,18 @@ def check_update(target: Node, value: Any) -> Node:
     return node
 
 
-def check_reachable(graph: Graph) -> None:
-    """Every input that is used must be listed, and every symbolic size decided by one."""
+def check_listed(graph: Graph) -> None:
+    """GraphError for an input that is used and not listed."""
     listed_inputs = set(graph.inputs)
     names = [node.attrs["name"] for node in graph.inputs]
-    known = bindable(graph.inputs)
     for node in graph.walk():
         if node.op.name == "input" and node not in listed_inputs:
             raise GraphError(
                 f"input {node.attrs['name']!r} is used but not listed: "
                 f"the inputs are {listed(names)}{made_at(node)}"
             )
-        for size in sizes_of(node):
-            for symbol in dim.symbols(size):
-                if symbol.name not in known:
-                    raise GraphError(
-                        f"no input decides the size {symbol.name!r}: "
-                        f"give one an axis of exactly that size{made_at(node)}"
-                    )
 
 
 def named(value: Any) -> str:
     """A value in a few words, and where it was made if it is a node."""
     return shown(value) + (made_at(value) if isinstance(value, Node) else "")
-
-
-def sizes_of(node: Node) -> tuple[Size, ...]:
-    """The sizes of a node's type, and the length of a loop."""
-    shape = getattr(node.type, "shape", ())
-    return (*shape, node.attrs["length"]) if "length" in node.attrs else shape

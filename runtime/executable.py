@@ -10,16 +10,10 @@ from graphc.ir.graph import Graph
 from graphc.ir.program import Decision, Program
 from graphc.ir.state import TURN
 from graphc.passes.memory_plan import MemoryPlan
-from graphc.runtime.arguments import (
-    bind_sizes,
-    bindable,
-    check_bound_types,
-    listed,
-    match_arguments,
-    to_array,
-)
+from graphc.runtime.arguments import listed, match_arguments, to_array
 from graphc.runtime.loaded import Array, Loaded
 from graphc.runtime.report import report
+from graphc.runtime.sizes import Sizes, check_given
 from graphc.structure import Rebuild
 
 
@@ -30,21 +24,21 @@ class Memory:
     call, and are what a call with those sizes allocates.
     """
 
-    def __init__(self, loaded: Loaded, names: list[str]) -> None:
+    def __init__(self, loaded: Loaded, sizes: Sizes) -> None:
         self.loaded = loaded
-        self.names = names
+        self.sizes = sizes
 
     def __call__(self, **sizes: int) -> MemoryPlan:
-        """The plan for given sizes; GraphError unless they are exactly the symbolic ones."""
-        if set(sizes) != set(self.names):
+        """The plan for given sizes; GraphError unless all symbolic ones follow from them."""
+        names = self.sizes.names
+        check_given(sizes, names)
+        known = self.sizes.complete(sizes, "the given value")
+        if set(known) != set(names):
             raise GraphError(
-                f"the memory depends on the sizes {listed(self.names)}, "
+                f"the memory depends on the sizes {listed(names)}, "
                 f"given were {listed(list(sizes))}: call step.memory(name=value, ...)"
             )
-        for name, size in sizes.items():
-            if not isinstance(size, int) or size < 0:
-                raise GraphError(f"size {name!r} must be an integer of at least 0, not {size!r}")
-        return self.loaded.memory(dict(sorted(sizes.items())))
+        return self.loaded.memory(known)
 
     @property
     def peak(self) -> int:
@@ -52,8 +46,8 @@ class Memory:
         return self().peak
 
     def __str__(self) -> str:
-        if self.names:
-            return f"memory depends on {listed(self.names)}: ask step.memory(name=size, ...)"
+        if self.sizes.names:
+            return f"memory depends on {listed(self.sizes.names)}: ask step.memory(name=size, ...)"
         return str(self())
 
 
@@ -71,7 +65,8 @@ class Executable:
         self.device = device
         self.structure = structure
         self.known: dict[tuple[tuple[int, ...], ...], dict[str, int]] = {}
-        self.memory = Memory(loaded, sorted(bindable(graph.inputs)))
+        self.sizes = Sizes(graph)
+        self.memory = Memory(loaded, self.sizes)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Run the step; GraphError for an argument that does not fit, before anything runs."""
@@ -87,9 +82,7 @@ class Executable:
         """The symbolic sizes that arguments decide; shapes are checked when they are new."""
         shapes = tuple(array.shape for array in arrays)
         if shapes not in self.known:
-            sizes = bind_sizes(self.graph.inputs, arrays)
-            check_bound_types(self.graph, sizes)
-            self.known[shapes] = sizes
+            self.known[shapes] = self.sizes.bind(arrays)
         return self.known[shapes]
 
     @property

@@ -11,9 +11,10 @@ from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.state import Variable
 from graphc.ir.types import DType, TensorType, bool_
-from graphc.runtime.arguments import bindable, listed, shape_for, symbol_name
+from graphc.runtime.arguments import listed
 from graphc.runtime.compiler import compile_graph
 from graphc.runtime.loaded import Array
+from graphc.runtime.sizes import Sizes, check_given, shape_equations, shape_for
 
 USUAL_SIZE = 4  # of a symbolic size that nothing decides
 LARGEST_INTEGER = 8  # random integers stay below, since many stand for classes or positions
@@ -28,11 +29,7 @@ def run_graph(
     array. Raises GraphError for a name that the graph does not have.
     """
     check_names("input or variable", arrays, [*graph.inputs, *graph.variables])
-    known = bindable(graph.inputs)
-    for name in sizes:
-        if name not in known:
-            raise GraphError(f"there is no size {name!r}: the sizes are {listed(sorted(known))}")
-    bound = {**dict.fromkeys(known, USUAL_SIZE), **given_sizes(graph, arrays), **sizes}
+    bound = choose_sizes(graph, arrays, sizes)
     assign(graph, arrays)
     random = np.random.default_rng(seed)
     made = [random_array(random, node.tensor, bound) for node in graph.inputs]
@@ -51,15 +48,21 @@ def check_names(what: str, given: Mapping[str, Array], nodes: list[Node]) -> Non
             raise GraphError(f"there is no {what} {name!r}: there are {listed(names)}")
 
 
-def given_sizes(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
-    """The symbolic sizes that given arrays decide."""
-    return {
-        name: actual
-        for node in graph.inputs
-        if node.attrs["name"] in arrays
-        for size, actual in zip(node.shape, arrays[node.attrs["name"]].shape, strict=False)
-        if (name := symbol_name(size)) is not None
-    }
+def choose_sizes(
+    graph: Graph, arrays: Mapping[str, Array], given: Mapping[str, int]
+) -> dict[str, int]:
+    """The symbolic sizes: as given, as arrays decide them, and the usual one for the rest."""
+    sizes = Sizes(graph)
+    check_given(given, sizes.names)
+    inputs = [node for node in graph.inputs if node.attrs["name"] in arrays]
+    shapes = [e for node in inputs for e in shape_equations(node, arrays[node.attrs["name"]])]
+    chosen = dict(given)
+    while True:
+        known = sizes.complete(chosen, "the value chosen", shapes)
+        missing = [name for name in sizes.names if name not in known]
+        if not missing:
+            return known
+        chosen[missing[0]] = USUAL_SIZE
 
 
 def assign(graph: Graph, arrays: Mapping[str, Array]) -> None:

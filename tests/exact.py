@@ -12,7 +12,7 @@ import numpy as np
 from graphc.ir.graph import walk
 from graphc.ir.node import Node
 from graphc.ir.types import DType
-from graphc.runtime.arguments import bound
+from graphc.runtime.sizes import bound
 
 Array = np.ndarray[Any, Any]
 Sizes = Mapping[str, int]

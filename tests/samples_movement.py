@@ -39,6 +39,8 @@ def stretched(shape: Shape, into: Shape, axes: tuple[int, ...]) -> tuple[Any, At
     return ((shape,), {"shape": into, "axes": axes})
 
 
+HALF, OTHER_HALF = N // 2, (N + 1) // 2
+
 MOVEMENT = {
     "reshape": moved(
         *key(
@@ -56,8 +58,22 @@ MOVEMENT = {
             ((N, 3), (3 * N,)),
             ((N, 4, 3), (N, 2, 6)),
             ((N, 2), (2, N)),
+            ((HALF + OTHER_HALF, 3), (3, N)),
         ),
-        refused=key("shape", ((2, 3), (5,)), ((N, 3), (N,)), ((), (2,))),
+        refused=key("shape", ((2, 3), (5,)), ((N, 3), (N,)), ((), (2,)), ((2 * N + 1,), (B, 2))),
+    ),
+    "ensure_shape": moved(
+        *key(
+            "shape",
+            ((2, 3), (2, 3)),
+            ((1,), (1,)),
+            ((), ()),
+            ((0, 3), (0, 3)),
+            ((HALF + OTHER_HALF, 3), (N, 3)),
+            ((3, N), (3, HALF + OTHER_HALF)),
+            ((N, N - HALF), (N, OTHER_HALF)),
+        ),
+        refused=key("shape", ((2, 3), (3, 2)), ((2, 3), (6,)), ((N,), (N + 1,)), ((N, 2), (N, 1))),
     ),
     "permute_dims": moved(
         *key(

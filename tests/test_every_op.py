@@ -46,8 +46,8 @@ from graphc.ir.types import DTYPES, DType, TensorType, as_dtype
 from graphc.ir.verify import verify
 from graphc.passes.fuse import fuse
 from graphc.passes.inline_fusions import inline_fusions
-from graphc.runtime.arguments import bound
 from graphc.runtime.reference.evaluate import evaluate
+from graphc.runtime.sizes import bound
 
 BINDINGS = ({"n": 5, "b": 2}, {"n": 1, "b": 1}, {"n": 0, "b": 3}, {"n": 33, "b": 1})
 """Values of the symbolic sizes."""

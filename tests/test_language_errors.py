@@ -17,10 +17,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     # creation
     "symbolic name": (
         lambda: gx.input("a", ("batch size", 3), "float32"),
-        "input: the symbolic size 'batch size' must be a name of letters, digits and _ "
-        "that begins with a letter",
+        "input: 'batch size' is no size: write a name that begins with a letter, or names and "
+        "integers with + - * // %",
     ),
-    "hidden name": (lambda: gx.input("a", ("_n",), "float32"), "'_n' must be a name"),
+    "hidden name": (lambda: gx.input("a", ("_n",), "float32"), "'_n' is no size"),
     "negative size": (
         lambda: gx.input("a", (-1, 3), "float32"),
         "input: a size is an integer >= 0 or a name, not -1",
@@ -40,7 +40,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "full": (lambda: gx.full((2,), x), "full: the fill value must have no axes, this is f32[2, 3]"),
     "arange step": (lambda: gx.arange(1, 5, 0), "arange: the step must not be 0"),
     "arange symbolic": (lambda: gx.arange(0.5, n.shape[0]), "every number must be an integer"),
-    "linspace": (lambda: gx.linspace(0, 1, -1), "num must be an integer >= 0, not -1"),
+    "linspace": (
+        lambda: gx.linspace(0, 1, -1),
+        "linspace: a size is an integer >= 0 or a name, not -1",
+    ),
     # movement
     "reshape": (
         lambda: gx.reshape(x, (4, 2)),
@@ -54,7 +57,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: gx.reshape(x, (4, -1)),
         "no size in place of -1 gives the 6 elements of shape (2, 3): the other sizes (4,) hold 4",
     ),
-    "reshape -1 symbolic": (lambda: gx.reshape(n, (2, -1)), "gives the 3*batch elements"),
+    "reshape -1 symbolic": (
+        lambda: gx.reshape(gx.zeros("6*n + 3"), (2, -1)),
+        "gives the 6*n + 3 elements",
+    ),
     "reshape -1 empty": (lambda: gx.reshape(gx.zeros((0, 2)), (0, -1)), "hold 0"),
     "reshape two": (lambda: gx.reshape(x, (-1, -1)), "only one size can be -1, not 2"),
     "permute": (

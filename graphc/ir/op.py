@@ -47,6 +47,10 @@ class Op:
         """The result's type for operand types; raises TypeRuleError where they don't fit."""
         raise NotImplementedError(f"{type(self).__name__}.infer")
 
+    def equalities(self, node: Node) -> Sequence[tuple[Size, Size]]:
+        """Sizes that the node takes to be equal though their forms differ: each call checks it."""
+        return ()
+
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
         """The formula of the result's element at an index."""
         raise NotImplementedError(f"{type(self).__name__}.element")

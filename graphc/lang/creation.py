@@ -15,6 +15,7 @@ from graphc.ir.dim import Dim, Size, floor_divide, maximum
 from graphc.ir.literal import Literal
 from graphc.ir.node import Node, apply, place, say, word
 from graphc.ir.op import OPS
+from graphc.ir.size_proof import simplify
 from graphc.ir.state import State, Variable
 from graphc.ir.types import DType, DTypeLike, TensorType, float64, int64
 from graphc.lang.operands import (
@@ -130,8 +131,8 @@ def ones_like(x: ArrayLike, /, dtype: DTypeLike | None = None) -> Node:
 
 @word
 def arange(
-    start: float | Dim,
-    stop: float | Dim | None = None,
+    start: float | SizeLike,
+    stop: float | SizeLike | None = None,
     step: float = 1,
     dtype: DTypeLike | None = None,
 ) -> Node:
@@ -140,7 +141,8 @@ def arange(
     dtype defaults to int64 for integers and symbolic sizes, else to float64. GraphError for a
     step of 0, and for numbers that are not finite.
     """
-    first, end = (0, start) if stop is None else (start, stop)
+    ends = (0, start) if stop is None else (start, stop)
+    first, end = (to_size(value, "arange") if isinstance(value, str) else value for value in ends)
     whole = all(isinstance(value, Dim) or is_integer(value) for value in (first, end, step))
     if isinstance(step, Dim) or step == 0:
         raise GraphError(f"arange: the step must be a number other than 0, not {step}")
@@ -159,13 +161,13 @@ def steps_between(start: Any, stop: Any, step: Any) -> Size:
         count: int = math.ceil((stop - start) / step)
         return max(0, count)
     span, stride = (stop - start, step) if step > 0 else (start - stop, -step)
-    return maximum(floor_divide(span + stride - 1, stride), 0)
+    return simplify(maximum(floor_divide(span + stride - 1, stride), 0))
 
 
 def line(start: Any, step: Any, count: Size, dtype: DType) -> Node:
     """start + step * i for each i below count."""
     index = apply("iota", shape=(count,), axis=0, dtype=dtype)
-    scaled = index if step == 1 else index * step
+    scaled = index if not isinstance(step, Node) and step == 1 else index * step
     if isinstance(start, Dim):
         return scaled + size_value(start, dtype)
     return scaled if start == 0 else scaled + start
@@ -173,18 +175,19 @@ def line(start: Any, step: Any, count: Size, dtype: DType) -> Node:
 
 @word
 def linspace(
-    start: float, stop: float, num: int, dtype: DTypeLike | None = None, endpoint: bool = True
+    start: float, stop: float, num: SizeLike, dtype: DTypeLike | None = None, endpoint: bool = True
 ) -> Node:
     """num numbers at equal distances from start to stop, which is left out without endpoint.
 
-    The dtype defaults to float64.
+    The dtype defaults to float64. num may be symbolic.
     """
-    if not is_integer(num) or num < 0:
-        raise GraphError(f"linspace: num must be an integer >= 0, not {num!r}")
-    gaps = max(num - 1 if endpoint else num, 1)
-    points = line(float(start), (stop - start) / gaps, int(num), float64)
-    if endpoint and num > 1:  # the last one exactly, not to a rounding
-        last = apply("iota", shape=(int(num),), axis=0, dtype=int64) == num - 1
+    count = to_size(num, "linspace")
+    gaps = maximum(count - 1 if endpoint else count, 1)
+    span = float(stop) - float(start)
+    step = span / (gaps if isinstance(gaps, int) else size_value(gaps, float64))
+    points = line(float(start), step, count, float64)
+    if endpoint and count not in (0, 1):  # the last one exactly, not to a rounding
+        last = apply("iota", shape=(count,), axis=0, dtype=int64) == size_value(gaps, int64)
         points = say("where", last, float(stop), points)
     return to_node_dtype(points, float64 if dtype is None else to_dtype(dtype))
 

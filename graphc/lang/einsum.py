@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from graphc.errors import GraphError
 from graphc.ir.dim import Size, product
 from graphc.ir.node import Node, apply, describe, word
+from graphc.ir.size_proof import advice
 from graphc.lang.contraction_order import contraction_order, needed
 from graphc.lang.movement import moveaxis, permute_dims, reshape
 from graphc.lang.operands import ArrayLike, same_dtype
@@ -64,7 +65,7 @@ def label_sizes(terms: Sequence[str], output: str, nodes: Sequence[Node]) -> dic
             if sizes.setdefault(label, size) != size:
                 raise GraphError(
                     f"einsum: {label!r} is {sizes[label]} in one array and {size} in another"
-                    f"{describe(nodes)}"
+                    f"{advice(sizes[label], size)}{describe(nodes)}"
                 )
     for label in output:
         if label not in sizes or output.count(label) > 1:

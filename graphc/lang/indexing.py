@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from graphc.errors import GraphError
 from graphc.ir.dim import Dim, Size, floor_divide, maximum, minimum
 from graphc.ir.node import Node, apply, describe, word
+from graphc.ir.size_proof import simplify
 from graphc.ir.types import DTypeLike, float64, int64
 from graphc.lang.movement import expand_dims
 from graphc.lang.operands import (
@@ -91,7 +92,8 @@ def window(part: slice, size: Size) -> Window:
     ends = slice(to_bound(part.start), to_bound(part.stop))
     first, stop = (forward if step > 0 else backward)(ends, size)
     span, stride = (stop - first, step) if step > 0 else (first - stop, -step)
-    return first, positive(floor_divide(span + stride - 1, stride)), step
+    count = positive(floor_divide(span + stride - 1, stride))
+    return simplify(first), simplify(count), step
 
 
 def to_bound(value: Any) -> Size | None:

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from graphc.errors import GraphError
 from graphc.ir.dim import product
 from graphc.ir.node import Axes, Node, apply, describe, say, word
+from graphc.ir.size_proof import advice
 from graphc.ir.types import show_shape
 from graphc.lang.movement import expand_dims, moveaxis, permute_dims, reshape, roll, squeeze
 from graphc.lang.operands import (
     ArrayLike,
+    agreeing,
     as_node,
     broadcast_node,
     broadcast_shapes,
@@ -37,11 +39,12 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /) -> Node:
         raise GraphError(f"matmul: operands must have axes{describe([left, right])}")
     rows = expand_dims(left, 0) if left.ndim == 1 else left
     columns = expand_dims(right, 1) if right.ndim == 1 else right
+    columns = agreeing(columns, (*columns.shape[:-2], rows.shape[-1], columns.shape[-1]))
     if rows.shape[-1] != columns.shape[-2]:
         raise GraphError(
             f"matmul: shapes {show_shape(left.shape)} and {show_shape(right.shape)} do not "
             f"multiply: {rows.shape[-1]} columns on the left, {columns.shape[-2]} rows on the "
-            f"right{describe([left, right])}"
+            f"right{advice(rows.shape[-1], columns.shape[-2])}{describe([left, right])}"
         )
     result = multiply_matrices(rows, columns)
     gone = ([-2] if left.ndim == 1 else []) + ([-1] if right.ndim == 1 else [])
@@ -150,10 +153,13 @@ def tensordot(
         [to_axis(axis, node.ndim, "tensordot") for axis in given]
         for node, given in zip((left, right), axes, strict=True)
     )
-    if [left.shape[a] for a in inner] != [right.shape[a] for a in outer_]:
+    pairs = [(left.shape[a], right.shape[b]) for a, b in zip(inner, outer_, strict=False)]
+    differing = [pair for pair in pairs if pair[0] != pair[1]]
+    if len(inner) != len(outer_) or differing:
+        hint = advice(*differing[0]) if differing else ""
         raise GraphError(
             f"tensordot: axes {inner} of {show_shape(left.shape)} and {outer_} of "
-            f"{show_shape(right.shape)} differ in size{describe([left, right])}"
+            f"{show_shape(right.shape)} differ in size{hint}{describe([left, right])}"
         )
     rows = [a for a in range(left.ndim) if a not in inner]
     columns = [a for a in range(right.ndim) if a not in outer_]

@@ -10,10 +10,11 @@ from graphc.errors import GraphError, shown
 from graphc.ir.closure import fresh_input, fresh_inputs, run_cond, run_while
 from graphc.ir.dim import Size, maximum
 from graphc.ir.node import Node, apply, made_at, word
+from graphc.ir.size_proof import advice, are_equal
 from graphc.ir.types import TensorType, bool_, int64
 from graphc.lang.arithmetic import remainder
 from graphc.lang.loop_body import Loop, Nodes, in_segments, run, trace
-from graphc.lang.operands import as_node
+from graphc.lang.operands import agreeing, as_node
 from graphc.lang.selection import stop_gradient, where
 from graphc.lang.sizes import SizeLike, is_integer, to_size
 from graphc.structure import Rebuild, flatten, same_structure
@@ -49,6 +50,7 @@ def scan(
     sequences, rebuild_xs = flatten(() if xs is None else xs)
     rows = [to_node("scan", "a sequence", leaf) for leaf in sequences]
     count = length_of("scan", rows, length)
+    rows = [agreeing(row, (count, *row.shape[1:])) for row in rows]
     flat = Flat(step, init, rebuild_xs if xs is not None else lambda _: None)
     loop = Loop(flat, flat.init, rows, count, bool(reverse))
     if truncate is not None:
@@ -116,7 +118,8 @@ def cond(pred: Any, yes: Callable[..., Any], no: Callable[..., Any], *operands: 
     results = [arm(*rebuild(inside[1:])) for arm in (yes, no)]
     if not same_structure(*results):
         raise GraphError("cond: the two functions must return the same structure")
-    arms = [[to_node("cond", "a result", leaf) for leaf in flatten(r)[0]] for r in results]
+    ones, others = ([to_node("cond", "a result", x) for x in flatten(r)[0]] for r in results)
+    arms = [ones, [agreeing(b, a.shape) for a, b in zip(ones, others, strict=True)]]
     for one, other in zip(*arms, strict=True):
         if one.type != other.type:
             raise GraphError(
@@ -168,7 +171,7 @@ class Flat:
 
 def check_carry(what: str, before: Node, after: Any) -> Node:
     """The next value of a carry as a node; GraphError unless of the type that it began with."""
-    node = as_node(after, before.dtype)
+    node = agreeing(as_node(after, before.dtype), before.shape)
     if node.type != before.type:
         raise GraphError(
             f"{what}: a carry begins as {before.type}, and the step makes it {node.type}: "
@@ -194,10 +197,12 @@ def length_of(what: str, rows: list[Node], given: SizeLike | None) -> Size:
     lengths: dict[Size, None] = dict.fromkeys(row.shape[0] for row in rows)
     if given is not None:
         lengths[to_size(given, f"{what}: length")] = None
-    if len(lengths) > 1:
+    first, *others = lengths or [0]
+    if not all(are_equal(first, other) for other in others):
         listed = " and ".join(str(length) for length in lengths)
         places = "".join(f"\n  {row.type}{made_at(row, ', ')}" for row in rows)
-        raise GraphError(f"{what}: lengths differ: {listed}{places}")
+        hint = advice(first, others[0])
+        raise GraphError(f"{what}: lengths differ: {listed}{hint}{places}")
     if not lengths:
         raise GraphError(f"{what}: give sequences or a length")
     return next(iter(lengths))

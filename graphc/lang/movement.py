@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import GraphError
-from graphc.ir.dim import Size, divide_terms, maximum, product, remainder
+from graphc.ir.dim import Size, divide_terms, floor_divide, maximum, product, remainder
 from graphc.ir.node import Axes, Node, apply, describe, say, word
+from graphc.ir.size_proof import advice, may_be_equal
 from graphc.ir.types import show_shape
 from graphc.lang.creation import ones_like
 from graphc.lang.operands import (
     ArrayLike,
+    agreeing,
     as_node,
     broadcast_node,
     broadcast_shapes,
@@ -22,14 +24,16 @@ from graphc.lang.operands import (
     to_axis,
     to_node_dtype,
 )
-from graphc.lang.sizes import ShapeLike, as_tuple, is_integer, to_shape
+from graphc.lang.sizes import ShapeLike, SizeLike, as_tuple, is_integer, to_shape, to_size
 
 
 @word
 def reshape(x: ArrayLike, /, shape: ShapeLike) -> Node:
     """The elements in row-major order, in another shape of as many elements.
 
-    One size may be -1: what the others leave. GraphError where the sizes don't fit.
+    One size may be -1: what the others leave. GraphError where the sizes don't fit. Where that
+    depends on the values of symbols, as for `reshape(x, (-1, 4))` with a symbolic size, each call
+    checks it.
     """
     node = as_node(x)
     sizes = as_tuple(shape)
@@ -48,13 +52,26 @@ def missing_size(node: Node, known: tuple[Size, ...]) -> Size:
     rest: Size = 1
     if (count := product(known)) != 0:
         size, rest = divide_terms(node.size, count)
-    if rest != 0:
+    if rest != 0 and count != 0:
+        size = floor_divide(node.size, maximum(count, 1))
+    if count == 0 or not may_be_equal(size * count, node.size):
         raise GraphError(
             f"reshape: no size in place of -1 gives the {node.size} elements of shape "
             f"{show_shape(node.shape)}: the other sizes {show_shape(known)} hold {count}"
             f"{describe([node])}"
         )
     return size
+
+
+@word
+def ensure_shape(x: ArrayLike, /, shape: ShapeLike) -> Node:
+    """x as it is, with the promise that this is its shape: each call checks it.
+
+    Thus two symbolic sizes are said to be equal, or one is said to be a multiple: "4*k". GraphError
+    where a size surely differs, or the number of axes does.
+    """
+    node, target = as_node(x), to_shape(shape, "ensure_shape")
+    return node if node.shape == target else apply("ensure_shape", node, shape=target)
 
 
 @word
@@ -176,7 +193,14 @@ def concat(arrays: Sequence[ArrayLike], /, axis: int | None = 0) -> Node:
     if axis is None:
         return concat([reshape(node, -1) for node in nodes], 0)
     at = to_axis(axis, nodes[0].ndim, "concat")
-    return nodes[0] if len(nodes) == 1 else apply("concat", *nodes, axis=at)
+    parts = [beside(node, nodes[0], at) for node in nodes]
+    return parts[0] if len(parts) == 1 else apply("concat", *parts, axis=at)
+
+
+def beside(node: Node, first: Node, axis: int) -> Node:
+    """A part of a concat whose other sizes are written as in the first part, if they are equal."""
+    own = node.shape[axis : axis + 1]
+    return agreeing(node, (*first.shape[:axis], *own, *first.shape[axis + 1 :]))
 
 
 @word
@@ -184,11 +208,14 @@ def stack(arrays: Sequence[ArrayLike], /, axis: int = 0) -> Node:
     """Arrays of one shape along a new axis, in their promoted dtype."""
     if not arrays:
         raise GraphError("stack: needs at least one array")
-    nodes = [as_node(array) for array in arrays]
+    first, *others = [as_node(array) for array in arrays]
+    nodes = [first, *(agreeing(part, first.shape) for part in others)]
     shapes = {node.shape for node in nodes}
     if len(shapes) > 1:
         listed = " and ".join(sorted(map(show_shape, shapes)))
-        raise GraphError(f"stack: shapes must be equal, not {listed}{describe(nodes)}")
+        pairs = [pair for part in nodes for pair in zip(part.shape, first.shape, strict=False)]
+        hint = next((advice(*pair) for pair in pairs if pair[0] != pair[1]), "")
+        raise GraphError(f"stack: shapes must be equal, not {listed}{hint}{describe(nodes)}")
     at = to_axis(axis, nodes[0].ndim + 1, "stack")
     return concat([expand_dims(node, at) for node in nodes], at)
 
@@ -268,20 +295,20 @@ def pairs_of(widths: Any, rank: int) -> list[tuple[int, int]]:
 
 
 @word
-def repeat(x: ArrayLike, /, repeats: int, axis: int | None = None) -> Node:
-    """Each element `repeats` times along an axis, or of the flattened array."""
+def repeat(x: ArrayLike, /, repeats: SizeLike, axis: int | None = None) -> Node:
+    """Each element `repeats` times, which may be symbolic, along an axis, or when flattened."""
     node = as_node(x) if axis is not None else reshape(x, -1)
     at = to_axis(0 if axis is None else axis, node.ndim, "repeat")
-    shape = node.shape
-    wide = broadcast_to(expand_dims(node, at + 1), (*shape[: at + 1], repeats, *shape[at + 1 :]))
-    return reshape(wide, (*shape[:at], shape[at] * repeats, *shape[at + 1 :]))
+    shape, count = node.shape, to_size(repeats, "repeat")
+    wide = broadcast_to(expand_dims(node, at + 1), (*shape[: at + 1], count, *shape[at + 1 :]))
+    return reshape(wide, (*shape[:at], shape[at] * count, *shape[at + 1 :]))
 
 
 @word
-def tile(x: ArrayLike, /, repetitions: int | Sequence[int]) -> Node:
+def tile(x: ArrayLike, /, repetitions: ShapeLike) -> Node:
     """The whole array repeated along each axis; missing axes and counts are 1, in front."""
     node = as_node(x)
-    counts = tuple(repetitions) if isinstance(repetitions, Sequence) else (repetitions,)
+    counts = to_shape(repetitions, "tile")
     rank = max(node.ndim, len(counts))
     counts = (1,) * (rank - len(counts)) + counts
     node = reshape(node, (1,) * (rank - node.ndim) + node.shape)

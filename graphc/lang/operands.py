@@ -12,6 +12,7 @@ from graphc.errors import GraphError, TypeRuleError, cause, shown
 from graphc.ir.dim import Size, product
 from graphc.ir.literal import Literal
 from graphc.ir.node import Node, apply, describe
+from graphc.ir.size_proof import advice, are_equal
 from graphc.ir.types import (
     DType,
     DTypeLike,
@@ -101,26 +102,42 @@ def broadcast_shapes(shapes: Iterable[Sequence[Size]], nodes: Sequence[Node]) ->
     padded = [(1,) * (rank - len(shape)) + shape for shape in given]
     result: list[Size] = []
     for axis, sizes in enumerate(zip(*padded, strict=True)):
-        large = {size for size in sizes if size != 1}
-        if len(large) > 1:
+        large = sorted({size for size in sizes if size != 1}, key=shortest_first)
+        if not all(are_equal(large[0], size) for size in large[1:]):
+            hint = advice(large[0], large[1])
             raise GraphError(
                 f"shapes {' and '.join(map(show_shape, given))} do not broadcast: axis "
-                f"{axis - rank} is {' in one and '.join(map(str, sorted(large, key=str)))} "
-                f"in the other; sizes must be equal or 1{describe(nodes)}"
+                f"{axis - rank} is {' in one and '.join(map(str, large))} "
+                f"in the other; sizes must be equal or 1{hint}{describe(nodes)}"
             )
-        result.append(large.pop() if large else 1)
+        result.append(large[0] if large else 1)
     return tuple(result)
+
+
+def shortest_first(size: Size) -> tuple[int, str]:
+    """The order in which one of several ways to write a size is chosen."""
+    return (len(str(size)), str(size))
 
 
 def broadcast_node(node: Node, shape: Sequence[Size]) -> Node:
     """The node stretched to a shape that its own broadcasts to."""
     shape = tuple(shape)
+    offset = len(shape) - node.ndim
+    node = agreeing(node, shape[offset:])
     if node.shape == shape:
         return node
-    offset = len(shape) - node.ndim
     kept = [a for a, size in enumerate(node.shape) if size == shape[offset + a]]
     squeezed = reshape_node(node, tuple(node.shape[a] for a in kept))
     return apply("broadcast", squeezed, shape=shape, axes=tuple(offset + a for a in kept))
+
+
+def agreeing(node: Node, shape: Sequence[Size]) -> Node:
+    """The node with sizes written as in a shape of as many axes, where they are proved equal."""
+    if len(shape) != node.ndim:
+        return node
+    pairs = zip(node.shape, shape, strict=True)
+    target = tuple(new if are_equal(own, new) else own for own, new in pairs)
+    return node if target == node.shape else apply("ensure_shape", node, shape=target)
 
 
 def reshape_node(node: Node, shape: tuple[Size, ...]) -> Node:

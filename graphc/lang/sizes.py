@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphc.errors import GraphError
-from graphc.ir.dim import Dim, Size, symbol
+from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node, apply
 from graphc.ir.types import DType
 from graphc.lang.operands import constant
+from graphc.lang.size_text import read_size
 
 SizeLike: TypeAlias = int | str | Dim
 ShapeLike: TypeAlias = SizeLike | Sequence[SizeLike]
@@ -27,14 +28,24 @@ def is_integer(value: Any) -> bool:
 
 
 def to_size(value: SizeLike, what: str) -> Size:
-    """A size as it is, or the symbolic size of a name; GraphError for anything else."""
-    if isinstance(value, Dim):
-        return value
-    if isinstance(value, str):
-        return symbol(to_name(value, f"{what}: the symbolic size"))
-    if not is_integer(value) or value < 0:
+    """A size as it is, or what a text such as "batch" or "2*n + 1" says; GraphError for others."""
+    size = from_text(value, what) if isinstance(value, str) else value
+    if isinstance(size, Dim):
+        return size
+    if not is_integer(size) or size < 0:
         raise GraphError(f"{what}: a size is an integer >= 0 or a name, not {value!r}")
-    return int(value)
+    return int(size)
+
+
+def from_text(text: str, what: str) -> Size:
+    """The size that a text says; GraphError where it says none."""
+    try:
+        return read_size(text)
+    except ValueError:
+        raise GraphError(
+            f"{what}: {text!r} is no size: write a name that begins with a letter, or names and "
+            "integers with + - * // %"
+        ) from None
 
 
 def as_tuple(shape: ShapeLike) -> tuple[SizeLike, ...]:

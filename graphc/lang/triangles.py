@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from graphc.errors import GraphError
-from graphc.ir.dim import Size, minimum
+from graphc.ir.dim import Size, maximum, minimum
 from graphc.ir.node import Node, apply, say, word
+from graphc.ir.size_proof import simplify
 from graphc.ir.types import DTypeLike, int64
 from graphc.lang.indexing import cut
 from graphc.lang.movement import reshape, squeeze
@@ -33,9 +34,7 @@ def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Node:
     check_matrix(node, "diagonal")
     rows, columns = node.shape[-2:]
     down, right = max(-offset, 0), max(offset, 0)
-    count = minimum(rows - down, columns - right)
-    if isinstance(count, int):
-        count = max(count, 0)
+    count = simplify(maximum(minimum(rows - down, columns - right), 0))
     if not isinstance(columns, int):
         return chosen(node, down, right, count)
     flat = reshape(node, (*node.shape[:-2], rows * columns))

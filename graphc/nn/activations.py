@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from graphc.errors import GraphError
+from graphc.ir.dim import Size
 from graphc.ir.node import Node, describe
 from graphc.lang.arithmetic import abs
 from graphc.lang.exponential import erf, expm1, sigmoid
@@ -180,7 +181,7 @@ def softmin(x: ArrayLike, /, axis: int = -1) -> Node:
 def glu(x: ArrayLike, /, axis: int = -1) -> Node:
     """a * sigmoid(b) for the halves a and b of an axis (Dauphin et al., 2016).
 
-    GraphError unless the axis has an even size that is not symbolic.
+    GraphError unless the axis has an even size, such as "2*n".
     """
     node = to_float(x)
     at = to_axis(axis, node.ndim, "glu")
@@ -198,15 +199,15 @@ def maxout(x: ArrayLike, /, pieces: int, axis: int = -1) -> Node:
     node = as_node(x)
     at = to_axis(axis, node.ndim, "maxout")
     size = node.shape[at]
-    if not isinstance(size, int) or pieces < 1 or size % pieces:
+    if pieces < 1 or size % pieces != 0:
         raise GraphError(f"maxout: {pieces} pieces do not divide axis {at}{describe([node])}")
     return max(split_axis(node, at, size // pieces, "maxout"), axis=at + 1)
 
 
-def split_axis(x: Node, axis: int, parts: int, what: str) -> Node:
+def split_axis(x: Node, axis: int, parts: Size, what: str) -> Node:
     """An axis as two: as many parts, and what each holds; GraphError where they don't fit."""
     size = x.shape[axis]
-    if not isinstance(size, int) or (parts and size % parts):
+    if parts != 0 and size % parts != 0:
         raise GraphError(f"{what}: axis {axis} must be a multiple of {parts}{describe([x])}")
-    inner = size // parts if parts else 1
+    inner = size // parts if parts != 0 else 1
     return reshape(x, (*x.shape[:axis], parts, inner, *x.shape[axis + 1 :]))

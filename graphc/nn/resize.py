@@ -33,14 +33,15 @@ def resize(
     x: ArrayLike, /, sizes: Numbers | None = None, *, scale: float | Sequence[float] | None = None,
     mode: str = "nearest", align_corners: bool = False, layout: str | None = None,
 ) -> Node:  # fmt: skip
-    """x [N, C, *old] as [N, C, *sizes], or of sizes floor(old * scale), which must be known.
+    """x [N, C, *old] as [N, C, *sizes], or of sizes floor(old * scale).
 
     Element i of m lies at (i + 1/2) * old / m - 1/2, or with align_corners at i * (old - 1) /
     (m - 1). mode "nearest" takes the element floor(i * old / m), "nearest_exact" the one whose
     middle is nearest, "linear" weighs the two neighbours along each axis (bilinear, trilinear), and
-    "cubic" four with Keys's kernel of a = -0.75; beyond the border stands the last element. The
-    layout is as for `conv`. Keys, Cubic convolution interpolation for digital image processing
-    (1981).
+    "cubic" four with Keys's kernel of a = -0.75; beyond the border stands the last element. Sizes
+    may be symbolic where each element is repeated: in a nearest mode with a scale that is an
+    integer. The layout is as for `conv`. Keys, Cubic convolution interpolation for digital image
+    processing (1981).
     """
     given = as_node(x)
     if mode not in MODES:
@@ -49,18 +50,23 @@ def resize(
         raise GraphError(f"resize: align_corners has no meaning for mode {mode!r}")
     node = given if mode.startswith("nearest") else to_float(given)
     axes = spatial_axes(node, channel_axis(layout, node, "resize"))
-    old = known_sizes(node, axes)
+    if mode.startswith("nearest") and sizes is None and isinstance(scale, int) and scale > 0:
+        for axis in axes:
+            node = repeat(node, scale, axis)
+        return node
+    old = known_sizes(node, axes, "resize", ", but for a nearest mode with an integer scale")
     for axis, before, after in zip(axes, old, new_sizes(old, sizes, scale), strict=True):
         node = resize_axis(node, axis, before, after, mode, align_corners)
     return node
 
 
-def known_sizes(node: Node, axes: Sequence[int], what: str = "resize") -> list[int]:
-    """The sizes along some axes; GraphError where one is symbolic or 0."""
+def known_sizes(node: Node, axes: Sequence[int], what: str, but: str = "") -> list[int]:
+    """The sizes along some axes; GraphError where one is symbolic or 0, but for what is said."""
     sizes = [size for size in (node.shape[a] for a in axes) if isinstance(size, int) and size > 0]
     if len(sizes) < len(axes):
         raise GraphError(
-            f"{what}: the spatial sizes of {node.type} must be known and not 0{describe([node])}"
+            f"{what}: the spatial sizes of {node.type} must be known and not 0"
+            f"{but}{describe([node])}"
         )
     return sizes
 

@@ -1,4 +1,7 @@
-"""The same elements in another place: reshape, permute_dims, broadcast and flip."""
+"""The same elements in another place: reshape, permute_dims, broadcast and flip.
+
+`ensure_shape` leaves them where they are, and says that sizes are equal.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from graphc.ir.dim import Size, floor_divide, product, remainder
 from graphc.ir.node import Node, apply
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
+from graphc.ir.size_proof import advice, differ, may_be_equal
 from graphc.ir.types import TensorType, row_major_strides, show_shape
 from graphc.ops.batching import shifted
 from graphc.ops.kinds import Linear
@@ -26,13 +30,20 @@ class Reshape(Linear):
     name = "reshape"
 
     def infer(self, x: TensorType, *, shape: tuple[Size, ...]) -> TensorType:
-        """The operand's dtype in the new shape, which must have as many elements."""
-        if product(shape) != x.size:
+        """The operand's dtype in the new shape, which must have as many elements.
+
+        Where that depends on the values of symbols, each call checks it.
+        """
+        if not may_be_equal(product(shape), x.size):
             raise TypeRuleError(
                 f"shape {show_shape(x.shape)} has {x.size} elements and cannot become "
-                f"{show_shape(shape)}, which has {product(shape)}"
+                f"{show_shape(shape)}, which has {product(shape)}{advice(product(shape), x.size)}"
             )
         return TensorType(x.dtype, shape)
+
+    def equalities(self, node: Node) -> Sequence[tuple[Size, Size]]:
+        """The numbers of elements."""
+        return [(product(node.shape), node.inputs[0].size)]
 
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
         """The operand's element at the same place in row-major order."""
@@ -70,9 +81,10 @@ def reshaped_index(
 
 
 def runs(left: Sequence[Size], right: Sequence[Size]) -> list[tuple[slice, slice]]:
-    """The two shapes cut wherever the sizes so far have the same product in both."""
+    """The two shapes cut where the sizes so far have the same product in both, and at the end."""
     ends, others = ends_by_product(left), ends_by_product(right)
     cuts = [(0, 0)] + [(ends[size], others[size]) for size in ends if size in others]
+    cuts += [(len(left), len(right))] if cuts[-1] != (len(left), len(right)) else []
     return [(slice(a, b), slice(c, d)) for (a, c), (b, d) in pairwise(cuts)]
 
 
@@ -90,6 +102,42 @@ def split(linear: Size, shape: tuple[Size, ...]) -> list[Size]:
         first = product(shape[:axis]) == 1
         result.append(place if first else remainder(place, shape[axis] or 1))
     return [0 if size == 1 else part for size, part in zip(shape, result, strict=True)]
+
+
+@register
+class EnsureShape(Linear):
+    """The operand under other names for its sizes, which each call checks to be equal."""
+
+    name = "ensure_shape"
+
+    def infer(self, x: TensorType, *, shape: tuple[Size, ...]) -> TensorType:
+        """The operand's dtype in the given shape, of which no size may surely differ."""
+        if len(shape) != x.rank:
+            raise TypeRuleError(f"{show_shape(shape)} must have the {x.rank} axes of the operand")
+        for axis, (size, other) in enumerate(zip(x.shape, shape, strict=True)):
+            if differ(size, other):
+                raise TypeRuleError(f"axis {axis} is {size}, which is never {other}")
+        return TensorType(x.dtype, shape)
+
+    def equalities(self, node: Node) -> Sequence[tuple[Size, Size]]:
+        """The sizes of each axis."""
+        return list(zip(node.shape, node.inputs[0].shape, strict=True))
+
+    def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
+        """The operand's element at the same index."""
+        return read(0, index)
+
+    def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
+        """The gradient in the operand's shape."""
+        return [apply("ensure_shape", gradient, shape=node.inputs[0].shape)]
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The shape with the batch axis in front."""
+        return {"shape": (size, *attrs["shape"])}
+
+    def reference(self, x: Any, *, shape: tuple[int, ...]) -> Any:
+        """The operand as it is."""
+        return np.reshape(x, shape)
 
 
 @register

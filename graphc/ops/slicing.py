@@ -21,6 +21,7 @@ from graphc.ir.dim import (
 from graphc.ir.node import Node, apply
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
+from graphc.ir.size_proof import advice
 from graphc.ir.types import TensorType, show_shape
 from graphc.lang.creation import zeros_like
 from graphc.ops.kinds import Linear, Shifted
@@ -191,7 +192,7 @@ class Concat(Shifted):
             if part.rank != first.rank or without(part.shape, axis) != without(first.shape, axis):
                 raise TypeRuleError(
                     f"shapes {show_shape(first.shape)} and {show_shape(part.shape)} "
-                    f"must agree in every axis but {axis}"
+                    f"must agree in every axis but {axis}{disagreement(part, first, axis)}"
                 )
         total = sum((part.shape[axis] for part in parts[1:]), first.shape[axis])
         return TensorType(first.dtype, (*first.shape[:axis], total, *first.shape[axis + 1 :]))
@@ -236,6 +237,12 @@ class Concat(Shifted):
     def reference(self, *parts: Any, axis: int) -> Any:
         """numpy.concatenate."""
         return np.concatenate(parts, axis)
+
+
+def disagreement(part: TensorType, first: TensorType, axis: int) -> str:
+    """What to do about the first two sizes that do not agree, where they are symbolic."""
+    pairs = zip(without(part.shape, axis), without(first.shape, axis), strict=False)
+    return next((advice(*pair) for pair in pairs if pair[0] != pair[1]), "")
 
 
 def starts_of(node: Node) -> list[Size]:

@@ -34,13 +34,13 @@ from graphc.passes.simplify import simplify
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
-from graphc.runtime.arguments import shape_for
 from graphc.runtime.cpu.emit import Emitted, emit
 from graphc.runtime.cpu.jit import Library
 from graphc.runtime.cpu.jit import load as load_code
 from graphc.runtime.cpu.pool import address as pool_address
 from graphc.runtime.cpu.target import host
 from graphc.runtime.loaded import Array
+from graphc.runtime.sizes import shape_for
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 

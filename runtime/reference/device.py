@@ -27,7 +27,7 @@ class ReferenceStep:
     def run(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> list[Array]:
         """The outputs; next values of variables are stored once all of them are known."""
         inputs = dict(zip(self.graph.inputs, arguments, strict=True))
-        values = [np.array(value) for value in evaluate(self.graph, inputs)]
+        values = [np.array(value) for value in evaluate(self.graph, inputs, sizes)]
         split = len(self.graph.outputs)
         for (target, _), value in zip(self.graph.updates, values[split:], strict=True):
             target.attrs["state"].array[...] = value

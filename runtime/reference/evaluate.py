@@ -11,19 +11,20 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.types import TupleType, Type
-from graphc.runtime.arguments import bind_sizes, bound
 from graphc.runtime.loaded import Array
+from graphc.runtime.sizes import bind_sizes, bound
 
 Sizes: TypeAlias = Mapping[str, int]
 
 
-def evaluate(graph: Graph, inputs: Mapping[Node, Array]) -> list[Any]:
+def evaluate(graph: Graph, inputs: Mapping[Node, Array], sizes: Sizes | None = None) -> list[Any]:
     """The value of each output, then the next value of each updated variable, as arrays.
 
-    `inputs` gives an array for each input node; variables are read, not changed. GraphError where
-    the arrays' shapes do not fit the declared ones.
+    `inputs` gives an array for each input node; variables are read, not changed. Where the
+    symbolic sizes are not given, the arrays decide them: GraphError where their shapes do not fit.
     """
-    sizes = bind_sizes(list(inputs), list(map(np.asarray, inputs.values())))
+    if sizes is None:
+        sizes = bind_sizes(graph, [np.asarray(inputs[node]) for node in graph.inputs])
     with np.errstate(all="ignore"):
         return evaluate_for(graph, inputs, sizes)
 
