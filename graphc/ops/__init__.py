@@ -29,6 +29,7 @@ from graphc.ops import (
     slicing,
     structure,
     trigonometric,
+    while_gradient,
     while_loop,
 )
 
@@ -58,5 +59,6 @@ __all__ = [
     "slicing",
     "structure",
     "trigonometric",
+    "while_gradient",
     "while_loop",
 ]
