@@ -4,7 +4,8 @@ On graphs:
   remove_stop_gradient  drop what only differentiation reads
   remove_custom_gradient
                         drop what only differentiation reads, when the user has given rules
-  expand_while_gradient go back over the steps of a loop, keeping a few of its states
+  expand_while_gradient
+                        go back over the steps of a loop, keeping a few of its states
   merge_loops           run once what several loops do alike
   hoist_from_loops      do the products of all steps as one before a loop
   simplify              algebra, movements and reductions, to a fixpoint
