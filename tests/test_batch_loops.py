@@ -271,11 +271,12 @@ def test_examples_that_have_ended_make_no_nan() -> None:
 
 
 def test_a_batch_of_none_takes_no_step() -> None:
-    xs = gx.input("xs", ("examples", 2), "float64")
-    out = vmap(lambda x: gx.while_loop(lambda v: gx.sum(v) < 9, lambda v: v + 1, x))(xs)
-    for device in ("cpu", "reference"):
-        got = gx.compile(xs, [out, grad(gx.sum(out), xs)], device=device)(np.zeros((0, 2)))
-        assert [array.shape for array in got] == [(0, 2), (0, 2)]
+    for size in (0, "examples"):
+        xs = gx.input("xs", (size, 2), "float64")
+        out = vmap(lambda x: gx.while_loop(lambda v: gx.sum(v) < 9, lambda v: v + 1, x))(xs)
+        for device in ("cpu", "reference"):
+            got = gx.compile(xs, [out, grad(gx.sum(out), xs)], device=device)(np.zeros((0, 2)))
+            assert [array.shape for array in got] == [(0, 2), (0, 2)]
 
 
 def test_the_batch_of_a_gradient_shares_the_forward_loop() -> None:

@@ -11,7 +11,8 @@ from graphc.ir.dim import Size
 from graphc.ir.graph import Graph, substitute
 from graphc.ir.node import Node, apply, say
 from graphc.ir.op import register
-from graphc.ir.types import TensorType, TupleType, bool_
+from graphc.ir.types import TensorType, TupleType, bool_, int64
+from graphc.lang.operands import constant
 from graphc.ops.batching import repeated, select
 from graphc.ops.chain_rule import items_of, zeros
 from graphc.ops.fusion import Several, moving_on_batch, show, size_of_batch, stand_in
@@ -171,7 +172,7 @@ class OnBatch:
     def apart(self, operands: Sequence[Node]) -> Node:
         """The loop of examples that end by themselves: it carries who goes on besides."""
         goes_on = self.inside[0]
-        first = say("argmax", say("cast", goes_on, "int8"))
+        first = first_of(goes_on)
         taken = {x: of_those_that_go_on(x, goes_on, first) for x in self.stand_ins()}
         again, *made = substitute(self.nexts(), taken)
         goes_on_after = say("logical_and", goes_on, again)
@@ -189,6 +190,13 @@ class OnBatch:
         """The inputs that hold values of all examples, but for who goes on."""
         pairs = zip(self.inside[1:], self.flags[1:], strict=True)
         return [inside for inside, flag in pairs if flag]
+
+
+def first_of(goes_on: Node) -> Node:
+    """The number of the first example that goes on."""
+    if goes_on.shape == (0,):  # no step is taken, and argmax would refuse
+        return constant(0, int64)
+    return say("argmax", say("cast", goes_on, "int8"))
 
 
 def of_those_that_go_on(values: Node, goes_on: Node, first: Node) -> Node:
