@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphc.ir.graph import Graph, rewrite, same_roots
+from graphc.ir.graph import Graph, rewrite, same_roots, substitute, walk
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import take_apart
@@ -106,31 +106,48 @@ def absorb(graph: Graph) -> Graph:
 
 
 def absorbable(graph: Graph) -> dict[Node, Node]:
-    """While loops that do nothing but what a wider one does too, which each is found with."""
+    """Some while loops that do nothing but what a wider one does too, each with that one.
+
+    There is one wider one: of two, each could read what the other one shall replace.
+    """
     groups: dict[Any, list[Node]] = {}
     for node in graph.walk():
         if node.op.name == "while_loop":
-            groups.setdefault(condition_of(node), []).append(node)
-    found: dict[Node, Node] = {}
-    for loops in groups.values():
-        widest = max(loops, key=lambda loop: len(loop.inputs))
-        found |= {x: widest for x in loops if x is not widest and parts_of(x) <= parts_of(widest)}
+            key = id(node.inputs[0]), id(node.attrs["body"].inputs[0])
+            groups.setdefault(key, []).append(node)
+    found = next(filter(None, (covered(loops) for loops in groups.values() if len(loops) > 1)), {})
     for loop, other in found.items():
         reason = "the other one runs the same steps and has all of its carries"
         record(Decision("merge_loops", "merged", repr(loop), reason, (), lines([loop, other])))
     return found
 
 
-def condition_of(loop: Node) -> Any:
-    """What says how often a while loop runs, but for what it is computed from."""
+def covered(loops: Sequence[Node]) -> dict[Node, Node]:
+    """Those loops all of whose carries the one with the most has too, and that it does not read."""
+    nexts = {loop: next_carries(loop) for loop in loops}
+    parts = {
+        loop: {
+            tuple(map(id, part)) for part in zip(carried(loop), loop.inputs, after, strict=False)
+        }
+        for loop, after in nexts.items()
+    }
+    widest = max(loops, key=lambda loop: len(parts[loop]))
+    below = set(walk([widest]))
+    return {x: widest for x in loops if x not in below and parts[x] <= parts[widest]}
+
+
+def carried(loop: Node) -> tuple[Node, ...]:
+    """The inputs of a while loop's body that stand for its carries."""
     body: Graph = loop.attrs["body"]
-    return id(loop.inputs[0]), id(body.inputs[0]), id(body.outputs[0])
+    return body.inputs[: loop.attrs["carries"]]
 
 
-def parts_of(loop: Node) -> set[tuple[int, ...]]:
-    """Each carry with its first and next value, each constant with its operand."""
+def next_carries(loop: Node) -> list[Node]:
+    """The next carries of a while loop over the operands that its constants stand for.
+
+    A loop that carries tangents has other constants, but computes the same from the same operands.
+    """
     body: Graph = loop.attrs["body"]
     count = loop.attrs["carries"]
-    carries = zip(body.inputs[:count], loop.inputs[:count], body.outputs, strict=True)
     constants = zip(body.inputs[count:], loop.inputs[count:], strict=True)
-    return {tuple(map(id, part)) for part in (*carries, *constants)}
+    return substitute(body.outputs, dict(constants))

@@ -107,6 +107,14 @@ def test_loops_that_run_alike_are_merged() -> None:
     assert merged.outputs[2].attrs["index"] == 1
 
 
+def test_a_loop_that_carries_tangents_is_the_loop_itself() -> None:
+    a = gx.input("a", (), "float64")
+    root, count = newton(a)
+    merged = merge_loops(gx.Graph((a,), (root, gx.jvp(root, a, 1.0), count)))
+    (left,) = [node for node in merged.walk() if node.op.name == "while_loop"]
+    assert [output.inputs[0] is left for output in merged.outputs] == [True] * 3
+
+
 def test_loops_that_end_otherwise_are_not_merged() -> None:
     a = gx.input("a", (), "float64")
     loops = [gx.while_loop(lambda v, k=k: v < k, lambda v: v + 1, a) for k in (5.0, 6.0)]
