@@ -186,7 +186,7 @@ def test_a_while_loop_ends_for_each_example_by_itself(flags: tuple[bool, ...]) -
     compare(ending_apart, operands_apart(flags), flags)
 
 
-@pytest.mark.parametrize("flags", FLAGS[2:5])
+@pytest.mark.parametrize("flags", FLAGS[3:5])
 def test_derivatives_of_loops_that_end_apart(flags: tuple[bool, ...]) -> None:
     def derivatives(*operands: Node) -> Any:
         loss = ending_apart(*operands)[0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.ir.node import apply
 from graphc.ir.parser import parse
 from graphc.ir.printer import print_text
 from graphc.ir.program import While
@@ -113,6 +114,21 @@ def test_a_loop_that_carries_tangents_is_the_loop_itself() -> None:
     merged = merge_loops(gx.Graph((a,), (root, gx.jvp(root, a, 1.0), count)))
     (left,) = [node for node in merged.walk() if node.op.name == "while_loop"]
     assert [output.inputs[0] is left for output in merged.outputs] == [True] * 3
+
+
+def test_a_loop_is_not_merged_with_one_that_reads_it() -> None:
+    a = gx.input("a", (), "float64")
+    root, _ = newton(a)
+    (loop,) = root.inputs
+    body, split = loop.attrs["body"], loop.attrs["carries"]
+    total, read = gx.input("total", (), "float64"), gx.input("read", (), "float64")
+    inputs = (*body.inputs[:split], total, *body.inputs[split:], read)
+    operands = (*loop.inputs[:split], a, *loop.inputs[split:], root)
+    attrs = {"carries": split + 1, "checkpoints": loop.attrs["checkpoints"]}
+    inside = gx.Graph(inputs, (*body.outputs, total + read))
+    wider = apply("while_loop", *operands, body=inside, **attrs)
+    graph = gx.Graph((a,), (root, apply("item", wider, index=split - 1)))
+    assert sum(node.op.name == "while_loop" for node in merge_loops(graph).walk()) == 2
 
 
 def test_loops_that_end_otherwise_are_not_merged() -> None:
