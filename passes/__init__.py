@@ -4,6 +4,8 @@ On graphs:
   remove_stop_gradient  drop what only differentiation reads
   remove_custom_gradient
                         drop what only differentiation reads, when the user has given rules
+  expand_while_gradient
+                        go back over the steps of a loop, keeping a few of its states
   merge_loops           run once what several loops do alike
   hoist_from_loops      do the products of all steps as one before a loop
   simplify              algebra, movements and reductions, to a fixpoint
@@ -37,6 +39,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.passes.collapse_loops import collapse_loops
+from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
@@ -60,6 +63,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
     for function in (
         remove_stop_gradient,
         remove_custom_gradient,
+        expand_while_gradient,
         merge_loops,
         hoist_from_loops,
         simplify,

@@ -8,6 +8,7 @@ it goes along as long as nothing else in the loop needs what is between.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from graphc.ir.closure import depending_on, fresh_inputs
 from graphc.ir.dim import Size
@@ -28,23 +29,24 @@ def hoist_from_loops(graph: Graph) -> Graph:
     for node in graph.walk():
         operands = tuple(done[operand] for operand in node.inputs)
         with standing_at(node.where):
+            attrs = inside(node.attrs)
             if node.op.name == "scan":
-                results[node] = hoisted(over(node, operands))
+                results[node] = hoisted(take_apart(build(node.op, operands, attrs)))
                 done[node] = node  # only its items are used
             elif node.op.name == "item" and node.inputs[0] in results:
                 done[node] = results[node.inputs[0]][node.attrs["index"]]
             else:
-                done[node] = build(node.op, operands, node.attrs) if operands else node
+                done[node] = build(node.op, operands, attrs) if operands else node
     return graph.replace_roots(done)
 
 
-def over(node: Node, operands: Sequence[Node]) -> Scan:
-    """A scan over new operands, with loops inside it treated."""
-    body = hoist_from_loops(node.attrs["body"])
-    same = same_roots(body, node.attrs["body"])
-    return take_apart(
-        build(node.op, operands, node.attrs if same else {**node.attrs, "body": body})
-    )
+def inside(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Attributes with the loops in their graphs treated; the same where nothing changes."""
+    graphs = {key: value for key, value in attrs.items() if isinstance(value, Graph)}
+    changed = {key: hoist_from_loops(graph) for key, graph in graphs.items()}
+    if all(same_roots(graphs[key], graph) for key, graph in changed.items()):
+        return attrs
+    return {**attrs, **changed}
 
 
 def hoisted(scan: Scan) -> list[Node]:

@@ -1,7 +1,8 @@
-"""merge_loops: scans that do the same steps become one scan with the results of all.
+"""merge_loops: loops that do the same steps become one with the results of all.
 
-A gradient runs the forward loop again for the values that the carries had before each step. Both
-loops have the same operands and the same inputs inside, so equal values inside are equal nodes.
+A gradient runs the forward loop again: a scan for the values that the carries had before each
+step, a while loop to count its steps. Both loops have the same operands and the same inputs inside,
+so equal values inside are equal nodes.
 """
 
 from __future__ import annotations
@@ -9,20 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphc.ir.graph import Graph, same_roots
-from graphc.ir.node import Node, build, standing_at
+from graphc.ir.graph import Graph, rewrite, same_roots, substitute, walk
+from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import take_apart
 from graphc.passes.decisions import lines, record
 
 
 def merge_loops(graph: Graph) -> Graph:
-    """Make one scan of those with equal operands and next carries, also inside other loops."""
-    while True:  # scans over the results of merged ones may have become mergeable
+    """Make one loop of those with equal operands and next carries, also inside other loops.
+
+    Scans may stack different results. A while loop may have carries besides those of another.
+    """
+    while True:  # loops over the results of merged ones may have become mergeable
         bodies: dict[Node, Graph] = {}
         for scans in mergeable(graph):
             bodies |= dict.fromkeys(scans, union(scans))
-        changed = graph.replace_roots(merged(graph, bodies))
+        changed = absorb(graph.replace_roots(merged(graph, bodies)))
         if same_roots(graph, changed):
             return graph
         graph = changed
@@ -81,3 +85,69 @@ def place_in(body: Graph, scan: Node, index: int) -> int:
         return index
     stacked = {node: place for place, node in enumerate(body.outputs) if place >= old.carries}
     return stacked[old.body.outputs[index]]
+
+
+# --- while loops ---------------------------------------------------------------------------------
+
+
+def absorb(graph: Graph) -> Graph:
+    """Take the results of while loops from others that compute them besides."""
+    wider = absorbable(graph)
+
+    def change(node: Node) -> Node:
+        if node.op.name != "item" or node.inputs[0] not in wider:
+            return node
+        loop = node.inputs[0]
+        inside = loop.attrs["body"].inputs[1 + node.attrs["index"]]
+        places = {x: place for place, x in enumerate(wider[loop].attrs["body"].inputs)}
+        return apply("item", wider[loop], index=places[inside] - 1)
+
+    return graph.replace_roots(rewrite(graph.roots, change)) if wider else graph
+
+
+def absorbable(graph: Graph) -> dict[Node, Node]:
+    """Some while loops that do nothing but what a wider one does too, each with that one.
+
+    There is one wider one: of two, each could read what the other one shall replace.
+    """
+    groups: dict[Any, list[Node]] = {}
+    for node in graph.walk():
+        if node.op.name == "while_loop":
+            key = id(node.inputs[0]), id(node.attrs["body"].inputs[0])
+            groups.setdefault(key, []).append(node)
+    found = next(filter(None, (covered(loops) for loops in groups.values() if len(loops) > 1)), {})
+    for loop, other in found.items():
+        reason = "the other one runs the same steps and has all of its carries"
+        record(Decision("merge_loops", "merged", repr(loop), reason, (), lines([loop, other])))
+    return found
+
+
+def covered(loops: Sequence[Node]) -> dict[Node, Node]:
+    """Those loops all of whose carries the one with the most has too, and that it does not read."""
+    nexts = {loop: next_carries(loop) for loop in loops}
+    parts = {
+        loop: {
+            tuple(map(id, part)) for part in zip(carried(loop), loop.inputs, after, strict=False)
+        }
+        for loop, after in nexts.items()
+    }
+    widest = max(loops, key=lambda loop: len(parts[loop]))
+    below = set(walk([widest]))
+    return {x: widest for x in loops if x not in below and parts[x] <= parts[widest]}
+
+
+def carried(loop: Node) -> tuple[Node, ...]:
+    """The inputs of a while loop's body that stand for its carries."""
+    body: Graph = loop.attrs["body"]
+    return body.inputs[: loop.attrs["carries"]]
+
+
+def next_carries(loop: Node) -> list[Node]:
+    """The next carries of a while loop over the operands that its constants stand for.
+
+    A loop that carries tangents has other constants, but computes the same from the same operands.
+    """
+    body: Graph = loop.attrs["body"]
+    count = loop.attrs["carries"]
+    constants = zip(body.inputs[count:], loop.inputs[count:], strict=True)
+    return substitute(body.outputs, dict(constants))

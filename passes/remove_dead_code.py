@@ -65,7 +65,11 @@ def narrow(node: Node, operands: Sequence[Node], taken: Sequence[int]) -> dict[i
         kept, new = taken, narrow_fusion(node, operands, taken)
     elif node.op.name == "scan":
         kept, new = narrow_scan(take_apart(node), operands, taken)
-    else:  # the condition of a while loop may need every carry
+    elif node.op.name == "while_loop":
+        kept, new = narrow_while(node, operands, taken)
+    elif node.op.name == "cond":
+        kept, new = taken, narrow_cond(node, operands, taken)
+    else:
         kept, new = range(len(results_of(node))), build(node.op, operands, node.attrs)
     if not isinstance(new.type, TupleType):
         return {taken[0]: new}
@@ -89,7 +93,7 @@ def narrow_scan(
 ) -> tuple[list[int], Node]:
     """The numbers of the results that a scan must have, and the scan with only those."""
     body = remove_dead_code(scan.body)
-    kept = needed_results(scan, body, taken)
+    kept = needed_carries(body, scan.carries, taken)
     carries = [number for number in kept if number < scan.carries]
     outputs = [body.outputs[number] for number in kept]
     needed = {*walk(outputs), *(scan.carried[number] for number in carries)}
@@ -106,12 +110,45 @@ def narrow_scan(
     return kept, build(scan.node.op, [x for _, x in pairs], {**scan.node.attrs, **counts})
 
 
-def needed_results(scan: Scan, body: Graph, taken: Sequence[int]) -> list[int]:
-    """The results that are taken, and the carries that these depend on in some step."""
+def narrow_while(
+    node: Node, operands: Sequence[Node], taken: Sequence[int]
+) -> tuple[list[int], Node]:
+    """The same for a while loop, whose condition, its first carry, says what it needs too."""
+    body, count = remove_dead_code(node.attrs["body"]), node.attrs["carries"]
+    carries = needed_carries(body, count, [0, *(number + 1 for number in taken)])
+    outputs = tuple(body.outputs[place] for place in carries)
+    needed = {*walk(outputs), *(body.inputs[place] for place in carries)}
+    pairs = [(i, x) for i, x in zip(body.inputs, operands, strict=True) if i in needed]
+    kept = [place - 1 for place in carries[1:]]
+    if len(pairs) == len(operands) and same_roots(body, node.attrs["body"]):
+        return kept, build(node.op, operands, node.attrs)
+    inner = Graph(tuple(inside for inside, _ in pairs), outputs)
+    attrs = {**node.attrs, "body": inner, "carries": len(carries)}
+    return kept, build(node.op, [x for _, x in pairs], attrs)
+
+
+def narrow_cond(node: Node, operands: Sequence[Node], kept: Sequence[int]) -> Node:
+    """The choice with some of its results, and the operands that these need in either arm."""
+    arms = [remove_dead_code(node.attrs[key]) for key in ("body", "otherwise")]
+    found = [tuple(arm.outputs[number] for number in kept) for arm in arms]
+    inputs, olds = arms[0].inputs, (node.attrs["body"], node.attrs["otherwise"])
+    needed = {inputs[0], *walk([*found[0], *found[1]])}
+    pairs = [(i, x) for i, x in zip(inputs, operands, strict=True) if i in needed]
+    whole = len(pairs) == len(operands) and len(kept) == len(olds[0].outputs)
+    if whole and all(map(same_roots, arms, olds)):
+        return build(node.op, operands, node.attrs)
+    inside = tuple(i for i, _ in pairs)
+    attrs = {"body": Graph(inside, found[0]), "otherwise": Graph(inside, found[1])}
+    return build(node.op, [x for _, x in pairs], attrs)
+
+
+def needed_carries(body: Graph, carries: int, taken: Sequence[int]) -> list[int]:
+    """The outputs of a loop's body that are taken, and the carries these depend on in some step."""
     kept = set(taken)
     while True:
         reached = set(walk(body.outputs[number] for number in kept))
-        more = {place for place, inside in enumerate(scan.carried) if inside in reached} - kept
+        carried = enumerate(body.inputs[:carries])
+        more = {place for place, inside in carried if inside in reached} - kept
         if not more:
             return sorted(kept)
         kept |= more

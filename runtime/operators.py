@@ -52,12 +52,9 @@ NEEDLESS = {
     **{("fusion", f): AFTERWARDS for f in ("vjp", "jvp", "batch")},
     **{("fusion", f): TAKEN_APART for f in ("reference", "formula")},
     **{("item", f): WITH_SOURCE for f in ("formula", "jvp", "batch")},
-    **{(n, "formula"): NATIVE for n in ("scan", "while_loop", "cond")},
+    **{(n, "formula"): NATIVE for n in ("scan", "while_loop", "while_gradient", "cond")},
 }
 """(operator, facet) -> why it needs no answer."""
-
-REFUSED = {("while_loop", "vjp"): "forward only: nothing bounds the steps it would have to keep"}
-"""(operator, facet) -> why the answer is an error that says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +111,11 @@ def print_operators() -> Iterator[str]:
     for reason in dict.fromkeys(NEEDLESS.values()):
         names = dict.fromkeys(name for name, facet in NEEDLESS if NEEDLESS[name, facet] == reason)
         yield f"-  of {' and '.join(names)}: {reason}"
-    for (name, facet), reason in REFUSED.items():
-        yield f"refused  {facet} of {name}: {reason}"
     holes = sum(len(row.holes) for row in rows())
     yield f"{len(rows())} operators, {len(words)} words of the language, {holes} holes"
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row as words: yes, refused, - where no answer is needed, HOLE where one is missing."""
+    """A row as words: yes, - where no answer is needed, HOLE where one is missing."""
     answers = {True: "yes", None: "-", False: "HOLE"}
-    words_for = (
-        "refused" if a and (row.name, facet) in REFUSED else answers[a]
-        for facet, a in row.facets.items()
-    )
-    return (row.name, *words_for, " ".join(row.devices))
+    return (row.name, *(answers[a] for a in row.facets.values()), " ".join(row.devices))

@@ -188,6 +188,24 @@ def points_without_values() -> object:
     return gx.interp(x, k, m)
 
 
+# --- loops ---------------------------------------------------------------------------------------
+
+
+@mistake
+def a_bound_that_is_no_integer() -> object:
+    return gx.fori_loop(0, gx.max(x), lambda i, v: v, x)
+
+
+@mistake
+def a_bound_that_is_nothing() -> object:
+    return gx.fori_loop(None, 3, lambda i, v: v, x)  # type: ignore[arg-type]
+
+
+@mistake
+def a_loop_that_may_keep_nothing() -> object:
+    return gx.while_loop(lambda v: gx.sum(v) < 9, lambda v: 2 * v, x, checkpoints=0)
+
+
 # --- compiling -----------------------------------------------------------------------------------
 
 

@@ -47,7 +47,7 @@ STRUCTURE: dict[str, Callable[[DType], Node]] = {
 MADE_BY_PASSES = {"fusion", "item"}
 """Operators that only `fuse` makes: tests/passes and test_random_graphs.py run them."""
 
-HOLD_GRAPHS = {"cond", "scan", "while_loop"}
+HOLD_GRAPHS = {"cond", "scan", "while_gradient", "while_loop"}
 """Operators over graphs of the user's: test_scan.py and its kin run them."""
 
 WITH_RULES = {"custom_gradient"}

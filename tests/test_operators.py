@@ -2,12 +2,11 @@
 
 import pytest
 
-from graphc.errors import GraphError
 from graphc.ir.op import OPS, Op
 from graphc.ops.fusion import Several
 from graphc.ops.kinds import Elementwise, Linear
 from graphc.runtime.device import DEVICES
-from graphc.runtime.operators import FACETS, NEEDLESS, REFUSED, Row, answer, method_of, rows
+from graphc.runtime.operators import FACETS, NEEDLESS, Row, answer, method_of, rows
 from graphc.runtime.tool import main
 
 
@@ -24,13 +23,6 @@ def test_no_excuse_is_needless() -> None:
         base = Several if issubclass(kind, Several) else Op
         method = method_of(kind, facet)
         assert getattr(kind, method) is getattr(base, method), (name, facet)
-
-
-def test_what_is_refused_is_refused_in_words() -> None:
-    for name, facet in REFUSED:
-        refuse = getattr(OPS[name], method_of(type(OPS[name]), facet))
-        with pytest.raises(GraphError, match="no reverse-mode derivative"):
-            refuse(None, [])
 
 
 class Bare(Op):
@@ -81,6 +73,7 @@ def test_the_command_prints_the_table(
     cells = {line.split()[0]: line.split()[1:] for line in lines if line}
     assert cells["tanh"] == ["yes"] * 6 + list(DEVICES)
     assert cells["input"] == ["yes", "-", "-", "yes", "yes", "yes", *DEVICES]
-    assert cells["while_loop"] == ["yes", "yes", "-", "refused", "yes", "yes", *DEVICES]
+    assert cells["while_loop"] == ["yes", "yes", "-", "yes", "yes", "yes", *DEVICES]
+    assert cells["while_gradient"] == cells["while_loop"]
     assert cells["bare"] == ["HOLE"] * 6
     assert lines[-1].endswith(" 6 holes")

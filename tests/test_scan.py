@@ -125,6 +125,29 @@ def test_fori_loop_and_map(device: str) -> None:
 
 
 @every_device
+def test_bounds_of_a_fori_loop_may_be_data_or_below_zero(device: str) -> None:
+    x, n, m = gx.input("x", (), "float64"), gx.input("n", (), "int32"), gx.input("m", (), "int64")
+    wide = gx.input("wide", ("length",), "float64")
+    bounds = [(0, n), (m, n), (m, "length"), ("length", 7), (-5, -2), (2, -1)]
+
+    def body(i: Any, v: Any) -> Any:
+        return gx.sin(v) * x + gx.cast(i, "float64")
+
+    values = [gx.fori_loop(*pair, body, x) for pair in bounds]
+    slopes = [gx.grad(value, x) for value in values]
+    step = gx.compile([x, n, m, wide], [*values, *slopes], device=device)
+    for last, begin in ((3, 1), (1, 3), (5, -2)):
+        got = step(0.7, np.int32(last), begin, np.ones(4))
+        known = {n: last, m: begin, "length": 4}
+        for place, pair in enumerate(bounds):
+            v, slope = 0.7, 1.0
+            for i in range(*(known.get(bound, bound) for bound in pair)):
+                v, slope = np.sin(v) * 0.7 + i, np.cos(v) * slope * 0.7 + np.sin(v)
+            np.testing.assert_allclose(got[place], v)
+            np.testing.assert_allclose(got[place + len(bounds)], slope)
+
+
+@every_device
 def test_parts_of_sequences_are_sequences(device: str) -> None:
     x = gx.input("x", ("n", 3), "float64")
     total, seen = gx.scan(lambda c, row: (c + row[0] * row[1], c), x[0] * 0, (x[1:], x[:-1]))
@@ -251,7 +274,10 @@ XS = gx.input("xs", ("n", 3), "float32")
         ),
         (lambda: gx.scan(lambda c, x: (c, x), X, XS, truncate=1.5), "truncate must be"),
         (lambda: gx.scan(lambda c, x: (c, x), X, XS, checkpoint="sqrt"), "needs a length"),
-        (lambda: gx.fori_loop(X, 3, lambda i, v: v, X), "start must be an integer"),
+        (
+            lambda: gx.fori_loop(X, 3, lambda i, v: v, X),
+            "start must be one integer, not f",
+        ),
     ],
 )
 def test_refusals_name_what_is_wrong(make: Any, message: str) -> None:

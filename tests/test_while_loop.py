@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.ir.node import apply
 from graphc.ir.parser import parse
 from graphc.ir.printer import print_text
 from graphc.ir.program import While
+from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fuse import fuse
 from graphc.passes.lower import lower
+from graphc.passes.merge_loops import merge_loops
 
 every_device = pytest.mark.parametrize("device", ["cpu", "reference"])
 
@@ -81,7 +84,7 @@ X = gx.input("x", (3,), "float32")
         ),
         (lambda: gx.while_loop(lambda v: gx.any(v < 1), gx.sum, X), r"begins as f32\[3\].*f32\[\]"),
         (lambda: gx.while_loop(lambda v: True, lambda v: (v, v), X), "the structure of init"),
-        (lambda: gx.grad(newton(gx.sum(X))[0], X), "no reverse-mode derivative"),
+        (lambda: gx.while_loop(lambda v: True, lambda v: v, X, checkpoints=0), "above 0, not 0"),
     ],
 )
 def test_refusals_name_what_is_wrong(make: Any, message: str) -> None:
@@ -89,3 +92,84 @@ def test_refusals_name_what_is_wrong(make: Any, message: str) -> None:
         make()
     assert error.value.where is not None
     assert error.value.where.file == __file__
+
+
+def test_loops_that_run_alike_are_merged() -> None:
+    a = gx.input("a", (), "float64")
+    root, count = newton(a)
+    outputs = (root, gx.grad(root, a), count)
+    expanded = expand_while_gradient(gx.Graph((a,), outputs))
+    loops = [node for node in expanded.walk() if node.op.name == "while_loop"]
+    merged = merge_loops(expanded)
+    (left,) = [node for node in merged.walk() if node.op.name == "while_loop"]
+    assert sorted(len(loop.inputs) for loop in loops) == [5, 6]
+    assert len(left.inputs) == 6
+    assert merged.outputs[0].inputs[0] is left
+    assert merged.outputs[2].attrs["index"] == 1
+
+
+def test_a_loop_that_carries_tangents_is_the_loop_itself() -> None:
+    a = gx.input("a", (), "float64")
+    root, count = newton(a)
+    merged = merge_loops(gx.Graph((a,), (root, gx.jvp(root, a, 1.0), count)))
+    (left,) = [node for node in merged.walk() if node.op.name == "while_loop"]
+    assert [output.inputs[0] is left for output in merged.outputs] == [True] * 3
+
+
+def test_a_loop_is_not_merged_with_one_that_reads_it() -> None:
+    a = gx.input("a", (), "float64")
+    root, _ = newton(a)
+    (loop,) = root.inputs
+    body, split = loop.attrs["body"], loop.attrs["carries"]
+    total, read = gx.input("total", (), "float64"), gx.input("read", (), "float64")
+    inputs = (*body.inputs[:split], total, *body.inputs[split:], read)
+    operands = (*loop.inputs[:split], a, *loop.inputs[split:], root)
+    attrs = {"carries": split + 1, "checkpoints": loop.attrs["checkpoints"]}
+    inside = gx.Graph(inputs, (*body.outputs, total + read))
+    wider = apply("while_loop", *operands, body=inside, **attrs)
+    graph = gx.Graph((a,), (root, apply("item", wider, index=split - 1)))
+    assert sum(node.op.name == "while_loop" for node in merge_loops(graph).walk()) == 2
+
+
+def test_loops_that_end_otherwise_are_not_merged() -> None:
+    a = gx.input("a", (), "float64")
+    loops = [gx.while_loop(lambda v, k=k: v < k, lambda v: v + 1, a) for k in (5.0, 6.0)]
+    merged = merge_loops(gx.Graph((a,), tuple(loops)))
+    assert sum(node.op.name == "while_loop" for node in merged.walk()) == 2
+
+
+GRADIENT = """graph (%go: bool[], %x: f32[3], %g: f32[3]) {{
+  %0 = while_gradient(%c0 = %go, %c1 = %x, %g0 = %g) {{{attributes}}} {{
+    return {nexts}
+  }} back {{
+    return {gradients}
+  }} : (f32[3])
+  %1 = item %0 {{index = 0}} : f32[3]
+  return %1
+}}
+"""
+ATTRIBUTES = "carries = {carries}, checkpoints = {kept}, wrt = {wrt}"
+RIGHT = {"carries": 2, "kept": 8, "wrt": [1], "nexts": "%c0, %c1", "gradients": "%g0"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({}, ""),
+        ({"carries": 1}, "the first must be one bool"),
+        ({"nexts": "%c0"}, "the next are bool[]; the first"),
+        ({"kept": 0}, "needs at least one checkpoint, not 0"),
+        ({"wrt": [2]}, "wrt [2] must name operands of the loop, 2 of them"),
+        ({"wrt": [0]}, "wrt [0] must name operands of the loop"),
+        ({"gradients": "%c0"}, "gradients must be f32[3]; they begin as f32[3], the next are bool"),
+    ],
+)
+def test_the_gradient_of_a_loop_must_fit_it(changed: dict[str, Any], message: str) -> None:
+    values = {**RIGHT, **changed}
+    text = GRADIENT.format(attributes=ATTRIBUTES.format(**values), **values)
+    if not message:
+        assert print_text(parse(text)) == text
+        return
+    with pytest.raises(gx.GraphError) as error:
+        parse(text)
+    assert message in error.value.message

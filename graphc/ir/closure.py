@@ -77,10 +77,13 @@ def fresh_input(prefix: str, kind: Type, taken: set[str]) -> Node:
     return build(OPS["input"], (), {"name": f"{prefix}{number}", "type": kind})
 
 
-def run_while(inits: Sequence[Node], carried: Sequence[Node], nexts: Sequence[Node]) -> list[Node]:
+def run_while(
+    inits: Sequence[Node], carried: Sequence[Node], nexts: Sequence[Node], checkpoints: int
+) -> list[Node]:
     """The last carries of a new loop, but for the condition, which comes first."""
     body, captured = close(carried, nexts)
-    node = apply("while_loop", *inits, *captured, body=body, carries=len(inits))
+    attrs = {"body": body, "carries": len(inits), "checkpoints": checkpoints}
+    node = apply("while_loop", *inits, *captured, **attrs)
     return [apply("item", node, index=k) for k in range(len(inits) - 1)]
 
 

@@ -60,6 +60,10 @@ class Graph:
         return Graph(self.inputs, tuple(done[node] for node in self.outputs), updates)
 
 
+BESIDE_BODY = {"else": "otherwise", "back": "backward"}
+"""Words of the text for a graph that a node holds besides its body, and the attributes' names."""
+
+
 def walk(roots: Iterable[Node]) -> list[Node]:
     """Every node below the roots once, operands before users, in a fixed order."""
     order: list[Node] = []

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import GraphError
-from graphc.ir.graph import Graph
+from graphc.ir.graph import BESIDE_BODY, Graph
 from graphc.ir.lexer import Reader, Token, unquote_name
 from graphc.ir.literal import Literal
 from graphc.ir.node import Node, build, standing_at
@@ -177,8 +177,9 @@ def parse_body(reader: Reader, scope: Scope) -> tuple[tuple[Node, ...], dict[str
     attrs = parse_attributes(reader) if has_attributes else {}
     inputs = tuple(node for node, _ in bound)
     graphs = {"body": parse_inside(reader, inputs, inner)}
-    if reader.accept("else"):
-        graphs["otherwise"] = parse_inside(reader, inputs, inner)
+    for word, key in BESIDE_BODY.items():
+        if reader.accept(word):
+            graphs[key] = parse_inside(reader, inputs, inner)
     return tuple(operand for _, operand in bound), {**graphs, **attrs}
 
 

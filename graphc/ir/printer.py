@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
-from graphc.ir.graph import Graph
+from graphc.ir.graph import BESIDE_BODY, Graph
 from graphc.ir.kernel import Kernel
 from graphc.ir.lexer import quote_name
 from graphc.ir.node import Node
@@ -103,9 +103,10 @@ def print_node(node: Node, label: str, labels: dict[Node, str], places: bool) ->
     words = [f"  {label} = {node.op.name}({bound})", print_attributes(node), "{"]
     yield " ".join(filter(None, words))
     yield from (f"  {line}" for line in print_block(body, dict(inner), places))
-    if isinstance(otherwise := node.attrs.get("otherwise"), Graph):
-        yield "  } else {"
-        yield from (f"  {line}" for line in print_block(otherwise, dict(inner), places))
+    for word, key in BESIDE_BODY.items():
+        if isinstance(second := node.attrs.get(key), Graph):
+            yield f"  }} {word} {{"
+            yield from (f"  {line}" for line in print_block(second, dict(inner), places))
     yield "  }" + end
 
 

@@ -8,18 +8,20 @@ from typing import Any
 
 from graphc.errors import GraphError, shown
 from graphc.ir.closure import fresh_input, fresh_inputs, run_cond, run_while
-from graphc.ir.dim import Size, maximum
+from graphc.ir.dim import Dim, Size, maximum
 from graphc.ir.node import Node, apply, made_at, word
 from graphc.ir.size_proof import advice, are_equal
 from graphc.ir.types import TensorType, bool_, int64
 from graphc.lang.arithmetic import remainder
 from graphc.lang.loop_body import Loop, Nodes, in_segments, run, trace
-from graphc.lang.operands import agreeing, as_node
+from graphc.lang.operands import agreeing, as_node, to_node_dtype
 from graphc.lang.selection import stop_gradient, where
-from graphc.lang.sizes import SizeLike, is_integer, to_size
+from graphc.lang.sizes import SizeLike, is_integer, size_value, to_size
 from graphc.structure import Rebuild, flatten, same_structure
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
+CHECKPOINTS = 64
+"""How many states the gradient of a loop without a known length keeps at two levels each."""
 
 
 @word
@@ -54,8 +56,8 @@ def scan(
     flat = Flat(step, init, rebuild_xs if xs is not None else lambda _: None)
     loop = Loop(flat, flat.init, rows, count, bool(reverse))
     if truncate is not None:
-        loop = truncated(loop, to_count("truncate", truncate))
-    finals, stacks = run_in_segments(loop, checkpoint, to_count("unroll", unroll))
+        loop = truncated(loop, to_count("scan: truncate", truncate))
+    finals, stacks = run_in_segments(loop, checkpoint, to_count("scan: unroll", unroll))
     return flat.rebuild_carry(finals), flat.rebuild_results(stacks)
 
 
@@ -66,28 +68,70 @@ def map(function: Callable[[Any], Any], xs: Any) -> Any:
 
 
 @word
-def fori_loop(start: int, stop: SizeLike, body: Callable[[Node, Any], Any], init: Any) -> Any:
+def fori_loop(
+    start: SizeLike | Node,
+    stop: SizeLike | Node,
+    body: Callable[[Node, Any], Any],
+    init: Any,
+    *,
+    checkpoints: int = CHECKPOINTS,
+) -> Any:
     """The last of the values `value = body(i, value)` for i from start up to stop, an int64.
 
-    start is an integer; stop may be symbolic. Where stop is not above start, it is `init`.
+    start and stop are integers, symbolic sizes, or nodes of one integer, which is known when the
+    program runs. Where stop is not above start, it is `init`. With a node it is a `while_loop`,
+    which says what `checkpoints` are; else it is a `scan`. GraphError where types or structures
+    do not fit.
     """
-    if not is_integer(start):
-        raise GraphError(f"fori_loop: start must be an integer, not {shown(start)}")
-    span = to_size(stop, "fori_loop: stop") - int(start)
-    count = maximum(span, 0)
-    places = apply("iota", shape=(count,), axis=0, dtype=int64) + int(start)
-    return scan(lambda value, i: (body(i, value), ()), init, places)[0]
+    first, last = to_bound("start", start), to_bound("stop", stop)
+    if not isinstance(first, Node) and not isinstance(last, Node):
+        count = maximum(last - first, 0)
+        places = apply("iota", shape=(count,), axis=0, dtype=int64) + size_value(first, int64)
+        return scan(lambda value, i: (body(i, value), ()), init, places)[0]
+    begin, end = (x if isinstance(x, Node) else size_value(x, int64) for x in (first, last))
+    return while_loop(
+        lambda state: state[0] < end,
+        lambda state: (state[0] + 1, body(*state)),
+        (begin, init),
+        checkpoints=checkpoints,
+    )[1]
+
+
+def to_bound(name: str, value: Any) -> Size | Node:
+    """A bound of a count as a size, which may be below 0, or as a node of one int64."""
+    if is_integer(value):
+        return int(value)
+    if isinstance(value, Dim | str):
+        return to_size(value, f"fori_loop: {name}")
+    if not isinstance(value, Node):
+        raise GraphError(
+            f"fori_loop: {name} must be an integer, a size or a node, not {shown(value)}"
+        )
+    if value.shape != () or not value.dtype.is_integer:
+        raise GraphError(f"fori_loop: {name} must be one integer, not {value.type}{made_at(value)}")
+    return to_node_dtype(value, int64)
 
 
 @word
-def while_loop(cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any) -> Any:
+def while_loop(
+    cond: Callable[[Any], Any],
+    body: Callable[[Any], Any],
+    init: Any,
+    *,
+    checkpoints: int = CHECKPOINTS,
+) -> Any:
     """The first of the values `value = body(value)`, from init on, for which `cond` is false.
 
     The value is a node or nested lists, tuples and dicts of them; cond gives one bool. Both are
-    called once, on nodes, and may use any node around them. Forward-mode derivatives pass through
-    it; reverse mode is refused, since nothing bounds what it would keep. GraphError where types
-    or structures do not fit.
+    called once, on nodes, and may use any node around them. GraphError where types or structures
+    do not fit.
+
+    The number of steps is known when the loop has ended. Its gradient keeps 2 * checkpoints
+    copies of the value, however many steps there are, and computes the others again: up to
+    checkpoints ** 2 steps, every step at most three times more. Beyond, with n steps, each is
+    computed about n / (2 * checkpoints ** 2) times more than that.
     """
+    kept = to_count("while_loop: checkpoints", checkpoints)
     leaves, rebuild = flatten(init)
     inits = [to_node("while_loop", "a value", leaf) for leaf in leaves]
     names: set[str] = set()
@@ -99,7 +143,7 @@ def while_loop(cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any
     pairs = zip(carried, flatten(after)[0], strict=True)
     nexts = [check_carry("while_loop", *pair) for pair in pairs]
     goes_on = [check_condition(cond(rebuild(values))) for values in (inits, nexts)]
-    return rebuild(run_while([goes_on[0], *inits], [flag, *carried], [goes_on[1], *nexts]))
+    return rebuild(run_while([goes_on[0], *inits], [flag, *carried], [goes_on[1], *nexts], kept))
 
 
 @word
@@ -214,7 +258,7 @@ def length_of(what: str, rows: list[Node], given: SizeLike | None) -> Size:
 def to_count(name: str, value: Any) -> int:
     """A number of steps; GraphError unless it is an integer above 0."""
     if not is_integer(value) or value < 1:
-        raise GraphError(f"scan: {name} must be an integer above 0, not {shown(value)}")
+        raise GraphError(f"{name} must be an integer above 0, not {shown(value)}")
     return int(value)
 
 
@@ -248,7 +292,7 @@ def run_in_segments(loop: Loop, checkpoint: int | str | None, unroll: int) -> tu
 def segment(length: Size, checkpoint: int | str) -> int:
     """The number of steps in a segment."""
     if checkpoint != "sqrt":
-        return to_count("checkpoint", checkpoint)
+        return to_count("scan: checkpoint", checkpoint)
     if not isinstance(length, int):
         raise GraphError(
             f'scan: checkpoint="sqrt" needs a length that is an integer, this is {length}: '

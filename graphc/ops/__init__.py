@@ -33,6 +33,7 @@ from graphc.ops import (
     stage,
     structure,
     trigonometric,
+    while_gradient,
     while_loop,
 )
 
@@ -66,5 +67,6 @@ __all__ = [
     "stage",
     "structure",
     "trigonometric",
+    "while_gradient",
     "while_loop",
 ]

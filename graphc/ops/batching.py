@@ -23,3 +23,9 @@ def repeated(node: Node, size: Size) -> Node:
 def shifted(axes: Sequence[int]) -> tuple[int, ...]:
     """Axes, each one place further on."""
     return tuple(axis + 1 for axis in axes)
+
+
+def select(condition: Node, one: Node, other: Node) -> Node:
+    """For each example of a batch the one or the other, as its condition says."""
+    whole = apply("broadcast", condition, shape=one.shape, axes=(0,))
+    return apply("where", whole, one, other)

@@ -11,7 +11,7 @@ from graphc.ir.graph import Graph, substitute
 from graphc.ir.node import Node, apply
 from graphc.ir.op import register
 from graphc.ir.types import TensorType, TupleType, bool_
-from graphc.ops.batching import repeated
+from graphc.ops.batching import repeated, select
 from graphc.ops.chain_rule import is_zero, pull_back, push_forward, sum_by_node, zeros
 from graphc.ops.fusion import Several, over_batch, show, size_of_batch, stand_ins
 
@@ -91,12 +91,6 @@ class Cond(Several):
 def arms_of(node: Node) -> tuple[Graph, Graph]:
     """The two graphs of a choice."""
     return node.attrs["body"], node.attrs["otherwise"]
-
-
-def select(condition: Node, one: Node, other: Node) -> Node:
-    """For each example of a batch the one or the other, as its condition says."""
-    whole = apply("broadcast", condition, shape=one.shape, axes=(0,))
-    return apply("where", whole, one, other)
 
 
 def names_of(node: Node) -> set[str]:

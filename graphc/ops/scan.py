@@ -91,16 +91,17 @@ class ScanOp(Several):
         """A loop in Python; where it has no step, one on zeros says what is stacked."""
         first = carries + sequences
         state, rows, rest = arrays[:carries], arrays[carries:first], arrays[first:]
-        stacks = [
-            np.zeros((length, *value.shape), value.dtype)
-            for value in body(*state, *(np.zeros(row.shape[1:], row.dtype) for row in rows), *rest)
-        ][carries:]
+        seen: list[Sequence[Any]] = []
         for t in reversed(range(length)) if reverse else range(length):
             outputs = body(*state, *(row[t] for row in rows), *rest)
             state = tuple(outputs[:carries])
-            for stack, value in zip(stacks, outputs[carries:], strict=True):
-                stack[t] = value
-        return (*state, *stacks)
+            seen.append(outputs[carries:])
+        if seen:
+            columns = zip(*(reversed(seen) if reverse else seen), strict=True)
+            return (*state, *map(np.stack, columns))
+        zeros = (np.zeros(row.shape[1:], row.dtype) for row in rows)
+        like = body(*state, *zeros, *rest)[carries:]
+        return (*state, *(np.zeros((0, *value.shape), value.dtype) for value in like))
 
 
 def element(sequence: TensorType, length: Size) -> TensorType:

@@ -8,14 +8,13 @@ Each backward step repeats the forward step from there, and pulls the gradients 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from graphc.ir.closure import fresh_input, fresh_inputs
+from graphc.ir.closure import fresh_inputs
 from graphc.ir.graph import substitute, walk
 from graphc.ir.node import Node
 from graphc.ir.scan_parts import Carry, Scan, make_scan, take_apart
-from graphc.ir.types import TensorType
-from graphc.ops.chain_rule import pull_back, push_forward, sum_by_node, zeros
+from graphc.ops.chain_rule import zeros
+from graphc.ops.loop_steps import BackwardStep, backward_step, forward_step
 
 # --- reverse mode --------------------------------------------------------------------------------
 
@@ -23,7 +22,7 @@ from graphc.ops.chain_rule import pull_back, push_forward, sum_by_node, zeros
 def pull_back_scan(node: Node, gradients: Sequence[Node | None]) -> list[Node | None]:
     """For each operand of a scan its gradient, from those of the results."""
     scan = take_apart(node)
-    step = backward_step(scan, gradients)
+    step = backward_step(scan.body, scan.carries, gradients, scan.names)
     carries = [backward_carry(scan, step, gradients, place) for place in step.arriving]
     sums = [inside for inside in scan.constants if inside in step.parts]
     totals = fresh_inputs("s", sums, scan.names | {node.attrs["name"] for node in step.inputs})
@@ -39,61 +38,6 @@ def pull_back_scan(node: Node, gradients: Sequence[Node | None]) -> list[Node | 
     places = [scan.carried[place] for place in step.arriving]
     found = dict(zip([*places, *sums, *rows], [*finals, *stacks], strict=True))
     return [found.get(inside) for inside in scan.body.inputs]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BackwardStep:
-    """One step of reverse mode inside the body.
-
-    arriving are the inputs for the gradients of the next carries, by number; rows those for the
-    elements of the gradients of stacks. parts are the gradients by the body's own inputs.
-    """
-
-    arriving: Mapping[int, Node]
-    rows: Mapping[int, Node]
-    parts: Mapping[Node, Node]
-
-    @property
-    def inputs(self) -> list[Node]:
-        """The inputs that the body does not have."""
-        return [*self.arriving.values(), *self.rows.values()]
-
-
-def backward_step(scan: Scan, gradients: Sequence[Node | None]) -> BackwardStep:
-    """The gradients that one step passes back.
-
-    Only carries that a gradient reaches in some step get one: where nothing flows, no zero is
-    multiplied by what may be infinite.
-    """
-    names = scan.names
-    inputs = {
-        place: fresh_input("g", element_type(scan, place), names)
-        for place, output in enumerate(scan.body.outputs)
-        if output.dtype.is_float
-    }
-    rows = {p: inputs[p] for p, g in enumerate(gradients) if p >= scan.carries and g is not None}
-    reached = {p for p, g in enumerate(gradients[: scan.carries]) if g is not None}
-    while True:
-        arriving = {place: inputs[place] for place in sorted(reached)}
-        parts = pull_step(scan, {**arriving, **rows})
-        more = {p for p, inside in enumerate(scan.carried) if inside in parts} - reached
-        if not more:
-            return BackwardStep(arriving, rows, parts)
-        reached |= more
-
-
-def element_type(scan: Scan, place: int) -> TensorType:
-    """The type of an output of the body."""
-    return scan.body.outputs[place].tensor
-
-
-def pull_step(scan: Scan, arriving: Mapping[int, Node]) -> dict[Node, Node]:
-    """What given gradients of outputs of the body give its inputs."""
-    outputs = scan.body.outputs
-    cotangents = sum_by_node((outputs[place], g) for place, g in arriving.items())
-    targets = [node for node in scan.body.inputs if node.dtype.is_float]
-    found = zip(targets, pull_back(cotangents, targets), strict=True)
-    return {target: part for target, part in found if part is not None}
 
 
 def backward_carry(
@@ -152,7 +96,7 @@ def push_forward_scan(node: Node, tangents: Sequence[Node | None]) -> list[Node 
     given = {x: d for x, d in zip(scan.body.inputs, tangents, strict=True) if d is not None}
     kept = [x for x in given if x not in set(scan.carried)]
     inside = dict(zip(kept, fresh_inputs("d", kept, names), strict=True))
-    moving, found = forward_step(scan, given, inside, names)
+    moving, found = forward_step(scan.body, scan.carries, given, inside, names)
     carries = [
         *map(Carry, scan.node.inputs, scan.carried, scan.nexts),
         *(forward_carry(scan, place, x, found[place], given) for place, x in moving.items()),
@@ -169,26 +113,6 @@ def push_forward_scan(node: Node, tangents: Sequence[Node | None]) -> list[Node 
         last.get(place) if place < scan.carries else None if part is None else next(rest)
         for place, part in enumerate(found)
     ]
-
-
-def forward_step(
-    scan: Scan, given: Mapping[Node, Node], inside: Mapping[Node, Node], names: set[str]
-) -> tuple[dict[int, Node], list[Node | None]]:
-    """The inputs for the tangents of those carries that have one, and the outputs' tangents.
-
-    A carry has a tangent where it begins with one, or where some step gives it one.
-    """
-    floats = {p: x for p, x in enumerate(scan.carried) if x.dtype.is_float}
-    inputs = dict(zip(floats, fresh_inputs("d", floats.values(), names), strict=True))
-    reached = {place for place, x in floats.items() if x in given}
-    while True:
-        moving = {place: inputs[place] for place in sorted(reached)}
-        known = {**inside, **{scan.carried[place]: d for place, d in moving.items()}}
-        found = push_forward(scan.body.outputs, known)
-        more = {p for p in floats if found[p] is not None} - reached
-        if not more:
-            return moving, found
-        reached |= more
 
 
 def forward_carry(

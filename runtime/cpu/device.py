@@ -15,6 +15,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.program import Allocation, Program
 from graphc.passes.collapse_loops import collapse_loops
+from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
@@ -47,6 +48,7 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 GRAPH_PASSES: tuple[Pass, ...] = (
     remove_stop_gradient,
     remove_custom_gradient,
+    expand_while_gradient,
     merge_loops,
     simplify,
     hoist_from_loops,
