@@ -60,6 +60,7 @@ class Row:
     there are none), smooth_second that of operands after the first where it differs.
     signed_zero: a zero of the result has NumPy's sign. formulas: in 16 bits, how many operations
     are rounded one by one. choose draws operands that no interval describes.
+    own_dtype: the result depends on what the dtype can hold, so that no wider one tells it.
     """
 
     accepts: str
@@ -74,6 +75,7 @@ class Row:
     scale: Callable[..., Array] | None = None
     choose: Callable[[np.random.Generator, TensorType, int], Array | None] | None = None
     elementwise: bool = False
+    own_dtype: bool = False
 
 
 # --- values ---------------------------------------------------------------------------------------
