@@ -28,7 +28,7 @@ def doubles(function: Function) -> Function:
 def relative_entropy(name: str) -> Function:
     """A function of SciPy's that gives float64 for every float."""
     function = doubles(getattr(scipy.special, name))
-    return lambda x, y: function(x, y).astype(x.dtype if x.dtype == np.float32 else "f8")
+    return lambda x, y: function(x, y).astype(np.result_type(x.dtype, "f4"))
 
 
 def special(name: str, *intervals: tuple[float, float], edges: Sequence[Any] = ()) -> list[Call]:
@@ -72,6 +72,11 @@ def polygamma_calls() -> list[Call]:
     ]  # fmt: skip
 
 
+def digamma_scale(x: Array) -> Array:
+    """Its own magnitude, and 1 where it has zeros."""
+    return np.abs(np.nan_to_num(scipy.special.digamma(x.astype("f8")))) + 1
+
+
 def scaled(name: str, scale: Function, *intervals: tuple[float, float]) -> list[Call]:
     """As `special`, where the error is that of a magnitude."""
     own = {"rel_entr": relative_entropy, "kl_div": relative_entropy}
@@ -109,22 +114,26 @@ def modf(x: Array) -> Array:
 FLOATS = ("float32", "float64")
 EDGES = [-INF, -2.5, -1.0, -0.0, 0.0, 0.5, 1.0, 3.0, INF, NAN]
 WIDE_AND_SMALL = (np.array([0.1, 5, 1e8, 3e4, 12]), np.array([2, 1e9, 0.5, 5e4, 11.5]))
+POLES = np.array([0.0, -0.0, -3, 1, 2, INF, NAN])
 HEAD = np.array([1.0, INF, NAN, -INF, 2.0, 0.0])
 NEAR = np.array([1.00001, INF, NAN, INF, 2.1, 1e-9])
 
 CALLS: dict[str, Sequence[Call]] = {
-    "erfc": special("erfc", (-3, 3), edges=[EDGES]) + special("erfc", (3, 5)),
+    "erfc": special("erfc", (-3, 3), edges=[EDGES]) + special("erfc", (3, 4)),
     "erfcx": special("erfcx", (-3, 9), edges=[EDGES]),
     "erfinv": special("erfinv", (-1, 1), edges=[[-1, 1, -0.0, 2, NAN]]),
     "erfcinv": special("erfcinv", (0.01, 2), edges=[[0, 2, -1, 3, NAN, 1e-30]]),
     "ndtr": special("ndtr", (-3, 3), edges=[[-INF, 0, INF, NAN]]),
     "log_ndtr": special("log_ndtr", (-40, 3), edges=[[-INF, -1, 2, NAN]]),
     "ndtri": special("ndtri", (0.01, 0.49), edges=[[0, 1, 0.5, -1, 2, NAN, 1e-30]]),
-    "gammaln": scaled("gammaln", lambda x: np.abs(x) + 1, (-5, 40)) + [
-        call("gammaln", np.array([0.0, -0.0, -3, 1, 2, INF, NAN]), numpy=scipy.special.gammaln)],
-    "digamma": scaled("digamma", lambda x: np.abs(np.nan_to_num(scipy.special.digamma(
-        x.astype("f8")))) + 1, (-5, 40)) + [
-        call("digamma", np.array([0.0, -0.0, -3, INF, NAN]), numpy=scipy.special.digamma)],
+    "gammaln": [
+        *scaled("gammaln", lambda x: np.abs(x) + 1, (-5, 40)),
+        call("gammaln", POLES, numpy=doubles(scipy.special.gammaln), ulp=4),
+    ],
+    "digamma": [
+        *scaled("digamma", digamma_scale, (-5, 40)),
+        call("digamma", POLES, numpy=doubles(scipy.special.digamma), ulp=4),
+    ],
     "polygamma": polygamma_calls(),
     "betaln": [
         *scaled("betaln", lambda x, y: 4 + 0 * x, (0.1, 9), (0.1, 9)),
@@ -135,10 +144,14 @@ CALLS: dict[str, Sequence[Call]] = {
     "xlog1py": special("xlog1py", (0, 3), (0.1, 3)) + of_pairs(
         "xlog1py", FLOATS, EDGES, numpy=doubles(scipy.special.xlog1py), ulp=4),
     "entr": special("entr", (1.2, 3), edges=[EDGES]),
-    "rel_entr": scaled("rel_entr", lambda x, y: 3 + 0 * x, (0, 3), (0, 3)) + [
-        call("rel_entr", *every_pair([-1.0, 0.0, 1.0, NAN]), numpy=doubles(scipy.special.rel_entr))],
-    "kl_div": scaled("kl_div", lambda x, y: 3 + 0 * x, (0, 3), (0, 3)) + [
-        call("kl_div", *every_pair([-1.0, 0.0, 1.0, NAN]), numpy=doubles(scipy.special.kl_div))],
+    "rel_entr": [
+        *scaled("rel_entr", lambda x, y: 3 + 0 * x, (0, 3), (0, 3)),
+        call("rel_entr", *every_pair([-1.0, 0.0, 1.0, NAN]), numpy=relative_entropy("rel_entr")),
+    ],
+    "kl_div": [
+        *scaled("kl_div", lambda x, y: 3 + 0 * x, (0, 3), (0, 3)),
+        call("kl_div", *every_pair([-1.0, 0.0, 1.0, NAN]), numpy=relative_entropy("kl_div")),
+    ],
     "logit": special("logit", (0.01, 0.45), edges=[[0, 1, -0.1, 1.1, NAN, 0.5]])
     + special("logit", (0.55, 0.99)),
     # --- NumPy's ---

@@ -10,6 +10,7 @@ from graphc.ir.node import Node, apply, describe, say, word
 from graphc.ir.types import show_shape
 from graphc.lang.operands import (
     ArrayLike,
+    as_node,
     constant,
     same_dtype,
     same_shape,
@@ -135,7 +136,7 @@ def array_equal(a1: ArrayLike, a2: ArrayLike, /, equal_nan: bool = False) -> Nod
             raise GraphError(
                 f"array_equal: whether shapes {show_shape(first.shape)} and "
                 f"{show_shape(second.shape)} are the same is decided by each call"
-                f"{describe([first, second])}"
+                f"{describe([as_node(a1), as_node(a2)])}"
             )
         return constant(False)
     same = equal(first, second)

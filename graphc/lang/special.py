@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graphc.errors import GraphError, shown
 from graphc.ir.node import Node, apply, word
 from graphc.lang.arithmetic import abs, divide, together_as_floats
 from graphc.lang.comparison import equal, greater, greater_equal, isnan, less, less_equal
@@ -73,6 +74,10 @@ def digamma(x: ArrayLike, /) -> Node:
     return apply("digamma", to_float(x))
 
 
+HIGHEST_ORDER = 100
+"""Of polygamma: beyond, float64 holds hardly any of its values, nor their factorials."""
+
+
 @word
 def polygamma(n: int, x: ArrayLike, /) -> Node:
     """The derivative of `digamma` of order n, an integer from 0 to 100 that is no node.
@@ -80,7 +85,11 @@ def polygamma(n: int, x: ArrayLike, /) -> Node:
     At 0 and the negative integers it is infinite: positive for odd n, negative for even n > 0.
     GraphError for another n.
     """
-    return digamma(x) if type(n) is int and n == 0 else apply("polygamma", to_float(x), order=n)
+    if type(n) is not int or not 0 <= n <= HIGHEST_ORDER:
+        raise GraphError(
+            f"polygamma: n must be an integer from 0 to {HIGHEST_ORDER}, not {shown(n)}"
+        )
+    return apply("polygamma", to_float(x), order=n) if n else digamma(x)
 
 
 @word
@@ -173,7 +182,7 @@ def rel_entr(x: ArrayLike, y: ArrayLike, /) -> Node:
     inside = logical_and(greater(first, 0), greater(second, 0))
     nothing = logical_and(equal(first, 0), greater_equal(second, 0))
     unknown = logical_or(isnan(first), isnan(second))
-    outside = where(nothing, 0, where(unknown, math.nan, math.inf))
+    outside = where(nothing, 0, where(unknown, first + second, math.inf))
     return where(inside, first * logarithm, outside)
 
 
@@ -189,4 +198,4 @@ def logit(p: ArrayLike, /) -> Node:
     """log(p / (1 - p)), the inverse of `sigmoid`: infinite at 0 and 1, NaN beyond."""
     node = to_float(p)
     near = less(abs(node - 0.5), 0.2)
-    return where(near, 2 * atanh(2 * node - 1), log(node / (1 - node)))
+    return where(near, 2 * atanh(2 * node - 1), log(node) - log1p(-node))

@@ -16,7 +16,7 @@ from graphc.ir.node import Node
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, float32
-from graphc.lang.special import digamma, polygamma
+from graphc.lang.special import HIGHEST_ORDER, digamma, polygamma
 from graphc.ops import gamma_reference as numpy
 from graphc.ops.bernoulli import bernoulli
 from graphc.ops.error_function_reference import widest
@@ -24,9 +24,6 @@ from graphc.ops.primitive import FloatPrimitive
 from graphc.ops.rules import widened
 
 Array = np.ndarray[Any, Any]
-
-HIGHEST_ORDER = 100
-"""Of polygamma: beyond, float64 holds hardly any of its values, nor their factorials."""
 
 
 @register
@@ -129,7 +126,7 @@ def sum_of_powers(a: Scalar, order: int) -> Scalar:
 
 
 def euler_maclaurin(order: int, j: int) -> float:
-    """The coefficient of y^-2j for the power order + 1, the term of the integral being 1 / order."""
+    """The coefficient of y^-2j, for the power order + 1, where the integral has 1 / order."""
     rising = math.factorial(2 * j + order - 1)
     return float(bernoulli(2 * j) * rising / math.factorial(2 * j) / math.factorial(order))
 

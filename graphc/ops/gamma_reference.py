@@ -1,4 +1,4 @@
-"""The gamma function's logarithm and its derivatives in plain NumPy, as precise as its widest dtype.
+"""log |Γ| and its derivatives in plain NumPy, as precise as its widest dtype is.
 
 Clear rather than fast: what operators give as their references, and tests compare devices with.
 Large arguments have the asymptotic series with Bernoulli numbers; smaller ones are raised first.
@@ -65,7 +65,9 @@ def stirling(a: Array) -> Array:
     y = np.where(a < RAISED, a + RAISED, a)
     series = [bernoulli(2 * j) / (2 * j * (2 * j - 1)) for j in TERMS]
     rest = descending(series, y) / y
-    return (y - 0.5) * (np.log(y) - 1) + (np.log(2 * pi_of(y)) - 1) / 2 + rest - np.log(product)
+    return np.asarray(
+        (y - 0.5) * (np.log(y) - 1) + (np.log(2 * pi_of(y)) - 1) / 2 + rest - np.log(product)
+    )
 
 
 def gammaln_at_two(f: Array) -> Array:
@@ -73,19 +75,19 @@ def gammaln_at_two(f: Array) -> Array:
     total = (1 - f.dtype.type(EULER)) * f
     for k in range(2, 40):
         total = total + (-f) ** k * zeta(k, np.asarray(f.dtype.type(2))) / k
-    return total
+    return np.asarray(total)
 
 
 def zeta(s: int, x: Array) -> Array:
     """Hurwitz's: the sum of (x + k)^-s over k >= 0, for x > 0 and s > 1, by Euler and Maclaurin."""
     total = sum((x + k) ** -s for k in range(RAISED + s))
     y = x + RAISED + s
-    rising = [
-        Fraction(factorial(s + 2 * j - 2), factorial(s - 1) * factorial(2 * j)) for j in TERMS
+    series = [
+        bernoulli(2 * j) * factorial(s + 2 * j - 2) / (factorial(s - 1) * factorial(2 * j))
+        for j in TERMS
     ]
-    series = descending([bernoulli(2 * j) * r for j, r in zip(TERMS, rising, strict=True)], y)
-    rest = y ** (1 - s) * (series + y.dtype.type(1) / (s - 1)) + y**-s / 2
-    return np.asarray(total + rest)
+    rest = y.dtype.type(1) / (s - 1) + 1 / y / 2 + descending(series, y) / y / y
+    return np.asarray(total + y ** (1 - s) * rest)
 
 
 def digamma(x: Array) -> Array:
@@ -138,7 +140,7 @@ def polygamma(order: int, x: Array) -> Array:
     cotangent = 1 / np.tan(pi_of(x) * (a - np.rint(a)))
     lifted = polynomial(cotangent_slopes(order), -cotangent) * -(pi_of(x) ** (order + 1))
     reflected = lifted - scale * zeta(order + 1, 1 + a)
-    return np.where(is_pole(x), sign * np.inf, np.where(x < 0, reflected, positive))
+    return np.asarray(np.where(is_pole(x), sign * np.inf, np.where(x < 0, reflected, positive)))
 
 
 def polynomial(coefficients: list[int], x: Array) -> Array:

@@ -45,6 +45,6 @@ class NextAfter(FloatPrimitive):
         return [gradient, None]
 
     def reference(self, *arrays: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """np.nextafter, which for equal float16 zeros gives the first one, for others the second."""
+        """np.nextafter, which gives the second of equal zeros, but the first of float16."""
         x, y = arrays
         return np.where(x == y, y, np.nextafter(x, y))
