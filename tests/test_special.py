@@ -9,6 +9,7 @@ import scipy.special
 
 import graphc as gx
 from graphc.ir.node import Node
+from graphc.ir.op import OPS
 from graphc.passes.differentiate import grad, jvp
 
 
@@ -62,8 +63,23 @@ VALUES = {
 
 @pytest.mark.parametrize(("function", "x", "value"), VALUES.values(), ids=VALUES)
 def test_values_of_many_digits(function: Any, x: float, value: float) -> None:
-    # polygamma may be wrong by as many units as its order.
+    # polygamma of a high order is wrong by as many units.
     np.testing.assert_allclose(evaluate(function, x), value, rtol=2e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("order", [1, 2, 3, 10, 40, 100])
+def test_polygamma_is_as_exact_as_documented(order: int, dtype: str) -> None:
+    random = np.random.default_rng(order)
+    x = np.concatenate([random.uniform(0, 40, 2000), 10 ** random.uniform(-6, 6, 1000)])
+    got = evaluate(lambda v: gx.polygamma(order, v), x, dtype)
+    with np.errstate(all="ignore"):
+        want = OPS["polygamma"].reference(x.astype(dtype).astype(np.longdouble), order=order)
+        rounded = np.abs(want).astype(dtype)
+    normal = (rounded >= np.finfo(dtype).tiny) & np.isfinite(rounded)
+    assert np.isinf(got[np.isinf(rounded)]).all()
+    errors = np.abs(got - want)[normal] / np.spacing(rounded[normal])
+    assert errors.max() <= 1.5 * order + 6
 
 
 # --- derivatives ---------------------------------------------------------------------------------
