@@ -71,6 +71,26 @@ def a_recurrence_of_shapes_that_do_not_fit() -> object:
 
 
 @mistake
+def a_polygamma_of_half_an_order() -> object:
+    return gx.polygamma(0.5, x)
+
+
+@mistake
+def a_divisor_of_floats() -> object:
+    return gx.gcd(x, 2)
+
+
+@mistake
+def a_multiple_of_truths() -> object:
+    return gx.lcm(k == 1, k == 2)
+
+
+@mistake
+def an_equality_that_calls_decide() -> object:
+    return gx.array_equal(m, k)
+
+
+@mistake
 def parts_of_different_shapes() -> object:
     return gx.concat([x, y], axis=1)
 

@@ -22,7 +22,7 @@ def spacing(values: Array, dtype: DType) -> Array:
 
 def wider(array: Array, row: Row) -> Array:
     """An operand in the dtype in which NumPy's own error does not count."""
-    if array.dtype.kind not in "fV":
+    if array.dtype.kind not in "fV" or row.own_dtype:
         return array
     if row.ulp == 0:  # exact, or rounded once, in NumPy too
         return array.astype(np.float32) if array.dtype.itemsize == 2 else array

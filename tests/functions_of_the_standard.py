@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import functions_of_cumulative as cumulative
+import functions_of_special as special
 import numpy as np
 from functions import MASK, X3, Call, K, V, X, Y, call, made, pair
 
@@ -20,6 +21,7 @@ STANDARD: dict[str, Sequence[Call]] = {
         call("cross", made("left", 4, 3), made("right", 4, 3), ulp=4, scale=lambda x, y: 9 + 0 * x)
     ],
     **cumulative.CALLS,
+    **special.CALLS,
     "diagonal": [call("diagonal", SQUARE), call("diagonal", X, offset=1)],
     "diff": [call("diff", X), call("diff", X, axis=0), call("diff", K, n=2)],
     "einsum": [

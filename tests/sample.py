@@ -61,6 +61,7 @@ class Row:
     signed_zero: a zero of the result has NumPy's sign. formulas: in 16 bits, how many operations
     are rounded one by one. choose draws operands that no interval describes; those
     at the places `ordered` are sorted along their last axis.
+    own_dtype: the result depends on what the dtype can hold, so that no wider one tells it.
     """
 
     accepts: str
@@ -76,6 +77,7 @@ class Row:
     choose: Callable[[np.random.Generator, TensorType, int], Array | None] | None = None
     ordered: tuple[int, ...] = ()
     elementwise: bool = False
+    own_dtype: bool = False
 
 
 # --- values ---------------------------------------------------------------------------------------

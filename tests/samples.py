@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sample import KINDS, Row, Sample
 from samples_cumulative import CUMULATIVE
-from samples_elementwise import CAST, ELEMENTWISE, WHERE
+from samples_elementwise import CAST, ELEMENTWISE, POLYGAMMA, WHERE
 from samples_movement import BARRIER, CREATION, MOVEMENT, STAGE, TAKE
 from samples_reduction import REDUCTIONS
 from samples_sorting import SORTING
@@ -32,6 +32,7 @@ SAMPLES: dict[str, Row] = {
     "convolution": CONVOLUTION,
     "where": WHERE,
     "cast": CAST,
+    "polygamma": POLYGAMMA,
     "take_along_axis": TAKE,
     "barrier": BARRIER,
     "stage": STAGE,

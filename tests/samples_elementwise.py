@@ -6,6 +6,7 @@ import numpy as np
 from sample import Array, N, Row, Sample, Shape, numbers
 
 import graphc as gx
+from graphc.ir.op import OPS
 from graphc.ir.types import DTYPES, TensorType
 from graphc.passes.math import ULP_BOUND
 
@@ -33,6 +34,17 @@ def bounded(name: str, *smooth: float) -> Row:
     worst = max(ULP_BOUND[name].values())
     low, high = smooth
     return elementwise("float", 1, worst, (low, high))
+
+
+def below_zero(name: str) -> Row:
+    """A function that has zeros between its poles below zero: its error is that of x there."""
+
+    def scale(x: Array, **_: Any) -> Array:
+        with np.errstate(all="ignore"):
+            sizes = np.maximum(np.abs(OPS[name].reference(x)), np.abs(x))
+        return np.maximum(np.where(np.isfinite(sizes), sizes, 0), 1)
+
+    return elementwise("float", 1, 6, (0.2, 6), interval=(-6, 9), scale=scale)
 
 
 def logaddexp_scale(x: Array, y: Array, **_: Any) -> Array:
@@ -147,6 +159,35 @@ ELEMENTWISE = {
     "tan": bounded("tan", -1.2, 1.2),
     "tanh": bounded("tanh", -3, 3),
 }
+
+ELEMENTWISE |= {
+    "cbrt": bounded("cbrt", 0.3, 4),
+    "digamma": below_zero("digamma"),
+    "erfc": bounded("erfc", -2, 2),
+    "erfcinv": bounded("erfcinv", 0.3, 1.7),
+    "erfcx": bounded("erfcx", -2, 2),
+    "erfinv": bounded("erfinv", -0.8, 0.8),
+    "exp2": bounded("exp2", -4, 4),
+    "gammaln": below_zero("gammaln"),
+    "log_ndtr": elementwise("float", 1, 6, (-3, 3), formulas=4),
+    "ndtr": bounded("ndtr", -3, 3),
+    "nextafter": elementwise("float", 2, interval=(-3, 3), own_dtype=True),
+}
+
+POLYGAMMA = Row(
+    "float",
+    tuple(Sample((shape,), {"order": order}) for shape in SHAPES for order in (1, 2))
+    + tuple(Sample(((7,),), {"order": order}) for order in (3, 8, 25)),
+    (
+        Sample(((3,), (3,)), {"order": 1}),
+        *(Sample(((3,),), {"order": order}) for order in (0, -1, 101, 1.0, None)),
+        Sample(((3,),)),
+        Sample(((3,),), {"order": 1, "axis": 0}),
+    ),
+    30,
+    interval=(0.1, 9),
+    smooth=(0.7, 4),
+)
 
 CHOICES = tuple(Sample((s, s, s), dtypes={0: gx.bool}) for s in SHAPES)
 WHERE = Row(

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 
+import graphc.ops  # noqa: F401 (fills the table of operators)
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Symbol
 from graphc.ir.kernel import Buffer, For, Kernel, Store
+from graphc.ir.op import OPS
 from graphc.ir.types import DType, float32, float64
 from graphc.passes.math import ULP_BOUND, expand, trigonometric
 from graphc.runtime.cpu import emit, jit, target
@@ -40,6 +43,11 @@ every_dtype = pytest.mark.parametrize(
     ],
 )
 
+
+SPECIAL = ("erfc", "erfcx", "ndtr", "erfinv", "erfcinv", "gammaln", "digamma")
+WITH_ZEROS_BELOW_ZERO = ("gammaln", "digamma")
+BELOW_ZERO = 6.0
+"""Their error for negative x in units in the last place of the largest of the result, x and 1."""
 
 # --- references ----------------------------------------------------------------------------------
 
@@ -78,6 +86,9 @@ def reference(function: str, name: str) -> Callable[..., Array]:
         "softplus": wide_softplus,
         "rsqrt": lambda x: 1 / np.sqrt(x),
     }
+    if function in SPECIAL:  # SciPy has nothing wider than float64, and -0 for erfcinv(1)
+        theirs = name == "float32" and function != "erfcinv"
+        return getattr(scipy.special, function) if theirs else OPS[function].reference
     if function in ("sin", "cos", "tan"):
         return within_limit(getattr(np, function), name)
     found: Callable[..., Array] = own.get(function) or getattr(np, numpy_name(function))
@@ -89,6 +100,11 @@ def numpy_name(function: str) -> str:
 
 
 # --- points --------------------------------------------------------------------------------------
+
+
+def count(function: str, name: str) -> int:
+    """How many points are compared; fewer where the reference is slow."""
+    return COUNT[name] // 16 if function in SPECIAL else COUNT[name]
 
 
 def special_values(dtype: Any) -> Array:
@@ -106,9 +122,13 @@ def points(function: str, name: str) -> tuple[Array, ...]:
     special = special_values(name)
     if ARITY.get(function) == 2:
         pairs = np.array(list(itertools.product(special, special))).T
-        random = two_arguments(function, name, COUNT[name] - pairs.shape[1], generate)
+        random = two_arguments(function, name, count(function, name) - pairs.shape[1], generate)
         return tuple(np.concatenate(both) for both in zip(pairs, random, strict=True))
-    return (np.concatenate([special, one_argument(name, COUNT[name] - len(special), generate)]),)
+    return (
+        np.concatenate(
+            [special, one_argument(name, count(function, name) - len(special), generate)]
+        ),
+    )
 
 
 def log_uniform(low: float, high: float, count: int, generate: np.random.Generator) -> Array:
@@ -184,18 +204,31 @@ def ulp_errors(got: Array, want: Array) -> Array:
     return np.where(wrong_zero, np.inf, errors)
 
 
+def errors_below_zero(x: Array, got: Array, want: Array) -> Array:
+    """Errors in units of the largest of the result, x and 1: there are zeros between the poles."""
+    finite = np.isfinite(want) & np.isfinite(got)
+    with np.errstate(all="ignore"):
+        units = np.spacing(np.maximum(np.maximum(np.abs(want).astype(x.dtype), np.abs(x)), 1))
+        return np.where(finite, np.abs(got - want) / units, ulp_errors(got, want))
+
+
 @every_dtype
 @every_function
 def test_error_is_within_the_published_bound(function: str, name: str) -> None:
     arguments = points(function, name)
-    got = compiled(function, DTYPES[name], COUNT[name])(*arguments)
+    got = compiled(function, DTYPES[name], count(function, name))(*arguments)
     with np.errstate(all="ignore"):
         want = reference(function, name)(*(a.astype(WIDE[name]) for a in arguments))
     errors = ulp_errors(got, want)
-    worst = int(np.argmax(errors))
+    bound: Any = ULP_BOUND[function][name]
+    if function in WITH_ZEROS_BELOW_ZERO:
+        (x,) = arguments
+        errors = np.where(x < 0, errors_below_zero(x, got, want), errors)
+        bound = np.where(x < 0, BELOW_ZERO, bound)
+    worst = int(np.argmax(errors / bound))
     place = ", ".join(repr(float(a[worst])) for a in arguments)
     told = f"{function}({place}) is {got[worst]!r}, not {want[worst]!r}"
-    assert errors[worst] <= ULP_BOUND[function][name], f"{told}: {errors[worst]} ULP"
+    assert np.all(errors <= bound), f"{told}: {errors[worst]} ULP"
 
 
 @every_dtype

@@ -165,7 +165,8 @@ PRIMITIVES: dict[str, str] = {
 # Functions of floats that passes/math writes as primitives.
 TRANSCENDENTAL: dict[str, str] = dict.fromkeys(
     ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
-     "tanh", "asinh", "acosh", "atanh", "erf", "sigmoid", "softplus", "rsqrt", "power", "atan2"),
+     "tanh", "asinh", "acosh", "atanh", "erf", "sigmoid", "softplus", "rsqrt", "power", "atan2",
+     "exp2", "cbrt", "erfc", "erfcx", "ndtr", "erfinv", "erfcinv", "gammaln", "digamma"),
     SAME)  # fmt: skip
 
 FUNCTIONS: dict[str, str] = PRIMITIVES | TRANSCENDENTAL

@@ -8,8 +8,17 @@ its kind. Where a function needs a float, integers and bools become float64.
 from __future__ import annotations
 
 from graphc.errors import GraphError
-from graphc.ir.node import Node, apply, word
-from graphc.lang.operands import ArrayLike, as_node, same_dtype, same_shape, to_float, together
+from graphc.ir.node import Node, apply, say, word
+from graphc.ir.types import float64
+from graphc.lang.operands import (
+    ArrayLike,
+    as_node,
+    same_dtype,
+    same_shape,
+    to_float,
+    to_node_dtype,
+    together,
+)
 
 
 def together_as_floats(*values: ArrayLike) -> tuple[Node, ...]:
@@ -54,6 +63,40 @@ def remainder(x1: ArrayLike, x2: ArrayLike, /) -> Node:
     Its derivative by x1 is 1 everywhere, at its jumps too.
     """
     return apply("remainder", *together(x1, x2))
+
+
+@word
+def divmod(x1: ArrayLike, x2: ArrayLike, /) -> tuple[Node, Node]:
+    """The quotient rounded down and what it leaves: `floor_divide` and `remainder`."""
+    return floor_divide(x1, x2), remainder(x1, x2)
+
+
+@word
+def fmod(x1: ArrayLike, x2: ArrayLike, /) -> Node:
+    """What division rounded towards 0 leaves, with the dividend's sign, as C's; exact.
+
+    0 for an integer divided by 0. Its derivative by x1 is 1 everywhere, at its jumps too.
+    """
+    first, second = together(x1, x2)
+    rest = apply("remainder", first, second)
+    if first.dtype.is_float:
+        minus = signbit(first)
+        rest = apply("remainder", say("where", minus, -first, first), abs(second))
+        return say("where", minus, -rest, rest)
+    turned = say("logical_and", rest != 0, say("not_equal", first < 0, rest < 0))
+    return say("where", turned, rest - second, rest)
+
+
+@word
+def modf(x: ArrayLike, /) -> tuple[Node, Node]:
+    """The fractional and the integer part, each with the sign of x; integers become float64.
+
+    The first one's derivative is 1, the other's 0; an infinity has the fraction 0.
+    """
+    node = to_float(x)
+    whole = say("trunc", node)
+    fraction = say("where", say("isinf", node), 0, node - whole)
+    return say("where", fraction == 0, copysign(fraction, node), fraction), whole
 
 
 @word
@@ -105,6 +148,47 @@ def minimum(x1: ArrayLike, x2: ArrayLike, /) -> Node:
 
 
 @word
+def fmax(x1: ArrayLike, x2: ArrayLike, /) -> Node:
+    """The larger of two elements, or the one that is not NaN; half the gradient of a tie each."""
+    return ignoring_nan("maximum", x1, x2)
+
+
+@word
+def fmin(x1: ArrayLike, x2: ArrayLike, /) -> Node:
+    """The smaller of two elements, or the one that is not NaN; half the gradient of a tie each."""
+    return ignoring_nan("minimum", x1, x2)
+
+
+def ignoring_nan(name: str, x1: ArrayLike, x2: ArrayLike) -> Node:
+    """An operator of two elements, or the other one where one is NaN."""
+    first, second = together(x1, x2)
+    if not first.dtype.is_float:
+        return apply(name, first, second)
+    kept = say("where", say("isnan", second), first, apply(name, first, second))
+    return say("where", say("isnan", first), second, kept)
+
+
+@word
+def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Node:
+    """0 where x1 is negative, x2 where it is 0, 1 where it is positive, NaN for NaN.
+
+    Its derivative by x1 is 0, at the jump too; integers become float64.
+    """
+    first, second = together_as_floats(x1, x2)
+    side = say("where", first > 0, 1, say("where", first < 0, 0, say("stop_gradient", first)))
+    return say("where", first == 0, second, side)
+
+
+@word
+def nextafter(x1: ArrayLike, x2: ArrayLike, /) -> Node:
+    """The float next to x1 on the way to x2; x2 where they are equal, NaN if either is.
+
+    Its derivative by x1 is 1, by x2 it is 0.
+    """
+    return apply("nextafter", *together_as_floats(x1, x2))
+
+
+@word
 def clip(x: ArrayLike, /, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Node:
     """The array kept between two bounds, None for no bound; at a bound half the gradient passes.
 
@@ -146,6 +230,12 @@ def rsqrt(x: ArrayLike, /) -> Node:
 
 
 @word
+def cbrt(x: ArrayLike, /) -> Node:
+    """The cube root, negative below 0; float64 for integers. Its gradient is infinite at 0."""
+    return apply("cbrt", to_float(x))
+
+
+@word
 def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Node:
     """sqrt(x1*x1 + x2*x2) without overflow of the squares; at the origin the sub-gradient is 0."""
     return apply("hypot", *together_as_floats(x1, x2))
@@ -171,3 +261,9 @@ def power(x1: ArrayLike, x2: ArrayLike, /) -> Node:
 def pow(x1: ArrayLike, x2: ArrayLike, /) -> Node:
     """The Array API's name of `power`."""
     return power(x1, x2)
+
+
+@word
+def float_power(x1: ArrayLike, x2: ArrayLike, /) -> Node:
+    """x1**x2 in float64, whatever the operands are."""
+    return power(*(to_node_dtype(node, float64) for node in together(x1, x2)))

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from graphc.ir.node import Node, apply, word
-from graphc.lang.operands import ArrayLike, to_float, together
+import builtins
+import math
+
+from graphc.errors import GraphError
+from graphc.ir.node import Node, apply, describe, say, word
+from graphc.ir.types import show_shape
+from graphc.lang.operands import (
+    ArrayLike,
+    as_node,
+    constant,
+    same_dtype,
+    same_shape,
+    to_float,
+    together,
+)
 
 
 @word
@@ -58,3 +71,75 @@ def isinf(x: ArrayLike, /) -> Node:
 def isfinite(x: ArrayLike, /) -> Node:
     """Whether each element is neither infinite nor NaN."""
     return apply("isfinite", to_float(x))
+
+
+@word
+def isposinf(x: ArrayLike, /) -> Node:
+    """Whether each element is plus infinity."""
+    return equal(to_float(x), math.inf)
+
+
+@word
+def isneginf(x: ArrayLike, /) -> Node:
+    """Whether each element is minus infinity."""
+    return equal(to_float(x), -math.inf)
+
+
+@word
+def isclose(
+    a: ArrayLike,
+    b: ArrayLike,
+    /,
+    rtol: ArrayLike = 1e-5,
+    atol: ArrayLike = 1e-8,
+    equal_nan: bool = False,
+) -> Node:
+    """Whether |a - b| <= atol + rtol * |b|, or both are the same infinity.
+
+    With `equal_nan` NaN is close to NaN. Integers are compared as float64.
+    """
+    first, second = same_shape(*map(to_float, same_dtype(a, b)))
+    size = say("abs", second)
+    near = less_equal(say("abs", first - second), atol + rtol * size)
+    close = say("logical_or", say("logical_and", near, isfinite(second)), equal(first, second))
+    if not equal_nan:
+        return close
+    return say("logical_or", close, say("logical_and", isnan(first), isnan(second)))
+
+
+@word
+def allclose(
+    a: ArrayLike,
+    b: ArrayLike,
+    /,
+    rtol: ArrayLike = 1e-5,
+    atol: ArrayLike = 1e-8,
+    equal_nan: bool = False,
+) -> Node:
+    """Whether all elements are close, as `isclose` says; one bool."""
+    return say("all", isclose(a, b, rtol, atol, equal_nan))
+
+
+@word
+def array_equal(a1: ArrayLike, a2: ArrayLike, /, equal_nan: bool = False) -> Node:
+    """Whether two arrays have the same shape and elements; one bool.
+
+    With `equal_nan` NaN equals NaN. GraphError where a symbolic size leaves the shapes undecided.
+    """
+    first, second = same_dtype(a1, a2)
+    if first.shape != second.shape:
+        decided = first.ndim != second.ndim or builtins.any(
+            isinstance(m, int) and isinstance(n, int) and m != n
+            for m, n in zip(first.shape, second.shape, strict=True)
+        )
+        if not decided:
+            raise GraphError(
+                f"array_equal: whether shapes {show_shape(first.shape)} and "
+                f"{show_shape(second.shape)} are the same is decided by each call"
+                f"{describe([as_node(a1), as_node(a2)])}"
+            )
+        return constant(False)
+    same = equal(first, second)
+    if equal_nan and first.dtype.is_float:
+        same = say("logical_or", same, say("logical_and", isnan(first), isnan(second)))
+    return say("all", same)

@@ -6,10 +6,10 @@ import math
 
 from graphc.ir.node import Axes, Node, word
 from graphc.ir.types import DTypeLike
-from graphc.lang.arithmetic import maximum, minimum, sqrt
+from graphc.lang.arithmetic import sqrt
 from graphc.lang.comparison import isnan
 from graphc.lang.dtypes import finfo
-from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype, together
+from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype
 from graphc.lang.reduction import all, max, min, prod, sum, widen
 from graphc.lang.selection import where
 
@@ -30,20 +30,6 @@ def nan_to_num(
     low = float(limits.min) if neginf is None else neginf
     finite = where(node == math.inf, high, where(node == -math.inf, low, node))
     return where(isnan(node), nan, finite)
-
-
-@word
-def fmax(x1: ArrayLike, x2: ArrayLike, /) -> Node:
-    """The larger of two elements, or the one that is a number; see `maximum`."""
-    left, right = together(x1, x2)
-    return where(isnan(left), right, where(isnan(right), left, maximum(left, right)))
-
-
-@word
-def fmin(x1: ArrayLike, x2: ArrayLike, /) -> Node:
-    """The smaller of two elements, or the one that is a number; see `minimum`."""
-    left, right = together(x1, x2)
-    return where(isnan(left), right, where(isnan(right), left, minimum(left, right)))
 
 
 @word

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from graphc.ir.node import Node, apply, word
-from graphc.lang.arithmetic import together_as_floats
+from graphc.lang.arithmetic import abs, copysign, together_as_floats
+from graphc.lang.comparison import greater, less
 from graphc.lang.operands import ArrayLike, to_float
+from graphc.lang.rounding import round
+from graphc.lang.selection import where
 
 
 @word
@@ -83,3 +88,40 @@ def acosh(x: ArrayLike, /) -> Node:
 def atanh(x: ArrayLike, /) -> Node:
     """The inverse of tanh; NaN outside [-1, 1]."""
     return apply("atanh", to_float(x))
+
+
+@word
+def sinc(x: ArrayLike, /) -> Node:
+    """sin(pi x) / (pi x), and 1 at 0, where all its derivatives are right too."""
+    node = to_float(x)
+    near = less(abs(node), 0.25)
+    small = where(near, node, 0)
+    return where(near, sinc_series(small), sine_of_half_turns(node) / (math.pi * node))
+
+
+def sinc_series(x: Node) -> Node:
+    """sin(pi x) / (pi x) by its series, for |x| up to 1/4, with terms enough for derivatives."""
+    square = (math.pi * x) * (math.pi * x)
+    total = square * (1 / math.factorial(25))
+    for n in range(11, 0, -1):
+        total = (total + (-1) ** n / math.factorial(2 * n + 1)) * square
+    return total + 1
+
+
+def sine_of_half_turns(x: Node) -> Node:
+    """sin(pi x), from what x is beyond a whole turn: as precise for large x, and 0 at integers."""
+    beyond = x - 2 * round(x * 0.5)
+    folded = where(greater(abs(beyond), 0.5), copysign(1.0, beyond) - beyond, beyond)
+    return sin(math.pi * folded)
+
+
+@word
+def deg2rad(x: ArrayLike, /) -> Node:
+    """Degrees as radians."""
+    return to_float(x) * (math.pi / 180)
+
+
+@word
+def rad2deg(x: ArrayLike, /) -> Node:
+    """Radians as degrees."""
+    return to_float(x) * (180 / math.pi)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,3 +124,15 @@ class LogAddExp(FloatPrimitive):
         # Only an infinite difference is replaced: a finite one must keep its own derivative.
         apart = where(logical_and(equal(x, y), isinf(x)), 0, x - y)
         return [gradient * sigmoid(apart), gradient * sigmoid(-apart)]
+
+
+@register
+class Exp2(FloatPrimitive):
+    """2 to the power of each element."""
+
+    name = "exp2"
+    reference = staticmethod(np.exp2)
+
+    def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
+        """g * 2**x * log(2)."""
+        return [gradient * node * math.log(2)]

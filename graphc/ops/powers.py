@@ -127,3 +127,20 @@ class Hypot(FloatPrimitive):
         x, y = node.inputs
         length = where(equal(node, 0), 1, node)
         return [gradient * (x / length), gradient * (y / length)]
+
+
+@register
+class Cbrt(FloatPrimitive):
+    """The cube root of each element, with its sign."""
+
+    name = "cbrt"
+
+    def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
+        """g / (3 cbrt(x)**2), infinite at 0."""
+        return [gradient / (3 * node * node)]
+
+    def reference(self, *arrays: Array) -> Array:
+        """np.cbrt, rounded once for the short floats."""
+        (x,) = arrays
+        wide = x.astype(np.float32) if x.itemsize == 2 else x
+        return np.asarray(np.cbrt(wide)).astype(x.dtype)

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphc.ir.scalar import Scalar
+from graphc.passes.math.complementary_error_function import erfc, erfcx, ndtr
 from graphc.passes.math.error_function import erf
 from graphc.passes.math.exponential import cosh, exp, expm1, sigmoid, sinh, softplus, tanh
 from graphc.passes.math.floating import square_root
+from graphc.passes.math.gamma import digamma, gammaln
+from graphc.passes.math.inverse_error_function import erfcinv, erfinv
 from graphc.passes.math.inverse_trigonometric import acos, asin, atan, atan2
 from graphc.passes.math.logarithm import acosh, asinh, atanh, log, log1p
-from graphc.passes.math.power import power
+from graphc.passes.math.power import cbrt, exp2, power
 from graphc.passes.math.trigonometric import cos, sin, tan
 
 
@@ -27,7 +30,8 @@ EXPANSIONS: dict[str, Callable[..., Scalar]] = {
     formula.__name__: formula
     for formula in (
         exp, expm1, log, log1p, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh,
-        atanh, erf, sigmoid, softplus, rsqrt, power, atan2,
+        atanh, erf, sigmoid, softplus, rsqrt, power, atan2, exp2, cbrt, erfc, erfcx, ndtr, erfinv,
+        erfcinv, gammaln, digamma,
     )
 }  # fmt: skip
 
@@ -63,5 +67,14 @@ ULP_BOUND: dict[str, dict[str, float]] = {
         ("rsqrt", 1.6, 1.6),
         ("power", 1.2, 1.2),
         ("atan2", 1.9, 1.9),
+        ("exp2", 1.0, 1.0),
+        ("cbrt", 0.9, 0.9),
+        ("erfc", 4.0, 4.0),
+        ("erfcx", 3.1, 2.8),
+        ("ndtr", 4.2, 4.2),
+        ("erfinv", 2.7, 2.7),
+        ("erfcinv", 2.7, 2.7),
+        ("gammaln", 4.2, 2.6),
+        ("digamma", 3.3, 3.8),
     )
 }

@@ -13,6 +13,7 @@ from graphc.ir.scalar import Scalar
 from graphc.ir.types import float32, float64
 from graphc.passes.math import double_word
 from graphc.passes.math.double_word import DoubleWord, fast_two_sum, two_product
+from graphc.passes.math.exponential import exp
 from graphc.passes.math.floating import (
     absolute,
     at_least,
@@ -24,6 +25,7 @@ from graphc.passes.math.floating import (
     scale,
     split_finite,
 )
+from graphc.passes.math.logarithm import log
 from graphc.passes.math.polynomial import horner
 
 # Each is the sum of the two, numbers of its format.
@@ -66,7 +68,7 @@ EXP2_LIMITS = {float32: (-152.0, 129.0), float64: (-1077.0, 1025.0)}
 
 def power(x: Scalar, y: Scalar) -> Scalar:
     """x^y with the special values of IEEE 754's pow."""
-    magnitude = exp2(product(y, log2(absolute(x))))
+    magnitude = exp2_words(product(y, log2(absolute(x))))
     return or_certain(x, y, with_sign(x, y, at_extremes(x, y, magnitude)))
 
 
@@ -102,7 +104,12 @@ def product(y: Scalar, logarithm: DoubleWord) -> DoubleWord:
     return DoubleWord(high, low + bounded * logarithm.low)
 
 
-def exp2(x: DoubleWord) -> Scalar:
+def exp2(x: Scalar) -> Scalar:
+    """2^x; exact where x is an integer."""
+    return exp2_words(DoubleWord(x, scalar.const(x.dtype, 0.0)))
+
+
+def exp2_words(x: DoubleWord) -> Scalar:
     """2^(high + low), rounded once where the result is denormal."""
     lowest, highest = EXP2_LIMITS[x.high.dtype]
     high = at_most(at_least(x.high, lowest), highest)
@@ -110,6 +117,15 @@ def exp2(x: DoubleWord) -> Scalar:
     k, exponent = nearest_integer(high, 1.0, 2 * format_of(high).bias)
     r = (high - k) + low
     return scale(horner(r, (1.0, *EXP2[r.dtype])), exponent)
+
+
+def cbrt(x: Scalar) -> Scalar:
+    """The cube root: e^(log|x| / 3), and one step of Newton's, which squares the error."""
+    a = absolute(x)
+    root = exp(log(a) * (1 / 3))
+    better = root - (root - a / (root * root)) * (1 / 3)
+    finite = (a > 0.0) & (a < math.inf)
+    return copysign(scalar.where(finite, better, a), x)
 
 
 def at_extremes(x: Scalar, y: Scalar, magnitude: Scalar) -> Scalar:
