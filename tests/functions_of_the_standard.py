@@ -35,6 +35,7 @@ STANDARD: dict[str, Sequence[Call]] = {
         ),
         pair(lambda x: gx.einsum("ii->i", x), lambda x: np.einsum("ii->i", x), SQUARE),
     ],
+    "ensure_shape": [pair(lambda x: gx.ensure_shape(x, x.shape), lambda x: x, X3)],
     "isin": [
         pair(gx.isin, np.isin, K, np.array([0, 2], K.dtype)),
         pair(gx.isin, np.isin, K, np.arange(-70, 0, 2)),

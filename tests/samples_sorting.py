@@ -8,7 +8,6 @@ from graphc.ir.types import DType, TensorType
 
 ALONG: tuple[tuple[Shape, int], ...] = (
     ((5,), 0),
-    ((3, 5), 0),
     ((2, 5, 3), 1),
     ((1, 131), 1),
     ((131, 2), 0),
@@ -91,10 +90,8 @@ SORTING = {
         (
             searched((5,), (7,)),
             searched((5,), (7,), "right"),
-            searched((64,), (40,), "right"),
             searched((65,), (2,)),
             searched((2, 3, 4), (2, 3, 6)),
-            searched((2, 40), (2, 3), "right"),
             searched((1,), (1,)),
             searched((0,), (3,), "right"),
             searched((3,), (0,)),

@@ -43,7 +43,8 @@ def test_rows_of_every_length_are_in_order(dtype: DType) -> None:
     step = gx.compile([x], [gx.sort(x), gx.argsort(x), falling])
     for rows, count in ((1, 5000), (GROUPS + 3, 3), (3, SHORT), (3, SHORT + 1), (0, 4), (4, 0)):
         array = many(dtype, rows * count).reshape(rows, count)
-        wide = array.astype(np.float64) if dtype.is_float else array
+        with np.errstate(invalid="ignore"):  # some NaN signal
+            wide = array.astype(np.float64) if dtype.is_float else array
         order = np.argsort(wide, axis=1, kind="stable")
         got, positions, down = step(array)
         np.testing.assert_array_equal(positions, order)
@@ -53,8 +54,9 @@ def test_rows_of_every_length_are_in_order(dtype: DType) -> None:
 
 def same_bits(got: Array, want: Array) -> None:
     """Equal down to the sign of 0; NaN may have other bits."""
-    numbers = np.equal(want, want)
-    np.testing.assert_array_equal(np.equal(got, got), numbers)
+    with np.errstate(invalid="ignore"):
+        numbers = np.equal(want, want)
+        np.testing.assert_array_equal(np.equal(got, got), numbers)
     np.testing.assert_array_equal(got[numbers].view(np.uint8), want[numbers].view(np.uint8))
 
 
@@ -188,7 +190,7 @@ def test_derivatives(name: str) -> None:
     word, reference, arrays = WORDS[name]
     inputs = [gx.input(f"x{k}", a.shape, "float64") for k, a in enumerate(arrays)]
     y = word(*inputs)
-    known = [np.nan_to_num(np.cos(a), nan=0.5) for a in arrays]
+    known = [np.cos(np.nan_to_num(a, nan=2.0, posinf=1.0)) for a in arrays]
     weights = np.cos(np.arange(np.size(reference(*arrays)))).reshape(y.shape)
     total = gx.sum(y * weights)
     outputs = [y, gx.grad(total, inputs), gx.jvp(total, inputs, [gx.constant(a) for a in known])]

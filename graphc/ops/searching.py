@@ -19,8 +19,8 @@ from graphc.ops.kinds import Shifted
 from graphc.ops.procedure import Procedure
 from graphc.ops.rules import check_kind, widen
 
-LONGEST = 62
-"""Halvings that suffice for any row."""
+MOST_BITS = 62
+"""More than the length of a row can have."""
 
 
 @register
@@ -56,7 +56,7 @@ class SearchSorted(Procedure, Shifted):
         wanted, result = (
             array.reshape(rows, queries) for array in (kernel.operands[1], kernel.results[0])
         )
-        steps = count.bit_length() if isinstance(count, int) else LONGEST
+        steps = count.bit_length() if isinstance(count, int) else bit_length(kernel, count)
         with kernel.nest("parallel", (rows, queries)) as (row, query):
             value = kernel.let(wanted[row, query])
             found = kernel.accumulator("last", int64)
@@ -97,6 +97,14 @@ class SearchSorted(Procedure, Shifted):
         for row in np.ndindex(wanted.shape[:-1]):
             result[row] = np.searchsorted(widen(ordered[row]), widen(wanted[row]), side)
         return result
+
+
+def bit_length(kernel: KernelWriter, size: Size) -> Size:
+    """How many bits a size has, counted when the program runs."""
+    bits = kernel.accumulator("sum", int64)
+    with kernel.loop("serial", MOST_BITS) as place:
+        bits.accumulate(scalar.cast(scalar.index(size) >> scalar.index(place) > 0, int64))
+    return kernel.bind(bits.value)
 
 
 def comes_before(element: Scalar, value: Scalar, side: str) -> Scalar:
