@@ -132,7 +132,7 @@ def test_slopes_in_the_tail_are_relatively_accurate() -> None:
     np.testing.assert_allclose(evaluate(slope(gx.ndtri), p), inverse, rtol=1e-11)
 
 
-@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("order", [1, 2, 3])
 def test_sinc_has_its_derivatives_everywhere(order: int) -> None:
     # Those of the integral of cos(pi x t) over t from 0 to 1.
     x = np.array([0.0, 1e-9, -0.1, 0.2499, 0.2501, 1.0, 5.3])
