@@ -71,7 +71,7 @@ def test_values_of_many_digits(function: Any, x: float, value: float) -> None:
 @pytest.mark.parametrize("order", [1, 2, 3, 10, 40, 100])
 def test_polygamma_is_as_exact_as_documented(order: int, dtype: str) -> None:
     random = np.random.default_rng(order)
-    x = np.concatenate([random.uniform(0, 40, 2000), 10 ** random.uniform(-6, 6, 1000)])
+    x = np.concatenate([random.uniform(0, 40, 400), 10 ** random.uniform(-6, 6, 200)])
     got = evaluate(lambda v: gx.polygamma(order, v), x, dtype)
     with np.errstate(all="ignore"):
         want = OPS["polygamma"].reference(x.astype(dtype).astype(np.longdouble), order=order)
@@ -80,6 +80,33 @@ def test_polygamma_is_as_exact_as_documented(order: int, dtype: str) -> None:
     assert np.isinf(got[np.isinf(rounded)]).all()
     errors = np.abs(got - want)[normal] / np.spacing(rounded[normal])
     assert errors.max() <= 1.5 * order + 6
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_words_are_as_exact_as_documented(dtype: str) -> None:
+    random = np.random.default_rng(0)
+    p = np.concatenate([random.uniform(0, 1, 2000), 10 ** random.uniform(-30, 0, 2000)])
+    x = np.concatenate([random.uniform(-40, 9, 4000), -(10 ** random.uniform(-5, 6, 2000))])
+    root = np.sqrt(np.longdouble(2))
+    for word, points, reference in (
+        (gx.ndtri, p.astype(dtype), lambda wide: -root * OPS["erfcinv"].reference(2 * wide)),
+        (gx.log_ndtr, x.astype(dtype), OPS["log_ndtr"].reference),
+    ):
+        got, want = evaluate(word, points, dtype), reference(points.astype(np.longdouble))
+        errors = np.abs(got - want) / np.spacing(np.abs(want).astype(dtype))
+        assert errors.max() <= {gx.ndtri: 4, gx.log_ndtr: 6}[word]
+
+
+def test_betaln_is_as_exact_as_documented() -> None:
+    random = np.random.default_rng(0)
+    first, second = (10 ** random.uniform(-3, 6, 3000).astype("float32") for _ in "ab")
+    a, b = (gx.input(name, first.shape, "float32") for name in "ab")
+    got = gx.compile([a, b], gx.betaln(a, b))(first, second)
+    wide = [part.astype(np.longdouble) for part in (first, second)]
+    gammaln = OPS["gammaln"].reference
+    want = gammaln(wide[0]) + gammaln(wide[1]) - gammaln(wide[0] + wide[1])
+    errors = np.abs(got - want) / np.spacing(np.maximum(np.abs(want), 1).astype("float32"))
+    assert errors.max() <= 32
 
 
 # --- derivatives ---------------------------------------------------------------------------------
@@ -105,7 +132,7 @@ def test_slopes_in_the_tail_are_relatively_accurate() -> None:
     np.testing.assert_allclose(evaluate(slope(gx.ndtri), p), inverse, rtol=1e-11)
 
 
-@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("order", [1, 2, 3])
 def test_sinc_has_its_derivatives_everywhere(order: int) -> None:
     # Those of the integral of cos(pi x t) over t from 0 to 1.
     x = np.array([0.0, 1e-9, -0.1, 0.2499, 0.2501, 1.0, 5.3])
