@@ -196,12 +196,18 @@ def substitute(
 ) -> tuple[Statement, ...]:
     """The body with loop variables replaced by sizes, and lets and accumulators renamed."""
     names = names or {}
-    renamed: dict[str, Size] = {
+    replaced_sizes: dict[str, Size] = {
         f"%{old}": dim.symbol(f"%{new}", "value") for old, new in names.items()
     }  # a let may stand in an offset as a "value" symbol, its name with a % before it
+    replaced_sizes |= indices
 
     def size(old: Size) -> Size:
-        return dim.substitute(old, {**renamed, **indices})
+        return dim.substitute(old, replaced_sizes)
+
+    for inner in statements(body):  # a loop whose limit changes is a loop over another variable
+        if isinstance(inner, For) and size(inner.limit) != inner.limit:
+            changed = Symbol(inner.variable.name, inner.variable.kind, size(inner.limit))
+            replaced_sizes.setdefault(changed.name, dim.atom(changed))
 
     def value(old: Scalar) -> Scalar:
         return scalar.rebuild(old, replaced)
