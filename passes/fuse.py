@@ -18,6 +18,7 @@ from graphc.passes.fusion_group import (
     is_expensive,
     is_free,
     is_leaf,
+    is_surely_inside,
     is_view,
     linear_offset,
     reads_of,
@@ -90,9 +91,14 @@ class Partition:
             self.open(node)
 
     def is_part(self, node: Node) -> bool:
-        """Whether a loop can read a node in the memory of its operand."""
-        in_loop = any(not group.is_kernel for group in self.readers.get(node, ()))
-        return is_view(node) and in_loop and node not in self.roots
+        """Whether who reads a node from memory can read it in that of its operand.
+
+        A loop of no steps may be given a part that lies outside; any other reader is called.
+        """
+        readers = [group for group in self.readers.get(node, ()) if not group.is_kernel]
+        if not readers or not is_view(node) or node in self.roots:
+            return False
+        return is_surely_inside(node) or all(group.is_loop for group in readers)
 
     def open_alone(self, node: Node, results: Iterable[Node]) -> None:
         """A group for a node that stays what it is."""
