@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from sample import KINDS, Row, Sample
 from samples_elementwise import CAST, ELEMENTWISE, WHERE
-from samples_movement import BARRIER, CREATION, MOVEMENT, TAKE
+from samples_indexing import DYNAMIC_SLICE, DYNAMIC_UPDATE_SLICE, GATHER, SCATTER
+from samples_movement import BARRIER, CREATION, MOVEMENT
 from samples_reduction import REDUCTIONS
 from samples_windows import CONVOLUTION, POOLING
 
@@ -28,7 +29,10 @@ SAMPLES: dict[str, Row] = {
     "convolution": CONVOLUTION,
     "where": WHERE,
     "cast": CAST,
-    "take_along_axis": TAKE,
+    "gather": GATHER,
+    "scatter": SCATTER,
+    "dynamic_slice": DYNAMIC_SLICE,
+    "dynamic_update_slice": DYNAMIC_UPDATE_SLICE,
     "barrier": BARRIER,
 }
 
