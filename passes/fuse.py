@@ -19,6 +19,7 @@ from graphc.passes.fusion_group import (
     is_expensive,
     is_free,
     is_leaf,
+    is_surely_inside,
     is_view,
     linear_offset,
     reads_of,
@@ -95,7 +96,7 @@ class Partition:
         alone = [group for group in self.readers.get(node, ()) if not group.is_kernel]
         if not alone or not is_view(node) or node in self.roots:
             return False
-        return stays_inside(node) or all(reads_in_steps(group, node) for group in alone)
+        return is_surely_inside(node) or all(reads_in_steps(group, node) for group in alone)
 
     def open_alone(self, node: Node, results: Iterable[Node]) -> None:
         """A group for a node that stays what it is."""
@@ -263,14 +264,6 @@ def contraction_operand_refusal(node: Node, group: Group) -> str | None:
             if dim_calls(offset):
                 return "its places take a division each, once for every multiplication"
     return None
-
-
-def stays_inside(view: Node) -> bool:
-    """Whether a view surely lies within its operand, whatever the sizes."""
-    if view.op.name != "slice":
-        return True
-    whole, start = view.inputs[0].shape[0], view.attrs["starts"][0]
-    return dim.is_nonnegative(whole - start - view.shape[0])
 
 
 def reads_in_steps(group: Group, node: Node) -> bool:

@@ -40,6 +40,14 @@ def is_view(node: Node) -> bool:
     return node.op.name == "reshape"
 
 
+def is_surely_inside(node: Node) -> bool:
+    """Whether a view lies inside of its operand whatever the sizes are."""
+    if node.op.name != "slice" or not node.ndim:
+        return True
+    start, count, whole = node.attrs["starts"][0], node.shape[0], node.inputs[0].shape[0]
+    return dim.is_nonnegative(start) and dim.is_nonnegative(whole - start - count)
+
+
 def is_uniform(node: Node) -> bool:
     """Whether a node is a number that any kernel can hold in a register."""
     return node.op.name == "size" or (node.op.name == "constant" and node.ndim == 0)

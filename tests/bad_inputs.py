@@ -146,6 +146,36 @@ def an_index_that_is_no_integer() -> object:
 
 
 @mistake
+def a_mask_of_the_program_as_an_index() -> object:
+    return x[x > 0]
+
+
+@mistake
+def indices_out_of_range() -> object:
+    return x[[0, 2]]
+
+
+@mistake
+def an_update_that_does_not_broadcast() -> object:
+    return x.at[k].add(np.ones((1, 3, 3), np.float32))
+
+
+@mistake
+def an_update_of_another_kind() -> object:
+    return k.at[0].set(0.5)
+
+
+@mistake
+def segments_of_other_data() -> object:
+    return gx.segment_sum(x, k, 3)
+
+
+@mistake
+def a_window_larger_than_the_array() -> object:
+    return gx.dynamic_slice(x, (0, 0), (3, 3))
+
+
+@mistake
 def an_axis_out_of_range() -> object:
     return gx.sum(x, axis=2)
 

@@ -20,9 +20,9 @@ Sizes = Mapping[str, int]
 UNIT = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64": 2.0**-53}
 """Half the distance from 1 to the next number."""
 MOVES = {
-    "reshape", "permute_dims", "broadcast", "flip", "slice", "pad", "concat", "take_along_axis",
-    "input", "variable", "constant", "iota", "where", "stop_gradient", "max", "min", "maximum",
-    "minimum", "negative", "abs", "relu", "size",
+    "reshape", "permute_dims", "broadcast", "flip", "slice", "pad", "concat", "gather",
+    "dynamic_slice", "dynamic_update_slice", "input", "variable", "constant", "iota", "where",
+    "stop_gradient", "max", "min", "maximum", "minimum", "negative", "abs", "relu", "size",
 }  # fmt: skip
 """Operators that round nothing."""
 AMPLITUDE = 4.0

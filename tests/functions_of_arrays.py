@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from functions import DOUBLE, ELEMENTWISE, MASK, X3, Call, K, V, X, Y, call, made, pair
+from functions_of_indices import INDEXED
 from functions_of_order import ORDER
 from functions_of_the_standard import STANDARD
 from sample import Array
@@ -342,4 +343,5 @@ CALLS: dict[str, Sequence[Call]] = {
     **PRODUCTS,
     **STANDARD,
     **ORDER,
+    **INDEXED,
 }

@@ -56,6 +56,8 @@ STANDARD: dict[str, Sequence[Call]] = {
     "take": [
         call("take", X3, np.array([1, 0, 1]), axis=1),
         call("take", V, np.array([0, 2]), axis=0),
+        call("take", X3, np.array([[0, -1], [2, 1]], "int8"), axis=1),
+        call("take", V, np.array(-1, "int16")),
     ],
     "trace": [call("trace", SQUARE, ulp=8, scale=lambda x: np.abs(np.diagonal(x)).sum())],
     "tril": [call("tril", X), call("tril", SQUARE, k=-1), call("tril", K, k=1)],

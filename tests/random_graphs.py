@@ -183,7 +183,7 @@ class RandomWords(Builder):
         return self.pick([gx.less, gx.greater, gx.less_equal, gx.not_equal])(a, self.partner(a))
 
     def taken(self) -> Node:
-        """Elements along an axis by index."""
+        """Elements along an axis by index, or an array that differs at them."""
         x = self.filled([n for n in self.floats if n.ndim])
         at = self.axis(x)
         shape = [1] * x.ndim
@@ -195,6 +195,9 @@ class RandomWords(Builder):
         if self.chance(0.4):
             found = self.pick([gx.argmax, gx.argmin])(x, axis=at, keepdims=True)
             return gx.take_along_axis(x, found, axis=at)
+        if self.chance(0.4):
+            key = (*(slice(None),) * at, gx.constant(indices.reshape(-1)))
+            return self.pick([x.at[key].add, x.at[key].set])(x[key] * 0.5)
         return gx.take_along_axis(x, gx.constant(indices), axis=at)
 
     def integer(self) -> Node:

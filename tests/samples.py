@@ -11,7 +11,8 @@ import numpy as np
 from sample import KINDS, Row, Sample
 from samples_cumulative import CUMULATIVE
 from samples_elementwise import CAST, ELEMENTWISE, POLYGAMMA, WHERE
-from samples_movement import BARRIER, CREATION, MOVEMENT, STAGE, TAKE
+from samples_indexing import DYNAMIC_SLICE, DYNAMIC_UPDATE_SLICE, GATHER, SCATTER
+from samples_movement import BARRIER, CREATION, MOVEMENT, STAGE
 from samples_reduction import REDUCTIONS
 from samples_sorting import SORTING
 from samples_windows import CONVOLUTION, POOLING
@@ -33,7 +34,10 @@ SAMPLES: dict[str, Row] = {
     "where": WHERE,
     "cast": CAST,
     "polygamma": POLYGAMMA,
-    "take_along_axis": TAKE,
+    "gather": GATHER,
+    "scatter": SCATTER,
+    "dynamic_slice": DYNAMIC_SLICE,
+    "dynamic_update_slice": DYNAMIC_UPDATE_SLICE,
     "barrier": BARRIER,
     "stage": STAGE,
 }

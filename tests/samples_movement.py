@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from sample import Array, Attrs, B, N, Row, Sample, Shape, numbers
+from sample import Attrs, B, N, Row, Sample, Shape
 
 import graphc as gx
-from graphc.ir.types import DType, TensorType
 
 
 def moved(*pairs: tuple[Any, Attrs], refused: Sequence[tuple[Any, Attrs]] = ()) -> Row:
@@ -195,44 +193,6 @@ STAGE = Row(
     "any",
     tuple(Sample((shape,)) for shape in ((3, 5), (), (1,), (0, 3), (N, 3), (2, B))),
     (Sample(()), Sample(((2,), (2,)))),
-)
-
-
-def indices(random: np.random.Generator, tensor: TensorType, place: int) -> Array | None:
-    """Indices from beyond the one end to beyond the other."""
-    if place == 0:
-        return None
-    low = -6 if tensor.dtype.kind == "int" else 0
-    return random.integers(low, 7, numbers(tensor.shape)).astype(tensor.dtype.numpy)
-
-
-def taken(x: Shape, at: Shape, axis: int, dtype: DType = gx.int64) -> Sample:
-    """Elements chosen along an axis."""
-    return Sample((x, at), {"axis": axis}, {1: dtype})
-
-
-TAKE = Row(
-    "any",
-    (
-        taken((5,), (7,), 0),
-        taken((5,), (37,), 0, gx.uint8),
-        taken((3, 5), (3, 2), 1, gx.int8),
-        taken((5, 3), (4, 3), 0, gx.int32),
-        taken((2, 5, 3), (2, 1, 3), 1, gx.uint64),
-        taken((1,), (1,), 0),
-        taken((0, 3), (2, 3), 0),
-        taken((5,), (0,), 0),
-        taken((N, 5), (N, 2), 1),
-        taken((N, 3), (2, 3), 0),
-    ),
-    (
-        taken((5,), (7,), 1),
-        taken((5, 3), (4, 2), 0),
-        taken((5, 3), (4,), 0),
-        taken((5,), (7,), 0, gx.float32),
-        taken((5,), (7,), 0, gx.bool),
-    ),
-    choose=indices,
 )
 
 

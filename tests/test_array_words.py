@@ -272,8 +272,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "searchsorted: side is 'left' or 'right', not 'up'",
     ),
     "take axis": (lambda: gx.take(x, [0]), "take: needs an axis where x has not exactly one"),
-    "take rank": (lambda: gx.take(v, [[0]]), "take: the indices must be a vector"),
-    "take dtype": (lambda: gx.take(v, [0.5]), "take_along_axis: takes int or uint, not float64"),
+    "take dtype": (
+        lambda: gx.take(v, [0.5]),
+        "take: indices must be integers, these are float64",
+    ),
     "einsum letters": (
         lambda: gx.einsum("...i->i", v),
         "einsum: subscripts are letters, commas and ->, not '...i->i'",
@@ -295,5 +297,6 @@ def test_message(name: str) -> None:
     build, message = REFUSED[name]
     with pytest.raises(gx.GraphError) as caught:
         build()
-    assert message in str(caught.value)
-    assert "test_array_words.py" in str(caught.value), "the user's line is missing"
+    said, _, line = str(caught.value).rpartition("\n  at ")
+    assert message in said  # which the user's line would hold in any case
+    assert "test_array_words.py" in line, "the user's line is missing"

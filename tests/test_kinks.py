@@ -91,3 +91,13 @@ def test_masks_follow_movements() -> None:
     y = gx.sum(gx.where(turned > -10, turned, 0))
     got = gx.compile([x], grad(y, x))(np.array([[0.0, 1.0, 2.0], [4.0, 0.0, 2.0]]))
     np.testing.assert_allclose(got, [[0, 1, 0], [0.25, 0, 0]])
+
+
+def test_masks_follow_indices() -> None:
+    x, i = gx.input("x", (4,), "float64"), gx.input("i", (3,), "int64")
+    taken, window = gx.log(x)[i], gx.dynamic_slice(gx.log(x), (i[0],), (2,))
+    chosen = gx.where(taken > -10, taken, 0), gx.where(window > -10, window, 0)
+    step = gx.compile([x, i], [grad(gx.sum(part), x) for part in chosen])
+    by_index, by_window = step(np.array([0.0, 4.0, 0.0, 2.0]), np.array([2, 3, 3]))
+    np.testing.assert_allclose(by_index, [0, 0, 0, 1])
+    np.testing.assert_allclose(by_window, [0, 0, 0, 0.5])

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 import graphc as gx
@@ -38,7 +37,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "variable of node": (lambda: gx.variable(x), "variable: the first value must be an array"),
     "constant": (lambda: gx.constant("word"), "'word' cannot be a constant"),
     "full": (lambda: gx.full((2,), x), "full: the fill value must have no axes, this is f32[2, 3]"),
-    "arange step": (lambda: gx.arange(1, 5, 0), "arange: the step must not be 0"),
+    "arange step": (
+        lambda: gx.arange(1, 5, 0),
+        "arange: the step must be a number other than 0, not 0",
+    ),
     "arange symbolic": (lambda: gx.arange(0.5, n.shape[0]), "every number must be an integer"),
     "linspace": (
         lambda: gx.linspace(0, 1, -1),
@@ -90,24 +92,24 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "concat rank": (lambda: gx.concat([x, labels]), "shapes (2, 3) and (2,) must agree"),
     "concat none": (lambda: gx.concat([]), "concat: needs at least one array"),
     "stack": (lambda: gx.stack([x, y]), "stack: shapes must be equal, not (2, 3) and (4, 3)"),
-    "pad": (lambda: gx.pad(x, (-1, 2)), "pad: widths are pairs of integers >= 0, not (-1, 2)"),
+    "pad": (lambda: gx.pad(x, (-1, 2)), "pad: widths are pairs of integers >= 0, not [-1, 2]"),
     "pad pairs": (lambda: gx.pad(x, ((1, 2),)), "needs a pair of widths for each of 2 axes, not 1"),
     # indexing
     "index": (lambda: x[2], "index 2 is out of range for axis 0, which has 2"),
     "index below": (lambda: x[:, -4], "index -4 is out of range for axis 1, which has 3"),
     "indices": (lambda: x[0, 0, 0], "3 indices are too many for 2 axes"),
     "dots": (lambda: x[..., ...], "an index can have only one ..."),
-    "mask": (lambda: x[x > 0], "not Node: use take_along_axis for indices in an array and where"),
-    "index array": (lambda: x[np.array([0, 1])], "not ndarray: use take_along_axis"),
-    "index list": (lambda: x[[0, 1]], "not list: use take_along_axis"),
-    "index bool": (lambda: x[True], "not bool"),
+    "index bool": (lambda: x[True], "or an array of integers, not bool"),
     "step": (lambda: x[::0], "the step of a slice is an integer other than 0, not 0"),
     "bound": (lambda: x[1.5:], "a bound of a slice is an integer, a size or None, not 1.5"),
     "take": (
         lambda: gx.take_along_axis(x, labels),
         "take_along_axis: indices have 1 axes and x has 2: they must be equally many",
     ),
-    "take dtype": (lambda: gx.take_along_axis(x, x), "takes int or uint, not float32"),
+    "take dtype": (
+        lambda: gx.take_along_axis(x, x),
+        "take_along_axis: indices must be integers, these are float32",
+    ),
     "take axis": (lambda: gx.take_along_axis(x, labels, 2), "axis 2 is out of range for 2 axes"),
     "one_hot": (lambda: gx.one_hot(x, 3), "one_hot: indices must be integers, these are float32"),
     # reduction
@@ -148,5 +150,6 @@ def test_message(name: str) -> None:
     build, message = REFUSED[name]
     with pytest.raises(gx.GraphError) as caught:
         build()
-    assert message in str(caught.value)
-    assert "test_language_errors.py" in str(caught.value), "the user's line is missing"
+    said, _, line = str(caught.value).rpartition("\n  at ")
+    assert message in said  # which the user's line would hold in any case
+    assert "test_language_errors.py" in line, "the user's line is missing"

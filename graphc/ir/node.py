@@ -97,6 +97,11 @@ class Node:
         """The last two axes exchanged."""
         return say("matrix_transpose", self)
 
+    @property
+    def at(self) -> At:
+        """For results that differ at some places: `x.at[key].set(values)`, see `At`."""
+        return At(self)
+
     def __repr__(self) -> str:
         name = f" {self.attrs['name']!r}" if "name" in self.attrs else ""
         return f"<{self.op.name}{name} {self.type}>"
@@ -280,6 +285,46 @@ class Node:
     def astype(self, dtype: Any) -> Node:
         """See `graphc.cast`."""
         return say("cast", self, dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """x.at: `x.at[key]` are the places of x that a key of `x[key]` says.
+
+    Its methods give x with values there, which broadcast to x[key]; x itself stays as it is.
+    Where an array of indices meets a place again, `set` keeps the last value and the others
+    combine all in order. An index out of range is dropped.
+    """
+
+    node: Node
+    key: Any = ...
+
+    def __getitem__(self, key: Any) -> At:
+        return At(self.node, key)
+
+    def get(self) -> Node:
+        """The elements at the places."""
+        return self.node[self.key]
+
+    def set(self, values: Any) -> Node:
+        """x with the values in place of what was there."""
+        return say("updated", self.node, self.key, values, "set")
+
+    def add(self, values: Any) -> Node:
+        """x with the values added."""
+        return say("updated", self.node, self.key, values, "add")
+
+    def multiply(self, values: Any) -> Node:
+        """x multiplied by the values."""
+        return say("updated", self.node, self.key, values, "multiply")
+
+    def max(self, values: Any) -> Node:
+        """x with the larger of what was there and the values."""
+        return say("updated", self.node, self.key, values, "max")
+
+    def min(self, values: Any) -> Node:
+        """x with the smaller of what was there and the values."""
+        return say("updated", self.node, self.key, values, "min")
 
 
 TABLE: InternTable[Node] = InternTable()

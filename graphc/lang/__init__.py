@@ -108,8 +108,18 @@ from graphc.lang.histograms import (
     digitize,
     histogram,
 )
+from graphc.lang.index_arrays import (
+    diag_indices,
+    indices,
+    ix_,
+    ravel_multi_index,
+    tril_indices,
+    triu_indices,
+    unravel_index,
+)
 from graphc.lang.indexing import (
     one_hot,
+    take,
     take_along_axis,
 )
 from graphc.lang.linear_algebra import (
@@ -175,6 +185,13 @@ from graphc.lang.movement import (
     tile,
     unstack,
 )
+from graphc.lang.nonzero import (
+    argwhere,
+    compress,
+    extract,
+    flatnonzero,
+    nonzero,
+)
 from graphc.lang.normalization import (
     log_softmax,
     softmax,
@@ -221,11 +238,19 @@ from graphc.lang.searching import (
     count_nonzero,
     isin,
     searchsorted,
-    take,
+)
+from graphc.lang.segments import (
+    segment_max,
+    segment_mean,
+    segment_min,
+    segment_prod,
+    segment_sum,
 )
 from graphc.lang.selection import (
     astype,
     cast,
+    choose,
+    select,
     stop_gradient,
     where,
 )
@@ -260,8 +285,11 @@ from graphc.lang.statistics import (
     ptp,
 )
 from graphc.lang.triangles import (
+    diag,
+    diagflat,
     diagonal,
     trace,
+    tri,
     tril,
     triu,
 )
@@ -283,6 +311,12 @@ from graphc.lang.trigonometric import (
     tan,
     tanh,
 )
+from graphc.lang.updates import (
+    dynamic_slice,
+    dynamic_update_slice,
+    fill_diagonal,
+    put_along_axis,
+)
 
 __all__ = [
     "abs",
@@ -296,6 +330,7 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
+    "argwhere",
     "array_equal",
     "asarray",
     "asin",
@@ -320,7 +355,9 @@ __all__ = [
     "cast",
     "cbrt",
     "ceil",
+    "choose",
     "clip",
+    "compress",
     "concat",
     "cond",
     "constant",
@@ -337,12 +374,17 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "deg2rad",
+    "diag",
+    "diag_indices",
+    "diagflat",
     "diagonal",
     "diff",
     "digamma",
     "digitize",
     "divide",
     "divmod",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "einsum",
     "empty",
     "empty_like",
@@ -358,8 +400,11 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "extract",
     "eye",
+    "fill_diagonal",
     "finfo",
+    "flatnonzero",
     "flip",
     "float_power",
     "floor",
@@ -379,6 +424,7 @@ __all__ = [
     "histogram",
     "hypot",
     "iinfo",
+    "indices",
     "input",
     "interp",
     "isclose",
@@ -389,6 +435,7 @@ __all__ = [
     "isnan",
     "isneginf",
     "isposinf",
+    "ix_",
     "kl_div",
     "kron",
     "lcm",
@@ -436,6 +483,7 @@ __all__ = [
     "ndtri",
     "negative",
     "nextafter",
+    "nonzero",
     "not_equal",
     "one_hot",
     "ones",
@@ -451,8 +499,10 @@ __all__ = [
     "power",
     "prod",
     "ptp",
+    "put_along_axis",
     "quantile",
     "rad2deg",
+    "ravel_multi_index",
     "reciprocal",
     "rel_entr",
     "relu",
@@ -465,6 +515,12 @@ __all__ = [
     "rsqrt",
     "scan",
     "searchsorted",
+    "segment_max",
+    "segment_mean",
+    "segment_min",
+    "segment_prod",
+    "segment_sum",
+    "select",
     "sigmoid",
     "sign",
     "signbit",
@@ -492,9 +548,13 @@ __all__ = [
     "top_k",
     "trace",
     "trapezoid",
+    "tri",
     "tril",
+    "tril_indices",
     "triu",
+    "triu_indices",
     "trunc",
+    "unravel_index",
     "unstack",
     "unwrap",
     "vander",

@@ -1,15 +1,15 @@
-"""Parts of arrays: x[...], elements along an axis, one-hot rows."""
+"""Elements of arrays: x[...], along an axis, by indices of each, and one-hot rows."""
 
 from __future__ import annotations
 
-from types import EllipsisType
-from typing import Any, TypeAlias
+from typing import Any
 
 from graphc.errors import GraphError
-from graphc.ir.dim import Dim, Size, floor_divide, maximum, minimum
+from graphc.ir.dim import Size
+from graphc.ir.index_layout import Layout
 from graphc.ir.node import Node, apply, describe, word
-from graphc.ir.size_proof import simplify
 from graphc.ir.types import DTypeLike, float64, int64
+from graphc.lang.index_keys import select
 from graphc.lang.movement import expand_dims
 from graphc.lang.operands import (
     ArrayLike,
@@ -21,134 +21,53 @@ from graphc.lang.operands import (
     to_dtype,
     to_node_dtype,
 )
-from graphc.lang.sizes import SizeLike, is_integer, to_size
-
-Item: TypeAlias = int | Dim | slice | EllipsisType | None
-Window: TypeAlias = tuple[Size, Size, int]
-"""Where the elements along an axis begin, how many they are, and the step between them."""
+from graphc.lang.scattering import gathered
+from graphc.lang.sizes import SizeLike, to_size
+from graphc.lang.windows import cut
 
 
 @word
 def getitem(x: ArrayLike, key: Any) -> Node:
-    """x[key]: integers, slices with steps, None for a new axis, and one Ellipsis, as in NumPy.
+    """x[key]: integers, slices, None, one Ellipsis and arrays of integers, as in NumPy.
 
     Bounds of slices are clamped, an integer must be in range: at once where the size is static,
-    when sizes are known where it is symbolic. A symbolic bound counts from the start. GraphError
-    for arrays and masks.
+    when sizes are known where it is symbolic. A symbolic bound counts from the start. Arrays may be
+    nodes; an index in a node that is out of range gives NaN, or 0 for integers. A mask must be
+    known: an array of NumPy or a list. GraphError for a mask that is a node.
     """
     node = as_node(x)
-    windows: list[Window] = []
-    shape: list[Size] = []
-    for item in filled(key, node):
-        if item is None:
-            shape.append(1)
-            continue
-        axis = len(windows)
-        if isinstance(item, slice):
-            windows.append(window(item, node.shape[axis]))
-            shape.append(windows[-1][1])
-        else:
-            windows.append((position(item, axis, node), 1, 1))
-    return reshape_node(cut(node, windows), tuple(shape))
+    selection = select(key, node)
+    found = reshape_node(cut(node, selection.windows), selection.table)
+    if selection.indices:
+        found = gathered(found, selection.indices, selection.layout)
+    return reshape_node(found, selection.shape)
 
 
-def filled(key: Any, node: Node) -> list[Any]:
-    """The parts of a key, with slices of everything for the axes it leaves out."""
-    items = list(key) if isinstance(key, tuple) else [key]
-    for item in items:
-        if not isinstance(item, slice | Dim | EllipsisType | None) and not is_integer(item):
-            raise GraphError(
-                f"an index is an integer, a slice, None or ..., not {type(item).__name__}: "
-                "use take_along_axis for indices in an array and where for masks"
-            )
-    dots = [place for place, item in enumerate(items) if item is Ellipsis]
-    used = sum(item is not None and item is not Ellipsis for item in items)
-    if used > node.ndim:
-        raise GraphError(f"{used} indices are too many for {node.ndim} axes{describe([node])}")
-    if len(dots) > 1:
-        raise GraphError("an index can have only one ...")
-    at = dots[0] if dots else len(items)
-    return items[:at] + [slice(None)] * (node.ndim - used) + items[at + 1 :]
+@word
+def take(x: ArrayLike, indices: ArrayLike, /, *, axis: int | None = None) -> Node:
+    """The elements of x at some places along an axis, which may be left out for a vector.
 
-
-def position(item: Any, axis: int, node: Node) -> Size:
-    """The place that an integer index means, counted from the start of its axis."""
-    size = node.shape[axis]
-    if isinstance(item, Dim):
-        return item
-    place = int(item)
-    if isinstance(size, int) and not -size <= place < size:
-        raise GraphError(
-            f"index {place} is out of range for axis {axis}, which has {size}{describe([node])}"
-        )
-    return place if place >= 0 else size + place
-
-
-def window(part: slice, size: Size) -> Window:
-    """The elements that a slice takes of an axis."""
-    if not (part.step is None or is_integer(part.step)) or part.step == 0:
-        raise GraphError(f"the step of a slice is an integer other than 0, not {part.step!r}")
-    step = 1 if part.step is None else int(part.step)
-    ends = slice(to_bound(part.start), to_bound(part.stop))
-    first, stop = (forward if step > 0 else backward)(ends, size)
-    span, stride = (stop - first, step) if step > 0 else (first - stop, -step)
-    count = positive(floor_divide(span + stride - 1, stride))
-    return simplify(first), simplify(count), step
-
-
-def to_bound(value: Any) -> Size | None:
-    """A bound of a slice as it is, a NumPy integer as Python's; GraphError for anything else."""
-    if value is None or isinstance(value, Dim):
-        return value
-    if not is_integer(value):
-        raise GraphError(f"a bound of a slice is an integer, a size or None, not {value!r}")
-    return int(value)
-
-
-def forward(part: slice, size: Size) -> tuple[Size, Size]:
-    """The first index and the one to stop before.
-
-    Neither needs clamping where the slice is empty, since then no element is read; so `x[1:]` and
-    `x[:-1]` have one size, and not two that are merely equal.
+    The axis gives way to those of the indices. Negative indices count from the end; one out of
+    range gives NaN, or 0 for integers. GraphError where the indices are not integers.
     """
-    start, stop = part.start, part.stop
-    first: Size = 0 if start is None else start
-    if isinstance(first, Dim) or first < 0:
-        first = positive(first if isinstance(first, Dim) else size + first)
-    if stop is None:
-        return first, size
-    if isinstance(stop, Dim) or stop >= 0:
-        return first, minimum(positive(stop), size)
-    return first, size + stop
+    node, places = as_node(x), as_node(indices)
+    if axis is None and node.ndim != 1:
+        raise GraphError(f"take: needs an axis where x has not exactly one{describe([node])}")
+    at = to_axis(0 if axis is None else axis, node.ndim, "take")
+    return gathered(node, (to_integers(places, "take"),), rows_layout(node.ndim, at, places.ndim))
 
 
-def backward(part: slice, size: Size) -> tuple[Size, Size]:
-    """The first index and the one to stop at, for a negative step."""
-    start, stop = part.start, part.stop
-    first: Size = size - 1
-    last: Size = -1
-    if isinstance(start, Dim) or (start is not None and start >= 0):
-        first = minimum(positive(start) + 1, size) - 1
-    elif start is not None:
-        first = size + start
-    if isinstance(stop, Dim) or (stop is not None and stop >= 0):
-        last = positive(stop)
-    elif stop is not None:
-        last = positive(size + stop + 1) - 1
-    return first, last
+def rows_layout(rank: int, axis: int, count: int) -> Layout:
+    """The layout of indices with so many axes in place of one axis of a table."""
+    along = (*range(axis), *range(axis + count, rank + count - 1))
+    return Layout((axis,), along, (tuple(range(axis, axis + count)),))
 
 
-def positive(size: Size) -> Size:
-    """A size, or 0 where it would be negative."""
-    return maximum(size, 0)
-
-
-def cut(node: Node, windows: list[Window]) -> Node:
-    """The elements in a window of each axis."""
-    if all(taken == (0, size, 1) for taken, size in zip(windows, node.shape, strict=True)):
-        return node
-    starts, sizes, steps = zip(*windows, strict=True)
-    return apply("slice", node, starts=starts, sizes=sizes, steps=steps)
+def to_integers(indices: Node, what: str) -> Node:
+    """Indices as they are; GraphError for those that are no integers."""
+    if not indices.dtype.is_integer:
+        raise GraphError(f"{what}: indices must be integers, these are {indices.dtype.name}")
+    return indices
 
 
 @word
@@ -160,18 +79,32 @@ def take_along_axis(x: ArrayLike, indices: ArrayLike, /, axis: int = -1) -> Node
     """
     node, chosen = as_node(x), as_node(indices)
     at = to_axis(axis, node.ndim, "take_along_axis")
+    shape = common_shape(node, chosen, at, "take_along_axis")
+    layout, index = layout_along(shape, chosen, at)
+    wide = broadcast_node(node, (*shape[:at], node.shape[at], *shape[at + 1 :]))
+    return gathered(wide, (index,), layout)
+
+
+def common_shape(node: Node, chosen: Node, axis: int, what: str) -> tuple[Size, ...]:
+    """The shape of elements along an axis, where the other axes broadcast."""
     if chosen.ndim != node.ndim:
         raise GraphError(
-            f"take_along_axis: indices have {chosen.ndim} axes and x has {node.ndim}: "
+            f"{what}: indices have {chosen.ndim} axes and x has {node.ndim}: "
             f"they must be equally many{describe([node, chosen])}"
         )
-    alone = [(*part.shape[:at], 1, *part.shape[at + 1 :]) for part in (node, chosen)]
+    to_integers(chosen, what)
+    alone = [(*part.shape[:axis], 1, *part.shape[axis + 1 :]) for part in (node, chosen)]
     shape = broadcast_shapes(alone, [node, chosen])
-    wide = [
-        broadcast_node(part, (*shape[:at], part.shape[at], *shape[at + 1 :]))
-        for part in (node, chosen)
-    ]
-    return apply("take_along_axis", *wide, axis=at)
+    return (*shape[:axis], chosen.shape[axis], *shape[axis + 1 :])
+
+
+def layout_along(shape: tuple[Size, ...], chosen: Node, axis: int) -> tuple[Layout, Node]:
+    """The layout of indices along an axis, and those without the axes that would be stretched."""
+    rank = len(shape)
+    span = tuple(a for a in range(rank) if a == axis or chosen.shape[a] == shape[a])
+    along = (*range(axis), *range(axis + 1, rank))
+    index = reshape_node(chosen, tuple(chosen.shape[a] for a in span))
+    return Layout((axis,), along, (span,)), index
 
 
 @word

@@ -9,6 +9,7 @@ from graphc.ir.node import Axes, Node, word
 from graphc.ir.types import float64, int64
 from graphc.lang.arithmetic import clip
 from graphc.lang.comparison import isnan
+from graphc.lang.indexing import take
 from graphc.lang.movement import moveaxis, permute_dims
 from graphc.lang.operands import (
     ArrayLike,
@@ -21,7 +22,6 @@ from graphc.lang.operands import (
 )
 from graphc.lang.reduction import ones_at, reduced, widen
 from graphc.lang.rounding import ceil, floor, round
-from graphc.lang.searching import take
 from graphc.lang.selection import where
 from graphc.lang.sizes import size_value
 from graphc.lang.sorting import sort

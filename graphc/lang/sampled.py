@@ -10,6 +10,7 @@ from graphc.ir.node import Axes, Node, apply, describe, word
 from graphc.ir.types import int64
 from graphc.lang.arithmetic import abs, clip
 from graphc.lang.comparison import isnan
+from graphc.lang.indexing import take
 from graphc.lang.movement import concat, diff, part_along
 from graphc.lang.operands import (
     ArrayLike,
@@ -21,7 +22,7 @@ from graphc.lang.operands import (
     to_float,
 )
 from graphc.lang.reduction import sum
-from graphc.lang.searching import searchsorted, take
+from graphc.lang.searching import searchsorted
 from graphc.lang.selection import where
 from graphc.lang.sizes import size_value
 from graphc.lang.sorting import argsort

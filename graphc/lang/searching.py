@@ -1,17 +1,16 @@
-"""Words that look for elements: counting, membership, places in a sorted array, rows by number."""
+"""Words that look for elements: counting, membership, places in a sorted array."""
 
 from __future__ import annotations
 
 from graphc.errors import GraphError
 from graphc.ir.node import Axes, Node, apply, describe, word
 from graphc.ir.types import int64
+from graphc.lang.indexing import take
 from graphc.lang.movement import expand_dims
 from graphc.lang.operands import (
     ArrayLike,
     as_node,
-    broadcast_node,
     same_dtype,
-    to_axis,
     to_node_dtype,
 )
 from graphc.lang.reduction import any, sum, to_bool
@@ -63,21 +62,3 @@ def searchsorted(
         ordered = take(ordered, sorter)
     wanted = node.reshape((node.size,))
     return apply("searchsorted", ordered, wanted, side=side).reshape(node.shape)
-
-
-@word
-def take(x: ArrayLike, indices: ArrayLike, /, *, axis: int | None = None) -> Node:
-    """The elements of x at some places along an axis, which may be left out for a vector.
-
-    Negative indices count from the end; one out of range gives NaN, or 0 for integers. GraphError
-    where the indices are not a vector of integers.
-    """
-    node, places = as_node(x), as_node(indices)
-    if axis is None and node.ndim != 1:
-        raise GraphError(f"take: needs an axis where x has not exactly one{describe([node])}")
-    if places.ndim != 1:
-        raise GraphError(f"take: the indices must be a vector{describe([places])}")
-    at = to_axis(0 if axis is None else axis, node.ndim, "take")
-    aligned = places.reshape((places.size, *(1,) * (node.ndim - at - 1)))
-    shape = (*node.shape[:at], places.size, *node.shape[at + 1 :])
-    return apply("take_along_axis", node, broadcast_node(aligned, shape), axis=at)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from graphc.errors import GraphError
 from graphc.ir.dim import Size, maximum, minimum
-from graphc.ir.node import Node, apply, say, word
+from graphc.ir.index_layout import Layout
+from graphc.ir.node import Node, apply, describe, say, word
 from graphc.ir.size_proof import simplify
-from graphc.ir.types import DTypeLike, int64
-from graphc.lang.indexing import cut
-from graphc.lang.movement import reshape, squeeze
-from graphc.lang.operands import ArrayLike, as_node, broadcast_node
+from graphc.ir.types import DTypeLike, float64, int64
+from graphc.lang.movement import reshape
+from graphc.lang.operands import ArrayLike, as_node, to_dtype, to_node_dtype
 from graphc.lang.reduction import sum
+from graphc.lang.scattering import gathered
+from graphc.lang.sizes import SizeLike, to_size
+from graphc.lang.windows import cut
 
 
 @word
@@ -45,17 +48,51 @@ def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Node:
 
 def chosen(node: Node, down: int, right: int, count: Size) -> Node:
     """The diagonal of rows whose length is decided by each call."""
-    part = cut(node, [*((0, size, 1) for size in node.shape[:-2]), (down, count, 1),
-                      (0, node.shape[-1], 1)])  # fmt: skip
-    columns = apply("iota", shape=(count, 1), axis=0, dtype=int64) + right
-    at = broadcast_node(columns, (*part.shape[:-1], 1))
-    return squeeze(apply("take_along_axis", part, at, axis=part.ndim - 1), -1)
+    row = apply("iota", shape=(count,), axis=0, dtype=int64)
+    lead = node.ndim - 2
+    layout = Layout((lead, lead + 1), tuple(range(lead)), ((lead,), (lead,)))
+    return gathered(node, (row + down, row + right), layout)
 
 
 @word
 def trace(x: ArrayLike, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> Node:
     """The sum of the elements x[..., i, i + offset]; the dtype is as for `sum`."""
     return sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
+
+
+@word
+def diag(v: ArrayLike, /, k: int = 0) -> Node:
+    """A matrix with a vector on its k-th diagonal and else zeros; of a matrix the diagonal."""
+    node = as_node(v)
+    if node.ndim == 2:
+        return diagonal(node, offset=k)
+    if node.ndim != 1:
+        raise GraphError(f"diag: takes a vector or a matrix{describe([node])}")
+    size = node.size + abs(k)
+    down, right = max(-k, 0), max(k, 0)
+    rows = apply(
+        "pad", node, low=(down,), high=(right,), interior=(0,)
+    )  # the vector's element of each row
+    row, column = (apply("iota", shape=(size, size), axis=axis, dtype=int64) for axis in (0, 1))
+    wide = apply("broadcast", rows, shape=(size, size), axes=(0,))
+    return say("where", column == row + k, wide, 0)
+
+
+@word
+def diagflat(v: ArrayLike, /, k: int = 0) -> Node:
+    """A matrix with the elements of v, flattened, on its k-th diagonal and else zeros."""
+    return diag(reshape(v, -1), k)
+
+
+@word
+def tri(
+    n_rows: SizeLike, n_cols: SizeLike | None = None, k: int = 0, dtype: DTypeLike = float64
+) -> Node:
+    """Ones on and below the k-th diagonal above the main one, else zeros; square by default."""
+    rows = to_size(n_rows, "tri")
+    shape = (rows, rows if n_cols is None else to_size(n_cols, "tri"))
+    row, column = (apply("iota", shape=shape, axis=axis, dtype=int64) for axis in (0, 1))
+    return to_node_dtype(column <= row + k, to_dtype(dtype))
 
 
 def places(node: Node, what: str) -> tuple[Node, Node]:

@@ -12,8 +12,8 @@ from graphc.ir.node import Node, apply, describe
 from graphc.ir.types import int64, show_shape
 from graphc.lang.arithmetic import relu
 from graphc.lang.exponential import exp, log, softplus
-from graphc.lang.indexing import take_along_axis
-from graphc.lang.movement import expand_dims, moveaxis, reshape, squeeze
+from graphc.lang.indexing import take, take_along_axis
+from graphc.lang.movement import expand_dims, moveaxis, squeeze
 from graphc.lang.normalization import log_softmax
 from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype
 from graphc.lang.reduction import finite_max, mean, sum
@@ -120,7 +120,7 @@ def picked_loss(
     weights = None if weight is None else class_weights(weight, scores, what)
     share = counts.astype(scores.dtype)
     if weights is not None:
-        share = share * taken(weights, chosen)
+        share = share * take(weights, chosen)
     picked = squeeze(take_along_axis(scores, expand_dims(chosen, chosen.ndim), -1), -1)
     picked = picked if total is None else picked - total
     loss = (1 - smoothing) * share * where(counts, -picked, 0)
@@ -129,11 +129,6 @@ def picked_loss(
         every = mean(logs if weights is None else logs * weights, axis=-1)
         loss = loss - smoothing * where(counts, every, 0)
     return sum(loss) / sum(share) if reduction == "mean" else reduced(loss, reduction, what)
-
-
-def taken(weights: Node, chosen: Node) -> Node:
-    """The weight of each chosen class."""
-    return reshape(take_along_axis(weights, reshape(chosen, (chosen.size,)), 0), chosen.shape)
 
 
 def class_weights(weight: ArrayLike, logs: Node, what: str) -> Node:
@@ -201,5 +196,5 @@ def multi_margin_loss(
     classes = apply("iota", shape=scores.shape, axis=scores.ndim - 1, dtype=int64)
     loss = mean(where(to_node_dtype(place, int64) == classes, 0, terms), axis=-1)
     if weight is not None:
-        loss = loss * taken(class_weights(weight, scores, "multi_margin_loss"), goal)
+        loss = loss * take(class_weights(weight, scores, "multi_margin_loss"), goal)
     return reduced(loss, reduction, "multi_margin_loss")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from graphc.errors import GraphError
-from graphc.ir.dim import product
 from graphc.ir.node import Node, describe
 from graphc.ir.types import int64
-from graphc.lang.indexing import take_along_axis
-from graphc.lang.movement import expand_dims, reshape
+from graphc.lang.indexing import take
+from graphc.lang.movement import expand_dims
 from graphc.lang.operands import ArrayLike, as_node, to_node_dtype
 from graphc.lang.selection import stop_gradient, where
 
@@ -15,9 +14,8 @@ from graphc.lang.selection import stop_gradient, where
 def embedding(ids: ArrayLike, table: ArrayLike, padding_idx: int | None = None) -> Node:
     """The row of the table for each id: ids of any shape, table (rows, width), result (..., width).
 
-    The row padding_idx receives no gradient. An id out of range gives NaN. Reading is a gather:
-    what is read is what is asked for. The gradient by the table compares each id with each row
-    and costs rows * ids * width steps, though no memory, until there is a scatter.
+    The row padding_idx receives no gradient. An id out of range gives NaN. What is read is what is
+    asked for, and the gradient by the table adds a row for each id to zeros.
     GraphError for ids that are no integers and a table that has not two axes.
     """
     chosen, rows = as_node(ids), as_node(table)
@@ -25,12 +23,11 @@ def embedding(ids: ArrayLike, table: ArrayLike, padding_idx: int | None = None) 
         raise GraphError(f"embedding: ids must be integers, these are {chosen.dtype.name}")
     if rows.ndim != 2:
         raise GraphError(f"embedding: the table must have two axes{describe([rows])}")
-    flat = expand_dims(reshape(chosen, (product(chosen.shape),)), 1)
-    taken = take_along_axis(rows, flat, axis=0)
-    if padding_idx is not None:
-        place = padding_row(padding_idx, rows)
-        taken = where(to_node_dtype(flat, int64) == place, stop_gradient(taken), taken)
-    return reshape(taken, (*chosen.shape, rows.shape[1]))
+    taken = take(rows, chosen, axis=0)
+    if padding_idx is None:
+        return taken
+    padding = expand_dims(to_node_dtype(chosen, int64) == padding_row(padding_idx, rows), -1)
+    return where(padding, stop_gradient(taken), taken)
 
 
 def padding_row(index: int, table: Node) -> int:

@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphc.errors import GraphError
-from graphc.ir.node import Node, describe
-from graphc.lang.indexing import take_along_axis
+from graphc.ir.node import Node, describe, say
 from graphc.lang.movement import broadcast_to, moveaxis, permute_dims, repeat, reshape
 from graphc.lang.operands import ArrayLike, as_node, constant, to_float, to_node_dtype
 from graphc.lang.reduction import widen
@@ -165,7 +164,7 @@ def resize_axis(node: Node, axis: int, old: int, new: int, mode: str, align_corn
 
 def take(node: Node, places: Array, axis: int) -> Node:
     """The elements at places along an axis."""
-    return take_along_axis(node, along(constant(places.astype(np.int64)), axis, node.ndim), axis)
+    return say("take", node, constant(places.astype(np.int64)), axis=axis)
 
 
 def along(row: Node, axis: int, rank: int) -> Node:

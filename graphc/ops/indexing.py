@@ -3,102 +3,157 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import TypeRuleError
-from graphc.ir import scalar
+from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
-from graphc.ir.node import Node, apply, say
-from graphc.ir.op import Read, register
+from graphc.ir.index_layout import Axes, Layout
+from graphc.ir.node import Node
+from graphc.ir.op import Op, Read, register
 from graphc.ir.scalar import Number, Scalar
-from graphc.ir.types import DType, TensorType, int64, show_shape
-from graphc.lang.movement import expand_dims, squeeze
-from graphc.lang.operands import broadcast_node, to_node_dtype
-from graphc.lang.sizes import size_value
-from graphc.ops.kinds import Linear
-from graphc.ops.rules import check_axis, check_kind, without
+from graphc.ir.types import DType, TensorType, int64
+from graphc.lang.operands import constant
+from graphc.lang.scattering import gathered, scattered
+from graphc.ops.rules import check_kind
+from graphc.ops.slicing import conjunction
+
+ABSENT = ("nan", "zero")
 
 
 @register
-class TakeAlongAxis(Linear):
-    """The operand's element at an index along an axis, for each index.
+class Gather(Op):
+    """The elements of a table that integers choose; which axes have indices, a `Layout` says.
 
     Negative indices count from the end. An index out of range gives NaN (0 for integers, false
-    for bool), and no gradient flows through it.
+    for bool, and 0 for floats too where `absent` is "zero"), and no gradient flows through it.
     """
 
-    name = "take_along_axis"
+    name = "gather"
 
-    def infer(self, x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
-        """The operand's dtype in the shape of the indices; sizes off the axis must be equal."""
-        check_axis(axis, x.rank)
-        check_kind(indices.dtype, ("int", "uint"))
-        if without(x.shape, axis) != without(indices.shape, axis) or x.rank != indices.rank:
-            raise TypeRuleError(
-                f"shapes {show_shape(x.shape)} and {show_shape(indices.shape)} of the indices "
-                f"must agree in every axis but {axis}"
-            )
-        return TensorType(x.dtype, indices.shape)
+    def infer(
+        self,
+        x: TensorType,
+        *indices: TensorType,
+        axes: Axes,
+        along: Axes,
+        spans: tuple[Axes, ...],
+        absent: str,
+    ) -> TensorType:
+        """The table's dtype in the shape of the elements; sizes of axes that meet must agree."""
+        if absent not in ABSENT:
+            raise TypeRuleError(f"absent is one of {', '.join(ABSENT)}, not {absent!r}")
+        check_indices(indices)
+        shapes = [index.shape for index in indices]
+        return TensorType(x.dtype, Layout(axes, along, spans).shape(x.shape, shapes))
 
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
-        """The operand's element at the index that the second operand holds here."""
-        axis = node.attrs["axis"]
-        size = scalar.index(node.inputs[0].shape[axis])
-        given = read(1, index)
-        place = scalar.cast(given, int64)
-        if given.dtype.kind == "int":
-            place = scalar.where(place < 0, place + size, place)
-        k = read.bind(place)
-        guard = (scalar.index(k) >= 0) & (scalar.index(k) < size)
-        element = read(0, [*index[:axis], k, *index[axis + 1 :]], guard)
-        return scalar.where(guard, element, missing(node.dtype))
+        """The table's element at the places that the indices hold here."""
+        layout, x = layout_of(node), node.inputs[0]
+        places, conditions = [], []
+        for number, (axis, span) in enumerate(zip(layout.axes, layout.spans, strict=True)):
+            given = read(number + 1, [index[a] for a in span])
+            places.append(read.bind(counted(given, x.shape[axis])))
+            conditions.append(is_inside(places[-1], x.shape[axis]))
+        guard = conjunction(conditions)
+        assert guard is not None
+        element = read(0, layout.in_table(index, places), guard)
+        return scalar.where(guard, element, missing(node.dtype, node.attrs["absent"]))
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
-        """At each element the gradients of all results that took it, added in a fixed order.
+        """At each element of the table the gradients of all that took it, added in order."""
+        x, *indices = node.inputs
+        zero = constant(0, x.dtype)
+        total = scattered("add", zero, gradient, indices, layout_of(node), x.shape)
+        return [total, *(None for _ in indices)]
 
-        It compares every index with every position, so that nothing is scattered.
-        """
-        (x, indices), axis = node.inputs, node.attrs["axis"]
-        places = expand_dims(counted_from_start(indices, x.shape[axis]), axis)
-        table = (*x.shape[: axis + 1], *indices.shape[axis:])
-        positions = apply("iota", shape=table, axis=axis, dtype=int64)
-        taken = broadcast_node(places, table) == positions
-        parts = say("where", taken, broadcast_node(expand_dims(gradient, axis), table), 0)
-        if indices.shape[axis] == 1:
-            return [squeeze(parts, axis + 1), None]
-        return [apply("sum", parts, axes=(axis + 1,)), None]
+    def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:
+        """The tangents of the elements taken; 0 out of range."""
+        if tangents[0] is None:
+            return None
+        return gathered(tangents[0], node.inputs[1:], layout_of(node), "zero")
 
-    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
-        """The axis behind the batch axis."""
-        return {"axis": attrs["axis"] + 1}
+    def batch(self, node: Node, operands: Sequence[Node], batched: Sequence[bool]) -> Node:
+        """The same with the batch axis among those of what has it; nothing is repeated."""
+        layout = layout_of(node).beside_batch(batched[0], batched[1:])
+        return gathered(operands[0], operands[1:], layout, node.attrs["absent"])
 
-    def reference(self, x: Any, indices: Any, *, axis: int) -> Any:
-        """numpy.take_along_axis, with the indices out of range filled in."""
-        size = x.shape[axis]
-        valid = (indices < size) & (indices >= -size)
-        result = np.full(indices.shape, missing_value(x.dtype), x.dtype)
-        if size:
-            found = np.take_along_axis(x, np.where(valid, indices, 0).astype(np.int64), axis)
-            np.copyto(result, found, where=valid)
+    def reference(
+        self,
+        x: Any,
+        *indices: Any,
+        axes: Axes,
+        along: Axes,
+        spans: tuple[Axes, ...],
+        absent: str,
+    ) -> Any:
+        """NumPy's indexing by arrays, with the elements out of range filled in."""
+        key, valid, shape = numpy_key(x.shape, indices, Layout(axes, along, spans))
+        result = np.full(shape, missing_value(x.dtype, absent), x.dtype)
+        if x.size:
+            np.copyto(result, x[key], where=valid)
         return result
 
 
-def missing(dtype: DType) -> Number:
+def layout_of(node: Node) -> Layout:
+    """The layout that a node's attributes say."""
+    return Layout(*(node.attrs[name] for name in ("axes", "along", "spans")))
+
+
+def check_indices(indices: Sequence[TensorType]) -> None:
+    """TypeRuleError unless all are of integers."""
+    for index in indices:
+        check_kind(index.dtype, ("int", "uint"))
+
+
+def counted(given: Scalar, size: Size) -> Scalar:
+    """An index as int64, counted from the start where it is negative.
+
+    One too large for int64 is out of range as the size is.
+    """
+    place, end = scalar.cast(given, int64), scalar.index(size)
+    if given.dtype.kind == "uint":
+        return place if given.dtype.bits < 64 else scalar.where(place < 0, end, place)
+    return scalar.where(place < 0, place + end, place)
+
+
+def is_inside(place: Size, size: Size) -> Scalar:
+    """Whether a place is one of an axis."""
+    return (scalar.index(place) >= 0) & (scalar.index(place) < scalar.index(size))
+
+
+def missing(dtype: DType, absent: str) -> Number:
     """What stands for an element that is not there."""
-    return math.nan if dtype.is_float else 0
+    return math.nan if dtype.is_float and absent == "nan" else 0
 
 
-def missing_value(dtype: Any) -> Number:
+def missing_value(dtype: Any, absent: str) -> Number:
     """The same for a NumPy dtype."""
-    return math.nan if np.dtype(dtype).kind in "fV" else 0
+    return math.nan if np.dtype(dtype).kind in "fV" and absent == "nan" else 0
 
 
-def counted_from_start(indices: Node, size: Size) -> Node:
-    """Indices as int64 where negative ones have been counted from the end."""
-    places = to_node_dtype(indices, int64)
-    if indices.dtype.kind == "uint":
-        return places
-    return say("where", places < 0, places + size_value(size, int64), places)
+def numpy_key(
+    table: tuple[int, ...], indices: Sequence[Any], layout: Layout
+) -> tuple[tuple[Any, ...], Any, tuple[int, ...]]:
+    """For NumPy a key into the table, which elements are in range (0 where not), their shape."""
+    found = layout.shape(table, [index.shape for index in indices])
+    shape = tuple(dim.evaluate(size, {}) for size in found)
+    key: list[Any] = [None] * len(table)
+    valid = np.ones(shape, np.bool_)
+    for other, axis in zip(layout.others, layout.along, strict=True):
+        key[other] = spread(np.arange(table[other]), (axis,), shape)
+    for axis, span, index in zip(layout.axes, layout.spans, indices, strict=True):
+        size = table[axis]
+        inside = (index < size) & (index >= -size)
+        key[axis] = spread(np.where(inside, index, 0).astype(np.int64), span, shape)
+        valid = valid & spread(inside, span, shape)
+    return tuple(key), valid, shape
+
+
+def spread(array: Any, span: Axes, shape: tuple[int, ...]) -> Any:
+    """An array along some axes of a shape, repeated along the others."""
+    wide = tuple(size if axis in span else 1 for axis, size in enumerate(shape))
+    return np.broadcast_to(np.reshape(array, wide), shape)

@@ -11,9 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.ir.node import Node, say
+from graphc.ir.types import int8
+from graphc.lang.operands import constant
+from graphc.lang.scattering import scattered
+from graphc.ops.indexing import layout_of
 from graphc.ops.kinds import Elementwise
 
-MOVED = ("reshape", "permute_dims", "broadcast", "flip", "slice", "pad", "concat", "sum")
+MOVED = (
+    "reshape", "permute_dims", "broadcast", "flip", "slice", "dynamic_slice", "pad", "concat",
+    "sum",
+)  # fmt: skip
 """Operators whose own vjp says where a mask goes."""
 
 
@@ -61,12 +68,21 @@ def operand_masks(node: Node, mask: Node | None) -> list[Node | None]:
         return [None] * len(node.inputs)
     if isinstance(node.op, Elementwise):
         return [mask] * len(node.inputs)
+    if node.op.name == "gather":
+        return [taken_somewhere(node, mask), *(None for _ in node.inputs[1:])]
     if node.op.name not in MOVED:
         return [None] * len(node.inputs)
     if node.op.name == "broadcast":  # whose vjp adds up, as bools cannot
         gone = tuple(axis for axis in range(node.ndim) if axis not in node.attrs["axes"])
         return [say("any", mask, gone)]
     return list(node.op.vjp(node, mask))
+
+
+def taken_somewhere(node: Node, mask: Node) -> Node:
+    """Which elements of a table a gather takes to where a mask holds."""
+    table, *indices = node.inputs
+    flags, none = say("astype", mask, int8), constant(0, int8)
+    return scattered("max", none, flags, indices, layout_of(node), table.shape) != 0
 
 
 def both(one: Node, other: Node | None) -> Node:

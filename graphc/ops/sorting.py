@@ -10,13 +10,14 @@ import numpy as np
 from graphc.errors import TypeRuleError
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size, product
+from graphc.ir.index_layout import Layout
 from graphc.ir.kernel_writer import KernelWriter
 from graphc.ir.node import Node, apply
-from graphc.ir.op import register
+from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, TensorType, int64
-from graphc.ops.indexing import TakeAlongAxis
-from graphc.ops.kinds import Shifted
+from graphc.ops.indexing import counted, is_inside, missing, missing_value, numpy_key
+from graphc.ops.kinds import Linear, Shifted
 from graphc.ops.procedure import Procedure
 from graphc.ops.radix_sort import LANES, Row, key_dtype, order_key, room
 from graphc.ops.rules import check_axis, check_kind, widen
@@ -171,21 +172,48 @@ def inverse_of(order: Node, axis: int) -> Node:
 
 
 @register
-class PermuteAlongAxis(TakeAlongAxis):
-    """The elements along an axis in the order of their positions, each of which occurs once."""
+class PermuteAlongAxis(Linear):
+    """The elements along an axis in the order of their positions, each of which occurs once.
+
+    A position out of range gives what `gather` gives.
+    """
 
     name = "permute_along_axis"
 
     def infer(self, x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
         """The operand's type; there is a position for each element."""
+        check_axis(axis, x.rank)
+        check_kind(indices.dtype, ("int", "uint"))
         if x.shape != indices.shape:
             raise TypeRuleError(f"{x} and {indices} of the positions differ in shape")
-        return super().infer(x, indices, axis=axis)
+        return x
+
+    def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
+        """The operand's element at the position that stands here."""
+        axis, size = node.attrs["axis"], node.shape[node.attrs["axis"]]
+        place = read.bind(counted(read(1, index), size))
+        guard = is_inside(place, size)
+        element = read(0, [*index[:axis], place, *index[axis + 1 :]], guard)
+        return scalar.where(guard, element, missing(node.dtype, "nan"))
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """The gradients permuted back: nothing is added up."""
         order, axis = node.inputs[1], node.attrs["axis"]
         return [permute(gradient, inverse_of(order, axis), axis), None]
+
+    def beside_batch(self, attrs: Mapping[str, Any], size: Size) -> Mapping[str, Any]:
+        """The axis behind the batch axis."""
+        return {"axis": attrs["axis"] + 1}
+
+    def reference(self, x: Any, indices: Any, *, axis: int) -> Any:
+        """numpy.take_along_axis, with the positions out of range filled in."""
+        every = tuple(range(x.ndim))
+        layout = Layout((axis,), every[:axis] + every[axis + 1 :], (every,))
+        key, valid, shape = numpy_key(x.shape, (indices,), layout)
+        result = np.full(shape, missing_value(x.dtype, "nan"), x.dtype)
+        if x.size:
+            np.copyto(result, x[key], where=valid)
+        return result
 
 
 @register

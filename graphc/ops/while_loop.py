@@ -203,7 +203,7 @@ def of_those_that_go_on(values: Node, goes_on: Node, first: Node) -> Node:
     """Values of a batch, with those of one example that goes on for each that has ended."""
     row = (1, *values.shape[1:])
     place = apply("broadcast", first, shape=row, axes=())
-    found = say("stop_gradient", apply("take_along_axis", values, place, axis=0))
+    found = say("stop_gradient", say("take_along_axis", values, place, axis=0))
     axes = tuple(range(values.ndim))
     whole = apply("broadcast", say("reshape", found, row[1:]), shape=values.shape, axes=axes[1:])
     return select(goes_on, values, whole)

@@ -9,6 +9,7 @@ from graphc.ir.dim import Dim, Size, product
 from graphc.ir.node import Node, apply, describe
 from graphc.ir.types import float64, int64, uint64
 from graphc.lang.exponential import log
+from graphc.lang.indexing import take
 from graphc.lang.operands import (
     ArrayLike,
     as_node,
@@ -18,7 +19,7 @@ from graphc.lang.operands import (
     to_float,
     to_node_dtype,
 )
-from graphc.lang.searching import searchsorted, take
+from graphc.lang.searching import searchsorted
 from graphc.lang.sizes import ShapeLike, SizeLike, is_integer, size_value, to_shape, to_size
 from graphc.lang.sorting import argsort
 from graphc.random.bits import bits, fraction, inner_dtype
