@@ -200,6 +200,7 @@ def finish(child: int, seconds: float = 20) -> int:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*and JAX is multithreaded:RuntimeWarning")
 def test_the_child_of_a_fork_has_a_pool_of_its_own() -> None:
     repeat(1000, 100)
     for _ in range(5):
@@ -213,6 +214,7 @@ def test_the_child_of_a_fork_has_a_pool_of_its_own() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*and JAX is multithreaded:RuntimeWarning")
 def test_a_fork_while_another_thread_runs_regions() -> None:
     caller = threading.Thread(target=repeat, args=(64, 100_000))
     caller.start()

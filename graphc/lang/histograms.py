@@ -8,23 +8,28 @@ import numpy as np
 
 from graphc.errors import GraphError
 from graphc.ir.dim import Size
-from graphc.ir.node import Node, apply, describe, word
+from graphc.ir.index_layout import Layout
+from graphc.ir.node import Node, describe, word
 from graphc.ir.types import float64, int64
 from graphc.lang.creation import arange, linspace
 from graphc.lang.movement import concat, diff, expand_dims
 from graphc.lang.operands import (
     ArrayLike,
     as_node,
-    broadcast_node,
+    constant,
     reshape_node,
     to_float,
     to_node_dtype,
 )
 from graphc.lang.reduction import max, min, sum, to_total
+from graphc.lang.scattering import scattered
 from graphc.lang.searching import searchsorted
 from graphc.lang.selection import where
-from graphc.lang.sizes import SizeLike, is_integer, to_size
+from graphc.lang.sizes import SizeLike, is_integer, size_value, to_size
 from graphc.lang.sorting import sort
+
+ONE_AXIS = Layout((0,), (), ((0,),))
+"""A vector of indices for a vector."""
 
 
 @word
@@ -42,7 +47,7 @@ def bincount(x: ArrayLike, weights: ArrayLike | None = None, /, *, length: SizeL
     """How often each of the integers below `length` occurs in a vector, int64, or their weights.
 
     Other integers count nowhere. NumPy makes the result as long as its values demand; here it has
-    the given length. Weights are added up in their order; every integer is compared with each bin.
+    the given length. Weights are added up in their order.
     GraphError unless x is a vector of integers and the weights fit it.
     """
     node, count = as_node(x), to_size(length, "bincount: length")
@@ -59,10 +64,10 @@ def sums_in_bins(places: Node, weights: ArrayLike, count: Size, what: str) -> No
     heavy = as_node(weights)
     if heavy.shape != places.shape:
         raise GraphError(f"{what}: a weight for each element{describe([places, heavy])}")
-    shape = (count, places.size)
-    bins = apply("iota", shape=shape, axis=0, dtype=int64)
-    mine = broadcast_node(to_node_dtype(places, int64), shape) == bins
-    return sum(where(mine, broadcast_node(to_total(heavy, None), shape), 0), axis=1)
+    total = to_total(heavy, None)
+    number = to_node_dtype(places, int64)
+    mine = where(number < 0, size_value(count, int64), number)  # none counts from the end
+    return scattered("add", constant(0, total.dtype), total, (mine,), ONE_AXIS, (count,))
 
 
 @word
