@@ -5,6 +5,7 @@ On graphs:
   remove_custom_gradient
                         drop what only differentiation reads, when the user has given rules
   merge_loops           run once what several loops do alike
+  split_complex         write complex numbers as pairs of real ones
   hoist_from_loops      do the products of all steps as one before a loop
   simplify              algebra, movements and reductions, to a fixpoint
   stabilise             logarithms and exponentials that do not overflow or cancel
@@ -46,6 +47,7 @@ from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
+from graphc.passes.split_complex import split_complex
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
 
@@ -55,6 +57,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         remove_stop_gradient,
         remove_custom_gradient,
         merge_loops,
+        split_complex,
         hoist_from_loops,
         simplify,
         stabilise,

@@ -76,7 +76,7 @@ def from_python(node: Node, value: Any) -> Array:
         array = np.asarray(value)
         if array.dtype.kind in "OSU":
             raise TypeError(f"{shown(value)} does not hold numbers")
-        if array.dtype.kind in "fiub" and not hasattr(value, "dtype"):
+        if array.dtype.kind in "cfiub" and not hasattr(value, "dtype"):
             weak = np.array(value, node.tensor.dtype.numpy)
             # a float for an integer input would be cut off: leave it to be refused
             return array if array.dtype.kind == "f" and weak.dtype.kind in "iub" else weak

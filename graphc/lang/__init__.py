@@ -36,6 +36,13 @@ from graphc.lang.comparison import (
     less_equal,
     not_equal,
 )
+from graphc.lang.complex_numbers import (
+    angle,
+    complex,
+    conj,
+    imag,
+    real,
+)
 from graphc.lang.creation import (
     arange,
     asarray,
@@ -198,6 +205,7 @@ __all__ = [
     "acosh",
     "add",
     "all",
+    "angle",
     "any",
     "arange",
     "argmax",
@@ -222,8 +230,10 @@ __all__ = [
     "cast",
     "ceil",
     "clip",
+    "complex",
     "concat",
     "cond",
+    "conj",
     "constant",
     "copysign",
     "cos",
@@ -253,6 +263,7 @@ __all__ = [
     "greater_equal",
     "hypot",
     "iinfo",
+    "imag",
     "input",
     "isdtype",
     "isfinite",
@@ -298,6 +309,7 @@ __all__ = [
     "pow",
     "power",
     "prod",
+    "real",
     "reciprocal",
     "relu",
     "remainder",

@@ -91,9 +91,10 @@ def missing(dtype: DType) -> Number:
     return math.nan if dtype.is_float else 0
 
 
-def missing_value(dtype: Any) -> Number:
-    """The same for a NumPy dtype."""
-    return math.nan if np.dtype(dtype).kind in "fV" else 0
+def missing_value(dtype: Any) -> complex:
+    """The same for a NumPy dtype; both parts of a complex number are missing."""
+    kind = np.dtype(dtype).kind
+    return complex(math.nan, math.nan) if kind == "c" else math.nan if kind in "fV" else 0
 
 
 def counted_from_start(indices: Node, size: Size) -> Node:

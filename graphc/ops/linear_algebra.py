@@ -19,6 +19,8 @@ from graphc.ir.types import TensorType, show_shape
 from graphc.lang.linear_algebra import multiply_matrices
 from graphc.lang.movement import matrix_transpose
 from graphc.ops.batching import all_batched
+from graphc.ops.parts import joined, parts
+from graphc.ops.primitive import NUMBERS
 from graphc.ops.rules import accumulator, check_kind, widen
 
 
@@ -33,7 +35,7 @@ class MatMul(Op):
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
         """[..., M, N] in the common dtype; the batch sizes must be equal, and so must K."""
-        check_kind(x.dtype, ("int", "uint", "float"))
+        check_kind(x.dtype, NUMBERS)
         if x.dtype != y.dtype:
             raise TypeRuleError(f"operands differ in dtype: {x.dtype} and {y.dtype}")
         if x.rank < 2 or x.shape[:-2] != y.shape[:-2] or x.shape[-1:] != y.shape[-2:-1]:
@@ -51,6 +53,12 @@ class MatMul(Op):
         left, right = read(0, [*batch, i, k]), read(1, [*batch, k, j])
         body = scalar.cast(left, dtype) * scalar.cast(right, dtype)
         return scalar.cast(scalar.Reduce(dtype, "sum", (k,), body), node.dtype)
+
+    def split(self, node: Node) -> Node:
+        """The four products of parts."""
+        (a, b), (c, d) = map(parts, node.inputs)
+        return joined((apply("matmul", a, c) - apply("matmul", b, d),
+                       apply("matmul", a, d) + apply("matmul", b, c)))  # fmt: skip
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """The gradient times the other operand, transposed."""

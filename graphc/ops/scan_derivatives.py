@@ -69,7 +69,7 @@ def backward_step(scan: Scan, gradients: Sequence[Node | None]) -> BackwardStep:
     inputs = {
         place: fresh_input("g", element_type(scan, place), names)
         for place, output in enumerate(scan.body.outputs)
-        if output.dtype.is_float
+        if output.dtype.is_inexact
     }
     rows = {p: inputs[p] for p, g in enumerate(gradients) if p >= scan.carries and g is not None}
     reached = {p for p, g in enumerate(gradients[: scan.carries]) if g is not None}
@@ -91,7 +91,7 @@ def pull_step(scan: Scan, arriving: Mapping[int, Node]) -> dict[Node, Node]:
     """What given gradients of outputs of the body give its inputs."""
     outputs = scan.body.outputs
     cotangents = sum_by_node((outputs[place], g) for place, g in arriving.items())
-    targets = [node for node in scan.body.inputs if node.dtype.is_float]
+    targets = [node for node in scan.body.inputs if node.dtype.is_inexact]
     found = zip(targets, pull_back(cotangents, targets), strict=True)
     return {target: part for target, part in found if part is not None}
 
@@ -178,7 +178,7 @@ def forward_step(
 
     A carry has a tangent where it begins with one, or where some step gives it one.
     """
-    floats = {p: x for p, x in enumerate(scan.carried) if x.dtype.is_float}
+    floats = {p: x for p, x in enumerate(scan.carried) if x.dtype.is_inexact}
     inputs = dict(zip(floats, fresh_inputs("d", floats.values(), names), strict=True))
     reached = {place for place, x in floats.items() if x in given}
     while True:

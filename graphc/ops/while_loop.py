@@ -111,7 +111,7 @@ def tangents_of_step(
     body: Graph, fixed: Mapping[Node, Node], stand_ins: Mapping[Node, Node], names: set[str]
 ) -> tuple[dict[int, Node], list[Node | None]]:
     """The inputs for the tangents of those carries that have one, and the next tangents."""
-    floats = {p: body.inputs[p] for p, x in enumerate(body.outputs) if x.dtype.is_float}
+    floats = {p: body.inputs[p] for p, x in enumerate(body.outputs) if x.dtype.is_inexact}
     inputs = {p: stand_ins.get(x) for p, x in floats.items()}
     missing = [p for p, d in inputs.items() if d is None]
     made = fresh_inputs("d", [floats[p] for p in missing], names)
