@@ -77,8 +77,8 @@ def check_real(what: str, node: Node) -> None:
     """GraphError for a complex node, of which the derivative is not one complex number."""
     if node.dtype.is_complex:
         raise GraphError(
-            f"{what}: {node} is complex and need not have a complex derivative: "
-            f"take gx.real, gx.imag or gx.abs, or use gx.vjp or gx.jvp{made_at(node)}"
+            f"{what}: {node} is complex, its derivative need not be one complex number: "
+            f"take its real and imaginary parts, or use gx.vjp or gx.jvp{made_at(node)}"
         )
 
 

@@ -90,6 +90,8 @@ DTYPES: tuple[DType, ...] = (
     bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
     float16, bfloat16, float32, float64, complex64, complex128,
 )  # fmt: skip
+REAL_DTYPES = tuple(dtype for dtype in DTYPES if not dtype.is_complex)
+"""What kernels compute with: complex numbers are taken apart before."""
 PARTS = {complex64: float32, complex128: float64}
 COMPLEX_OF = {part: whole for whole, part in PARTS.items()}
 """The complex dtype whose parts are of a dtype."""
@@ -110,6 +112,13 @@ def as_dtype(value: DTypeLike) -> DType:
     if name not in BY_NAME:
         raise TypeRuleError(f"{value!r} is not a dtype; the dtypes are {', '.join(BY_NAME)}")
     return BY_NAME[name]
+
+
+def how_to_convert(source: np.dtype[Any], target: DType) -> str:
+    """What a user can do about an array of another dtype, for a message."""
+    if source.kind == "c" and not target.is_complex:
+        return "take its real part with .real"
+    return f"convert it with .astype({target.name!r})"
 
 
 def dtype_name(value: type | np.dtype[Any]) -> str:
