@@ -11,14 +11,12 @@ import numpy as np
 
 import graphc as gx
 from graphc.ir.parser import parse
-from graphc.passes.lower import lower
 
 x = gx.input("x", (2, 3), "float32")
 y = gx.input("y", (4, 3), "float32")
 n = gx.input("n", ("batch", 3), "float32")
 m = gx.input("m", ("batch",), "float32")
 k = gx.input("k", (3,), "int64")
-z = gx.input("z", (2, 3), "complex64")
 w = gx.variable(np.zeros(3, np.float32), name="w")
 total = gx.sum(x) + gx.sum(k)
 step = gx.compile([x, k], total, updates={w: w + 1})
@@ -309,107 +307,6 @@ def a_gradient_by_an_array() -> object:
 @mistake
 def a_tangent_of_another_type() -> object:
     return gx.jvp(total, x, np.ones(3))
-
-
-# --- complex numbers -----------------------------------------------------------------------------
-
-
-@mistake
-def complex_numbers_made_real() -> object:
-    return z.astype("float32")
-
-
-@mistake
-def a_complex_constant_made_real() -> object:
-    return gx.constant(1j, "float64")
-
-
-@mistake
-def complex_numbers_compared() -> object:
-    return z < 1
-
-
-@mistake
-def the_largest_of_complex_numbers() -> object:
-    return gx.max(z)
-
-
-@mistake
-def a_complex_number_of_complex_parts() -> object:
-    return gx.complex(z, x)
-
-
-@mistake
-def a_gradient_of_a_complex_number() -> object:
-    return gx.grad(gx.sum(z), z)
-
-
-@mistake
-def a_jacobian_of_complex_numbers() -> object:
-    return gx.jacobian(gx.abs(z), z)
-
-
-@mistake
-def a_hessian_by_complex_numbers() -> object:
-    return gx.hessian(gx.sum(gx.abs(z)), z)
-
-
-@mistake
-def a_complex_argument_for_real_numbers() -> object:
-    return step(ones * 1j, np.zeros(3, int))
-
-
-@mistake
-def a_list_of_complex_numbers_for_real_ones() -> object:
-    return step([[1j, 0, 0], [0, 0, 0]], np.zeros(3, int))
-
-
-@mistake
-def complex_numbers_that_are_lowered() -> object:
-    return lower(gx.Graph((z,), (z + 1,)))
-
-
-# --- Fourier transforms --------------------------------------------------------------------------
-
-
-@mistake
-def a_transform_of_nothing() -> object:
-    return gx.fft.fft(x, n=0)
-
-
-@mistake
-def a_transform_of_half_an_element() -> object:
-    return gx.fft.rfft(x, n=2.5)
-
-
-@mistake
-def a_norm_that_there_is_not() -> object:
-    return gx.fft.ifft(x, norm="unitary")
-
-
-@mistake
-def a_real_transform_of_complex_numbers() -> object:
-    return gx.fft.rfft(z)
-
-
-@mistake
-def a_transform_along_an_axis_twice() -> object:
-    return gx.fft.fftn(x, axes=(0, 0))
-
-
-@mistake
-def sizes_that_do_not_fit_the_axes() -> object:
-    return gx.fft.fftn(x, s=(2, 3), axes=(0,))
-
-
-@mistake
-def frequencies_of_no_samples() -> object:
-    return gx.fft.fftfreq(0)
-
-
-@mistake
-def frequencies_of_a_symbolic_number() -> object:
-    return gx.fft.rfftfreq("n")
 
 
 # --- variables -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from closeness import assert_complex_values
 import graphc as gx
 from graphc.ir.graph import Graph
 from graphc.ir.types import REAL_DTYPES
+from graphc.passes.lower import lower
 from graphc.passes.split_complex import split_complex
 from graphc.runtime.arguments import walk_inside
 
@@ -314,6 +315,12 @@ def test_no_complex_number_is_left_by_the_pass() -> None:
         if node.op.name != "complex"
     )
     assert str(found.inputs[0].type) == "f32[3, n, 2]"
+
+
+def test_complex_numbers_are_not_lowered() -> None:
+    x = gx.input("x", (3,), "complex64")
+    with pytest.raises(gx.GraphError, match="is complex: run split_complex before"):
+        lower(Graph((x,), (x + 1,)))
 
 
 def test_a_graph_of_reals_stays_as_it_is() -> None:
