@@ -9,6 +9,9 @@ functions are those of W. Kahan, "Branch cuts for complex elementary functions" 
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
+from typing import TypeAlias
 
 from graphc.ir.literal import Literal
 from graphc.ir.node import Node
@@ -21,27 +24,36 @@ from graphc.lang.selection import where
 from graphc.lang.trigonometric import asinh, atan2, cos, cosh, sin, sinh
 from graphc.ops.parts import Pair
 
+Times: TypeAlias = Callable[[Node, Node], Node]
 FAR = 20.0
 """Beyond this tanh is 1 to the precision of float64, and the square of sinh is finite."""
 
 
+KEEP_ZEROS = frozenset({"broadcast", "reshape", "permute_dims", "slice", "flip", "pad"})
+"""Operators that make zeros of zeros."""
+
+
 def is_zero(node: Node) -> bool:
     """Whether a node is surely +0 everywhere, as the imaginary part of a number that was real."""
-    source = node.inputs[0] if node.op.name == "broadcast" else node
-    if source.op.name != "constant":
+    while node.op.name in KEEP_ZEROS:
+        node = node.inputs[0]
+    if node.op.name != "constant":
         return False
-    value: Literal = source.attrs["value"]
+    value: Literal = node.attrs["value"]
     return not value.array.tobytes().strip(b"\0")
 
 
-def multiply(left: Pair, right: Pair) -> Pair:
-    """(a + bi)(c + di); a factor that is surely real scales the parts, infinite ones too."""
+def multiply(left: Pair, right: Pair, times: Times = operator.mul) -> Pair:
+    """(a + bi)(c + di); a factor that is surely real scales the parts, infinite ones too.
+
+    `times` is what multiplies parts: elements, or matrices.
+    """
     (a, b), (c, d) = left, right
     if is_zero(d):
-        return a * c, b * c
+        return times(a, c), times(b, c)
     if is_zero(b):
-        return a * c, a * d
-    return a * c - b * d, a * d + b * c
+        return times(a, c), times(a, d)
+    return times(a, c) - times(b, d), times(a, d) + times(b, c)
 
 
 def divide(left: Pair, right: Pair) -> Pair:

@@ -12,7 +12,6 @@ from graphc.ir.graph import Graph, walk
 from graphc.ir.node import Node, apply, made_at, standing_at
 from graphc.ir.op import Op, register
 from graphc.ir.types import TensorType, TupleType, Type
-from graphc.ops.parts import split_several
 
 
 class Several(Op):
@@ -23,10 +22,6 @@ class Several(Op):
     ) -> Sequence[Node]:
         """What `batch` is to an operator with several results: each of them for the whole batch."""
         raise NotImplementedError(f"{type(self).__name__}.batch_results")
-
-    def split_results(self, node: Node, operands: Sequence[Node]) -> Sequence[Node]:
-        """What `split` is to an operator with several results, over operands that are split."""
-        return split_several(node, operands)
 
 
 @register

@@ -19,6 +19,7 @@ from graphc.ir.types import TensorType, show_shape
 from graphc.lang.linear_algebra import multiply_matrices
 from graphc.lang.movement import matrix_transpose
 from graphc.ops.batching import all_batched
+from graphc.ops.complex_formulas import multiply
 from graphc.ops.parts import joined, parts
 from graphc.ops.primitive import NUMBERS
 from graphc.ops.rules import accumulator, check_kind, widen
@@ -55,10 +56,9 @@ class MatMul(Op):
         return scalar.cast(scalar.Reduce(dtype, "sum", (k,), body), node.dtype)
 
     def split(self, node: Node) -> Node:
-        """The four products of parts."""
-        (a, b), (c, d) = map(parts, node.inputs)
-        return joined((apply("matmul", a, c) - apply("matmul", b, d),
-                       apply("matmul", a, d) + apply("matmul", b, c)))  # fmt: skip
+        """The four products of parts; two where a matrix is real."""
+        x, y = map(parts, node.inputs)
+        return joined(multiply(x, y, lambda left, right: apply("matmul", left, right)))
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """The gradient times the other operand, transposed."""

@@ -72,7 +72,7 @@ def over_parts(roots: Iterable[Node], known: Mapping[Node, Node]) -> dict[Node, 
             continue
         operands = [done[operand] for operand in node.inputs]
         with standing_at(node.where):
-            if node.op.name in HOLD_GRAPHS:
+            if holds_graphs(node):
                 several[node] = split_several(node, operands)
                 done[node] = node  # only its items are used
             elif node.op.name == "item" and node.inputs[0] in several:
@@ -82,8 +82,10 @@ def over_parts(roots: Iterable[Node], known: Mapping[Node, Node]) -> dict[Node, 
     return done
 
 
-HOLD_GRAPHS = frozenset({"scan", "while_loop", "cond"})
-"""Operators over graphs, with several results."""
+def holds_graphs(node: Node) -> bool:
+    """Whether a node is a loop or a branch: over graphs, with several results."""
+    held = any(isinstance(value, Graph) for value in node.attrs.values())
+    return held and isinstance(node.type, TupleType)
 
 
 def split(node: Node) -> Node:
