@@ -14,7 +14,7 @@ import sys
 from math import e, inf, nan, pi
 
 import graphc.ops  # noqa: F401 (fills the table of operators)
-from graphc import nn, optim, random
+from graphc import fft, nn, optim, random
 from graphc.errors import GraphError, short_errors
 from graphc.ir.dim import Dim
 from graphc.ir.graph import Graph
@@ -24,6 +24,8 @@ from graphc.ir.types import (
     DType,
     TensorType,
     bfloat16,
+    complex64,
+    complex128,
     float16,
     float32,
     float64,
@@ -55,9 +57,10 @@ newaxis = None
 __all__ = [  # noqa: PLE0604 (the words are strings)
     *_words,
     "DType", "Dim", "Executable", "Graph", "GraphError", "Node", "TensorType", "Variable",
-    "bfloat16", "bool", "checkpoint", "compile", "custom_gradient", "e", "float16", "float32",
-    "float64", "get_num_threads", "grad", "hessian", "hvp", "inf", "int8", "int16", "int32",
-    "int64", "jacobian", "jvp", "nan", "newaxis", "nn", "optim", "pi", "random",
+    "bfloat16", "bool", "checkpoint", "compile", "complex64", "complex128", "custom_gradient",
+    "e", "fft", "float16", "float32", "float64", "get_num_threads", "grad", "hessian", "hvp", "inf",
+    "int8", "int16", "int32", "int64", "jacobian", "jvp", "nan", "newaxis", "nn", "optim",
+    "pi", "random",
     "set_num_threads", "uint8", "uint16", "uint32", "uint64", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip
 

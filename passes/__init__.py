@@ -7,6 +7,7 @@ On graphs:
   expand_while_gradient
                         go back over the steps of a loop, keeping a few of its states
   merge_loops           run once what several loops do alike
+  split_complex         write complex numbers as pairs of real ones
   hoist_from_loops      do the products of all steps as one before a loop
   simplify              algebra, movements and reductions, to a fixpoint
   stabilise             logarithms and exponentials that do not overflow or cancel
@@ -54,6 +55,7 @@ from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
+from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
@@ -65,6 +67,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         remove_custom_gradient,
         expand_while_gradient,
         merge_loops,
+        split_complex,
         hoist_from_loops,
         simplify,
         stabilise,

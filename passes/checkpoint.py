@@ -80,12 +80,12 @@ def forward_of(traced: Trace) -> Rule:
 
 def unknown(nodes: Nodes) -> list[Node | None]:
     """A stand-in for the derivative of each node; None where it can have none."""
-    return [stand_in(node.type) if node.dtype.is_float else None for node in nodes]
+    return [stand_in(node.type) if node.dtype.is_inexact else None for node in nodes]
 
 
 def smooth(nodes: Parts) -> list[Node]:
     """Those nodes that can have derivatives."""
-    return [node for node in nodes if node is not None and node.dtype.is_float]
+    return [node for node in nodes if node is not None and node.dtype.is_inexact]
 
 
 def pairs(keys: Nodes, values: Nodes) -> dict[Node, Node]:
@@ -96,4 +96,4 @@ def pairs(keys: Nodes, values: Nodes) -> dict[Node, Node]:
 def among(nodes: Nodes, parts: Nodes) -> list[Node | None]:
     """The parts at the places of the nodes that can have derivatives, None at the others."""
     rest = iter(parts)
-    return [next(rest) if node.dtype.is_float else None for node in nodes]
+    return [next(rest) if node.dtype.is_inexact else None for node in nodes]

@@ -129,7 +129,7 @@ def call_jvp(
 
 def checked(mode: str, part: Any, like: Node) -> Node | None:
     """A part of a derivative as a node; GraphError unless of the type of what it belongs to."""
-    if part is None or not like.dtype.is_float:
+    if part is None or not like.dtype.is_inexact:
         return None
     node = as_node(part, like.dtype)
     if node.type != like.type:
@@ -179,7 +179,7 @@ def transposed(rule: Rule, takes_inputs: bool) -> Rule:
 
     def other(inputs: Nodes, outputs: Nodes, directions: Parts) -> Parts:
         over = inputs if takes_inputs else outputs
-        unknown = [stand_in(node.type) if node.dtype.is_float else None for node in over]
+        unknown = [stand_in(node.type) if node.dtype.is_inexact else None for node in over]
         parts = rule(inputs, outputs, unknown)
         wanted = [node for node in unknown if node is not None]
         found = gradients_at(added_up(parts, directions), wanted)

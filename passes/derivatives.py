@@ -12,7 +12,13 @@ from graphc.lang.creation import eye
 from graphc.lang.movement import moveaxis, reshape
 from graphc.ops.chain_rule import gradients_at, slopes_along
 from graphc.passes.batch import vmap
-from graphc.passes.differentiate import check_output, check_targets, grad, to_direction
+from graphc.passes.differentiate import (
+    check_output,
+    check_real,
+    check_targets,
+    grad,
+    to_direction,
+)
 from graphc.structure import flatten, same_structure
 
 MODES = ("forward", "reverse")
@@ -45,11 +51,13 @@ def jacobian(output: Node, wrt: Any, mode: str | None = None) -> Any:
     Each result has the output's axes, then those of the node it is the derivative by. mode is
     "forward" (a pass for each element of `wrt`) or "reverse" (one for each of the output), all
     passes as one batch; without it, forward where `wrt` has surely fewer elements than the
-    output. Sizes may be symbolic. GraphError as for `grad`.
+    output. Sizes may be symbolic. GraphError as for `grad`, and where something is complex.
     """
     check_output("jacobian", output)
     targets, rebuild = flatten(wrt)
     check_targets("jacobian", [output], targets)
+    for node in (output, *targets):
+        check_real("jacobian", node)
     if mode is not None and mode not in MODES:
         raise GraphError(f"jacobian: mode is 'forward', 'reverse' or None, not {shown(mode)}")
     return rebuild(rows(output, targets, mode or cheaper_mode(output, targets)))
@@ -87,10 +95,12 @@ def hessian(output: Node, wrt: Any) -> Any:
     """The second derivatives of a scalar: for each pair of `wrt` an array, with the axes of both.
 
     For one node it is an array; for a structure, that structure of such structures. It is the
-    Jacobian of the gradient, forward over reverse. GraphError as for `grad`.
+    Jacobian of the gradient, forward over reverse. GraphError as for `jacobian`.
     """
     targets, rebuild = flatten(wrt)
     slopes = grad(output, targets)
+    for node in targets:
+        check_real("hessian", node)
     return rebuild([rebuild(rows(slope, targets, "forward")) for slope in slopes])
 
 

@@ -23,10 +23,12 @@ def grad(output: Node, wrt: Any) -> Any:
     """The gradient of a scalar by nodes: a node of each one's type, in the structure of `wrt`.
 
     `wrt` is a node or nested lists, tuples and dicts of nodes, of a floating-point dtype; any
-    node will do, not inputs and variables alone. GraphError where the output is not a scalar of
-    a floating-point dtype, or does not depend on one of them.
+    node will do, not inputs and variables alone. The gradient by a complex node x + iy is
+    dL/dx - i dL/dy. GraphError where the output is not a real scalar of a floating-point dtype, or
+    does not depend on one of them.
     """
     check_output("grad", output)
+    check_real("grad", output)
     if output.shape != ():
         raise GraphError(
             f"grad: the output must be a scalar, this one has shape {show_shape(output.shape)}: "
@@ -64,10 +66,19 @@ def check_output(what: str, output: Any) -> None:
     """GraphError unless the output is a node of a floating-point dtype."""
     if not isinstance(output, Node):
         raise GraphError(f"{what}: the output must be a node, not {shown(output)}")
-    if not output.dtype.is_float:
+    if not output.dtype.is_inexact:
         raise GraphError(
             f"{what}: the output must be of a floating-point dtype, this one is "
             f"{output.dtype.name}{made_at(output)}"
+        )
+
+
+def check_real(what: str, node: Node) -> None:
+    """GraphError for a complex node, of which the derivative is not one complex number."""
+    if node.dtype.is_complex:
+        raise GraphError(
+            f"{what}: {node} is complex, its derivative need not be one complex number: "
+            f"take its real and imaginary parts, or use gx.vjp or gx.jvp{made_at(node)}"
         )
 
 
@@ -77,7 +88,7 @@ def check_targets(what: str, outputs: Sequence[Node], targets: Sequence[Any]) ->
     for target in targets:
         if not isinstance(target, Node):
             raise GraphError(f"{what}: wrt must hold nodes, not {shown(target)}")
-        if not target.dtype.is_float:
+        if not target.dtype.is_inexact:
             raise GraphError(
                 f"{what}: {target} has no derivatives, its dtype is {target.dtype.name}: "
                 f"make it a float{made_at(target)}"

@@ -58,6 +58,8 @@ def holds_all(dtype: DType, wide: DType) -> bool:
     """Whether every number of a dtype stands exactly in another."""
     if dtype == wide or dtype.kind == "bool":
         return True
+    if dtype.is_complex or wide.is_complex:
+        return wide.is_complex and holds_all(dtype.part, wide.part)
     if dtype.is_float:
         # The two 16-bit floats differ in range and precision, and neither holds the other.
         return wide.is_float and dtype.bits < wide.bits

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from graphc.errors import GraphError
 from graphc.ir import dim
 from graphc.ir.dim import Size, Symbol, product
 from graphc.ir.graph import Graph, walk
@@ -19,6 +20,7 @@ from graphc.ir.program import Allocation, Branch, Program, Repeat, Step, While, 
 from graphc.ir.scan_parts import Scan, take_apart
 from graphc.ir.types import TensorType
 from graphc.ops.fusion import results_of
+from graphc.ops.parts import is_complex
 from graphc.ops.procedure import Procedure, write_kernel
 from graphc.passes.fusion_group import is_view
 from graphc.passes.lower_kernel import lower_kernel
@@ -30,7 +32,13 @@ Result: TypeAlias = tuple[Node, int]
 
 
 def lower(graph: Graph) -> Program:
-    """Write each fusion as a kernel, give every value memory, and call the kernels in order."""
+    """Write each fusion as a kernel, give every value memory, and call the kernels in order.
+
+    GraphError where something is complex: `split_complex` goes before.
+    """
+    for node in graph.walk():
+        if is_complex(node):
+            raise GraphError(f"lower: {node!r} is complex: run split_complex before", node.where)
     return Lowering(graph).program()
 
 

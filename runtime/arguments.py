@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc.errors import GraphError, cause, shown
 from graphc.ir.node import Node, made_at
+from graphc.ir.types import how_to_convert
 from graphc.runtime.loaded import Array
 
 
@@ -53,7 +54,7 @@ def to_array(node: Node, value: Any) -> Array:
             name = node.attrs["name"]
             raise GraphError(
                 f"argument {name!r} has dtype {array.dtype}, expected {node.tensor.dtype.name}: "
-                f"convert it with .astype({node.tensor.dtype.name!r}){made(node)}"
+                f"{how_to_convert(array.dtype, node.dtype)}{made(node)}"
             )
         array = array.astype(wanted)
     if array.flags.c_contiguous and array.flags.aligned:
@@ -72,7 +73,8 @@ def from_python(node: Node, value: Any) -> Array:
         array = np.asarray(value)
         if array.dtype.kind in "OSU":
             raise TypeError(f"{shown(value)} does not hold numbers")
-        if array.dtype.kind in "fiub" and not hasattr(value, "dtype"):
+        kinds = "cfiub" if node.dtype.is_complex else "fiub"
+        if array.dtype.kind in kinds and not hasattr(value, "dtype"):
             weak = np.array(value, node.tensor.dtype.numpy)
             # a float for an integer input would be cut off: leave it to be refused
             return array if array.dtype.kind == "f" and weak.dtype.kind in "iub" else weak

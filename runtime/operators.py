@@ -46,12 +46,14 @@ GIVEN = "its value is given by each call"
 AFTERWARDS = "made by fuse, after differentiation and batching"
 TAKEN_APART = "inline_fusions takes it apart"
 WITH_SOURCE = "one of several results: the operator below answers for all of them"
+IN_PARTS = "split_complex takes complex numbers apart before there are kernels"
 NATIVE = "runs the graphs that it holds as a native loop or branch, not element by element"
 NEEDLESS = {
     **{(n, f): GIVEN for n in ("input", "variable") for f in ("reference", "formula")},
     **{("fusion", f): AFTERWARDS for f in ("vjp", "jvp", "batch")},
     **{("fusion", f): TAKEN_APART for f in ("reference", "formula")},
     **{("item", f): WITH_SOURCE for f in ("formula", "jvp", "batch")},
+    **{(n, "formula"): IN_PARTS for n in ("complex", "real", "imag")},
     **{(n, "formula"): NATIVE for n in ("scan", "while_loop", "while_gradient", "cond")},
 }
 """(operator, facet) -> why it needs no answer."""

@@ -76,9 +76,11 @@ def assign(graph: Graph, arrays: Mapping[str, Array]) -> None:
 def random_array(
     random: np.random.Generator, tensor: TensorType, sizes: Mapping[str, int]
 ) -> Array:
-    """Normally distributed floats, small integers, or bools."""
+    """Normally distributed floats and complex numbers, small integers, or bools."""
     shape = shape_for(tensor, sizes)
     dtype: DType = tensor.dtype
     if dtype.is_float:
         return random.standard_normal(shape).astype(dtype.numpy)
+    if dtype.is_complex:
+        return (random.standard_normal((*shape, 2)) @ [1, 1j]).astype(dtype.numpy)
     return random.integers(2 if dtype == bool_ else LARGEST_INTEGER, size=shape).astype(dtype.numpy)

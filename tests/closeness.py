@@ -22,6 +22,8 @@ def spacing(values: Array, dtype: DType) -> Array:
 
 def wider(array: Array, row: Row) -> Array:
     """An operand in the dtype in which NumPy's own error does not count."""
+    if array.dtype.kind == "c" and row.complex_error:
+        return array.astype(np.clongdouble if array.dtype == np.complex128 else np.complex128)
     if array.dtype.kind not in "fV" or row.own_dtype:
         return array
     if row.ulp == 0:  # exact, or rounded once, in NumPy too
@@ -34,6 +36,8 @@ def tolerance(
     row: Row, arrays: Sequence[Array], attrs: Mapping[str, Any], want: Array, dtype: DType
 ) -> Array:
     """How far the computed value may be from the exact one."""
+    if any(array.dtype.kind == "c" for array in arrays):
+        return np.asarray(row.complex_error * spacing(want, dtype))
     if row.ulp == 0:
         return np.zeros(want.shape)
     narrow = dtype.bits == 16
@@ -45,6 +49,28 @@ def tolerance(
         return np.asarray(final + 2 * magnitude * np.ldexp(1.0, -SIGNIFICANT_BITS[inner.name]))
     magnitude = want if row.scale is None else row.scale(*arrays, **attrs)
     return np.asarray(final * narrow + row.ulp * spacing(magnitude, inner))
+
+
+def complex_tolerance(
+    row: Row, arrays: Sequence[Array], attrs: Mapping[str, Any], want: Array, dtype: DType
+) -> Array:
+    """How far a computed complex value may be from the exact one, beside its magnitude."""
+    epsilon = np.ldexp(1.0, 1 - SIGNIFICANT_BITS[dtype.part.name])
+    if row.ulp is None:
+        assert row.scale is not None
+        return np.asarray(2 * epsilon * np.real(row.scale(*arrays, **attrs)))
+    return np.asarray(row.complex_error * epsilon * np.abs(want))
+
+
+def assert_complex_values(got: Array, want: Array, allowed: Array, what: str) -> None:
+    """Equal in both parts, NaN like NaN, or no further apart than is allowed."""
+    with np.errstate(all="ignore"):
+        near = np.abs(got.astype(want.dtype) - want) <= allowed
+        pairs = ((got.real, want.real.astype(got.real.dtype)),
+                 (got.imag, want.imag.astype(got.real.dtype)))  # fmt: skip
+        same = [(g == w) | (np.isnan(g) & np.isnan(w)) for g, w in pairs]
+    bad = np.argwhere(~(near | (same[0] & same[1])))
+    assert not len(bad), report(what, tuple(map(int, bad[0])), got, want, allowed)
 
 
 def assert_values(

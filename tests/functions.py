@@ -192,6 +192,7 @@ def logic(name: str) -> list[Call]:
 
 
 X, Y = made("x", 3, 4), made("y", 3, 4)
+Z = (X + 1j * Y).astype(np.complex64)
 X3, V = made("x3", 2, 3, 4), made("v", 4)
 K, MASK = made("k", 3, 4, dtype="int64", low=-5, high=5), made("mask", 3, 4, dtype="bool")
 DOUBLE = made("double", 3, 4, dtype="float64")
@@ -203,6 +204,10 @@ ELEMENTWISE: dict[str, Sequence[Call]] = {
     **{name: bits(name) for name in ("bitwise_and", "bitwise_or", "bitwise_xor",
                                      "bitwise_left_shift", "bitwise_right_shift")},
     **{name: logic(name) for name in ("logical_and", "logical_or", "logical_xor", "logical_not")},
+    "complex": [pair(gx.complex, lambda x, y: x + np.complex64(1j) * y, X, Y),
+                pair(lambda x: gx.complex(x, 2), lambda x: x + np.complex64(2j), X)],
+    **{name: [call(name, Z), call(name, X)] for name in ("real", "imag", "conj")},
+    "angle": [call("angle", Z, ulp=4), call("angle", X, ulp=4)],
     "bitwise_invert": [call("bitwise_invert", K), call("bitwise_invert", MASK)],
     "logaddexp": [call("logaddexp", X, Y, ulp=4, scale=lambda x, y: np.abs(x) + np.abs(y) + 1)],
     "clip": [

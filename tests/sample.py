@@ -18,8 +18,12 @@ Attrs = Mapping[str, Any]
 N, B = dim.symbol("n"), dim.symbol("b")
 
 KINDS = {
-    "any": ("bool", "int", "uint", "float"),
+    "any": ("bool", "int", "uint", "float", "complex"),
+    "real": ("bool", "int", "uint", "float"),
+    "numeric": ("int", "uint", "float", "complex"),
     "number": ("int", "uint", "float"),
+    "inexact": ("float", "complex"),
+    "complex": ("complex",),
     "bits": ("bool", "int", "uint"),
     "integer": ("int", "uint"),
     "float": ("float",),
@@ -58,6 +62,8 @@ class Row:
     NumPy); where it is None the error grows with the operands, and `scale` says how.
     interval is where operands are drawn from for values. smooth is that for derivatives (None:
     there are none), smooth_second that of operands after the first where it differs.
+    complex_error is that of the result of complex operands beside its magnitude, in units of
+    epsilon (0: each part is exact). without names dtypes of these kinds that it refuses.
     signed_zero: a zero of the result has NumPy's sign. formulas: in 16 bits, how many operations
     are rounded one by one. choose draws operands that no interval describes; those
     at the places `ordered` are sorted along their last axis.
@@ -78,6 +84,8 @@ class Row:
     ordered: tuple[int, ...] = ()
     elementwise: bool = False
     own_dtype: bool = False
+    complex_error: float = 0.0
+    without: tuple[str, ...] = ()
 
 
 # --- values ---------------------------------------------------------------------------------------
@@ -100,14 +108,20 @@ def bind(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def draw(random: np.random.Generator, tensor: TensorType, interval: tuple[float, float]) -> Array:
-    """Random elements of a type without symbols: floats from an interval, integers small."""
+    """Random elements of a type without symbols: floats from an interval, integers small.
+
+    Both parts of complex numbers are from the interval.
+    """
     shape, dtype = numbers(tensor.shape), tensor.dtype
     if dtype.kind == "bool":
         return random.integers(0, 2, shape).astype(np.bool_)
     if dtype.is_integer:
         low = 0 if dtype.kind == "uint" else -9
         return random.integers(low, 10, shape).astype(dtype.numpy)
-    return np.asarray(random.uniform(*interval, shape)).astype(dtype.numpy)
+    drawn = np.asarray(random.uniform(*interval, shape))
+    if dtype.is_complex:
+        drawn = drawn + 1j * random.uniform(*interval, shape)
+    return drawn.astype(dtype.numpy)
 
 
 def operands(
@@ -117,7 +131,7 @@ def operands(
     result = []
     for place, tensor in enumerate(types):
         chosen = row.choose(random, tensor, place) if row.choose else None
-        if smooth and tensor.dtype.is_float:
+        if smooth and tensor.dtype.is_inexact:
             where = row.smooth_second if place and row.smooth_second else row.smooth
             assert where is not None
             chosen = draw(random, tensor, where)
@@ -150,6 +164,11 @@ def special_values(dtype: DType) -> Array:
         info = np.iinfo(dtype.numpy)
         near = {info.min, info.min + 1, 0, 1, 2, 3, info.max // 2, info.max - 1, info.max}
         return np.array(sorted(near | ({-1, -2} if info.min else set())), dtype.numpy)
+    if dtype.is_complex:
+        real, imaginary = all_pairs([special_values(dtype.part)] * 2)
+        found = real.astype(dtype.numpy)
+        found.imag = imaginary  # a sum would make NaN of an infinity
+        return found
     limits = (import_ml_dtypes() if dtype.name == "bfloat16" else np).finfo(dtype.numpy)
     positive = [0, limits.smallest_subnormal, limits.tiny, 0.5, 1, 1.5, 2, 2.5, 3, 100,
                 limits.max, np.inf, np.nan]  # fmt: skip

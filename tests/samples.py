@@ -60,8 +60,10 @@ WITH_RULES = {"custom_gradient"}
 
 
 def accepted(name: str) -> list[DType]:
-    """The dtypes that an operator takes, as its row says."""
-    return [dtype for dtype in DTYPES if dtype.kind in KINDS[SAMPLES[name].accepts]]
+    """The dtypes that an operator takes, as its row says; real ones last, the widest at the end."""
+    row = SAMPLES[name]
+    found = [d for d in DTYPES if d.kind in KINDS[row.accepts] and d.name not in row.without]
+    return sorted(found, key=lambda dtype: not dtype.is_complex)
 
 
 def attrs_for(row: Row, sample: Sample, dtype: DType) -> dict[str, Any]:

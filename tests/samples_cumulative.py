@@ -78,10 +78,10 @@ def logsumexp_scale(x: Array, axis: int, reverse: bool) -> Array:
 
 
 CUMULATIVE = {
-    "cumulative_sum": walked("number", ulp=None, scale=sum_scale),
-    "cumulative_prod": walked("number", ulp=None, scale=prod_scale, interval=(0.8, 1.2)),
+    "cumulative_sum": walked("numeric", ulp=None, scale=sum_scale),
+    "cumulative_prod": walked("numeric", ulp=None, scale=prod_scale, interval=(0.8, 1.2)),
     "cumulative_max": walked("number"),
     "cumulative_min": walked("number"),
     "cumulative_logsumexp": walked("float", ulp=None, scale=logsumexp_scale),
-    "linear_recurrence": walked("float", 2, ulp=None, scale=recurrence_scale),
+    "linear_recurrence": walked("inexact", 2, ulp=None, scale=recurrence_scale),
 }

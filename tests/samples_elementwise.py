@@ -29,11 +29,19 @@ def elementwise(
     return Row(accepts, samples, refused, ulp, smooth=smooth, elementwise=True, **options)
 
 
+REAL_ONLY = {
+    "cbrt", "erf", "erfc", "erfcinv", "erfcx", "erfinv", "exp2", "ndtr", "rsqrt", "sigmoid",
+    "softplus",
+}  # fmt: skip
+"""Functions that have no complex formula."""
+
+
 def bounded(name: str, *smooth: float) -> Row:
-    """A function whose error passes/math states."""
+    """A function whose error passes/math states; that of its complex formula is a few roundings."""
     worst = max(ULP_BOUND[name].values())
     low, high = smooth
-    return elementwise("float", 1, worst, (low, high))
+    accepts = "float" if name in REAL_ONLY else "inexact"
+    return elementwise(accepts, 1, worst, (low, high), complex_error=8)
 
 
 def below_zero(name: str) -> Row:
@@ -72,7 +80,7 @@ def divisors(random: np.random.Generator, tensor: TensorType, place: int) -> Arr
 
 def exponents(random: np.random.Generator, tensor: TensorType, place: int) -> Array | None:
     """Small exponents for integers; any for floats."""
-    if place == 0 or tensor.dtype.is_float:
+    if place == 0 or tensor.dtype.is_inexact:
         return None
     low = -2 if tensor.dtype.kind == "int" else 0
     return random.integers(low, 9, numbers(tensor.shape)).astype(tensor.dtype.numpy)
@@ -88,8 +96,8 @@ def casts() -> tuple[Sample, ...]:
 
 
 ELEMENTWISE = {
-    "abs": elementwise("number", smooth=(0.1, 2), interval=(-3, 3)),
-    "add": elementwise("number", 2),
+    "abs": elementwise("numeric", smooth=(0.1, 2), interval=(-3, 3), complex_error=3.25),
+    "add": elementwise("numeric", 2),
     "bitwise_and": elementwise("bits", 2, smooth=None),
     "bitwise_invert": elementwise("bits", smooth=None),
     "bitwise_left_shift": elementwise("integer", 2, smooth=None, choose=shift_counts),
@@ -98,7 +106,7 @@ ELEMENTWISE = {
     "bitwise_xor": elementwise("bits", 2, smooth=None),
     "ceil": elementwise("float", smooth=(0.1, 0.9), interval=(-30, 30)),
     "copysign": elementwise("float", 2, smooth=(0.1, 2), interval=(-2, 2)),
-    "divide": elementwise("float", 2, smooth=(0.5, 2), interval=(-3, 3)),
+    "divide": elementwise("inexact", 2, smooth=(0.5, 2), interval=(-3, 3), complex_error=4),
     "equal": elementwise("any", 2, smooth=None),
     "floor": elementwise("float", smooth=(0.1, 0.9), interval=(-30, 30)),
     "floor_divide": elementwise("number", 2, smooth=None, interval=(-9, 9), choose=divisors),
@@ -106,9 +114,9 @@ ELEMENTWISE = {
     "greater_equal": elementwise("number", 2, smooth=None),
     # ratio, its square, + 1, the root and the product: 0.5 + 1.5 / 2 ... add up to this.
     "hypot": elementwise("float", 2, 3.25, (0.5, 2), interval=(-3, 3), formulas=5),
-    "isfinite": elementwise("float", smooth=None),
-    "isinf": elementwise("float", smooth=None),
-    "isnan": elementwise("float", smooth=None),
+    "isfinite": elementwise("inexact", smooth=None),
+    "isinf": elementwise("inexact", smooth=None),
+    "isnan": elementwise("inexact", smooth=None),
     "less": elementwise("number", 2, smooth=None),
     "less_equal": elementwise("number", 2, smooth=None),
     "logaddexp": elementwise("float", 2, 4, (-2, 2), scale=logaddexp_scale, formulas=3),
@@ -118,10 +126,17 @@ ELEMENTWISE = {
     "logical_xor": elementwise("bool", 2, smooth=None),
     "maximum": elementwise("number", 2, signed_zero=False),
     "minimum": elementwise("number", 2, signed_zero=False),
-    "multiply": elementwise("number", 2),
-    "negative": elementwise("number"),
+    "multiply": elementwise("numeric", 2, complex_error=1.2),
+    "negative": elementwise("numeric"),
     "not_equal": elementwise("any", 2, smooth=None),
-    "power": elementwise("number", 2, max(ULP_BOUND["power"].values()), (0.5, 2), choose=exponents),
+    "power": elementwise(
+        "numeric",
+        2,
+        max(ULP_BOUND["power"].values()),
+        (0.5, 2),
+        choose=exponents,
+        complex_error=30,  # the exponent's error is that of w log z, which is up to 8 here
+    ),
     "relu": elementwise("number", smooth=(0.1, 2), interval=(-3, 3), signed_zero=False),
     "remainder": elementwise(
         "number",
@@ -131,11 +146,11 @@ ELEMENTWISE = {
         interval=(-9, 9),
         choose=divisors,
     ),
-    "round": elementwise("float", smooth=(0.6, 0.9), interval=(-30, 30)),
+    "round": elementwise("inexact", smooth=(0.6, 0.9), interval=(-30, 30)),
     "sign": elementwise("number", smooth=(0.1, 2), interval=(-3, 3)),
-    "sqrt": elementwise("float", smooth=(0.2, 3)),
+    "sqrt": elementwise("inexact", smooth=(0.2, 3), complex_error=3),
     "stop_gradient": elementwise("any", smooth=None),
-    "subtract": elementwise("number", 2),
+    "subtract": elementwise("numeric", 2),
     "trunc": elementwise("float", smooth=(0.1, 0.9), interval=(-30, 30)),
     "acos": bounded("acos", -0.8, 0.8),
     "acosh": bounded("acosh", 1.3, 4),
@@ -158,6 +173,9 @@ ELEMENTWISE = {
     "softplus": bounded("softplus", -6, 6),
     "tan": bounded("tan", -1.2, 1.2),
     "tanh": bounded("tanh", -3, 3),
+    "complex": elementwise("float", 2, without=("float16", "bfloat16")),
+    "real": elementwise("complex"),
+    "imag": elementwise("complex"),
 }
 
 ELEMENTWISE |= {
@@ -202,4 +220,4 @@ WHERE = Row(
     ),
     elementwise=True,
 )
-CAST = Row("any", casts(), (Sample(((3,), (3,)), {"dtype": gx.int8}),), interval=(0, 99))
+CAST = Row("real", casts(), (Sample(((3,), (3,)), {"dtype": gx.int8}),), interval=(0, 99))

@@ -121,9 +121,9 @@ def refused_puts() -> list[Sample]:
 SCATTER = Row(
     "number",
     (
+        put("multiply", 3),
         put("add", 0),
         put("set", 0),
-        put("multiply", 3),
         put("max", 3),
         put("min", 5),
         put("add", 6),

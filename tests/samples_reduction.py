@@ -82,7 +82,7 @@ def products(*pairs: tuple[Shape, Shape]) -> tuple[Sample, ...]:
 
 
 MATMUL = Row(
-    "number",
+    "numeric",
     products(
         ((2, 3), (3, 4)),
         ((1, 1), (1, 1)),
@@ -104,8 +104,8 @@ MATMUL = Row(
 )
 
 REDUCTIONS = {
-    "sum": reduction("number", True, ulp=None, scale=sum_scale),
-    "prod": reduction("number", True, ulp=None, scale=prod_scale, interval=(0.8, 1.2)),
+    "sum": reduction("numeric", True, ulp=None, scale=sum_scale),
+    "prod": reduction("numeric", True, ulp=None, scale=prod_scale, interval=(0.8, 1.2)),
     "max": reduction("number", False),
     "min": reduction("number", False),
     "any": reduction("bool", True, smooth=None),

@@ -23,7 +23,7 @@ ALONG: tuple[tuple[Shape, int], ...] = (
 def sorting(smooth: bool) -> Row:
     """An operator that sorts along an axis, in both directions in turn."""
     return Row(
-        "any",
+        "real",
         tuple(
             Sample((shape,), {"axis": axis, "descending": number % 2 == 1})
             for number, (shape, axis) in enumerate(ALONG)
@@ -86,7 +86,7 @@ SORTING = {
         smooth=None,
     ),
     "searchsorted": Row(
-        "any",
+        "real",
         (
             searched((5,), (7,)),
             searched((5,), (7,), "right"),

@@ -24,7 +24,12 @@ unique_values unstack var vecdot where zeros zeros_like
 LINALG = """
 cross diagonal matmul matrix_norm matrix_transpose outer tensordot trace vecdot vector_norm
 """
-DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64"
+FFT = """
+fft fftfreq fftn fftshift hfft ifft ifftn ifftshift ihfft irfft irfftn rfft rfftfreq rfftn
+"""
+DTYPES = """
+bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128
+"""
 DOCUMENT = (Path(__file__).resolve().parent.parent / "docs/array-api.md").read_text()
 
 
@@ -42,6 +47,11 @@ def test_a_name_is_there_or_the_document_says_why_not(name: str) -> None:
 
 def test_the_document_lists_nothing_else() -> None:
     assert missing().keys() <= set(STANDARD.split())
+
+
+def test_the_fft_extension_is_complete() -> None:
+    assert gx.fft.__all__ == FFT.split()
+    assert all(callable(getattr(gx.fft, name)) for name in FFT.split())
 
 
 def test_every_word_of_the_linalg_extension_is_listed() -> None:

@@ -14,10 +14,12 @@ import pytest
 
 import graphc as gx
 from graphc.errors import short_errors
-from tests.bad_sizes import MISTAKES
+from tests import bad_complex_inputs, bad_sizes  # noqa: F401 (each adds mistakes to the table)
+from tests.bad_inputs import MISTAKES
 
 FOLDER = Path(__file__).resolve().parent
 CATALOGUE = FOLDER / "bad_inputs.txt"
+
 INTERNALS = ("Traceback", "graphc/", "passes/", "runtime/", "site-packages", "numpy/")
 LONGEST_LINE = 170
 

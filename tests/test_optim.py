@@ -134,6 +134,9 @@ def test_refusals() -> None:
         optim.adam([x], [x])  # type: ignore[list-item]
     with pytest.raises(gx.GraphError, match=r"a parameter is f64\[3\], its gradient f64\[\]"):
         optim.adagrad([w], [gx.sum(x)])
+    z = gx.variable(np.zeros(3, complex), name="z")
+    with pytest.raises(gx.GraphError, match="make a variable of each of its parts"):
+        optim.sgd([z], [z], 0.1)
     with pytest.raises(gx.GraphError, match="nesterov needs a momentum"):
         optim.sgd([w], [x], 0.1, nesterov=True)
     with pytest.raises(gx.GraphError, match="a learning rate must have no axes"):

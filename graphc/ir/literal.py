@@ -15,7 +15,12 @@ class Literal:
     __slots__ = ("_hash", "array", "dtype")
 
     def __init__(self, array: Any, dtype: DType | None = None) -> None:
-        """Copy an array-like; dtype defaults to the array's own (TypeRuleError if unknown)."""
+        """Copy an array-like; dtype defaults to the array's own (TypeRuleError if unknown).
+
+        ValueError where complex numbers are to become real.
+        """
+        if dtype is not None and not dtype.is_complex and np.iscomplexobj(array):
+            raise ValueError(f"a complex number does not become {dtype.name}: take its real part")
         with np.errstate(over="ignore"):  # too large for the dtype is infinity, as in NumPy
             converted = np.asarray(array, None if dtype is None else dtype.numpy)
         self.array = np.array(converted, order="C", copy=True)

@@ -82,6 +82,14 @@ class Op:
         """
         raise NotImplementedError(f"{type(self).__name__}.batch")
 
+    def split(self, node: Node) -> Node:
+        """The node written over the real and imaginary parts of complex operands.
+
+        A complex result is a node of operator "complex" over its own parts. It is asked where an
+        operand or the result is complex, so an operator that takes no complex numbers needs none.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.split")
+
     def reference(self, *arrays: Any, **attrs: Any) -> Any:
         """The result in plain NumPy: the oracle that devices are tested against."""
         raise NotImplementedError(f"{type(self).__name__}.reference")

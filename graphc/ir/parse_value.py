@@ -207,8 +207,14 @@ def from_bytes(reader: Reader, token: Token, tensor: TensorType) -> Literal:
 
 
 def from_elements(reader: Reader, token: Token, elements: Any, tensor: TensorType) -> Literal:
-    """A literal from nested lists, which must have the type's shape (any list is empty enough)."""
+    """A literal from nested lists, which must have the type's shape (any list is empty enough).
+
+    A complex number is the list of its parts.
+    """
     shape = shape_of(reader, token, tensor)
+    if tensor.dtype.is_complex:
+        pairs = from_elements(reader, token, elements, TensorType(tensor.dtype.part, (*shape, 2)))
+        return Literal(pairs.array.reshape(-1).view(tensor.dtype.numpy).reshape(shape))
     try:
         array = np.array(elements, tensor.dtype.numpy)
         fits = all(type(number) in KINDS[tensor.dtype.kind] for number in numbers(elements))

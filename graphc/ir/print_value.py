@@ -41,10 +41,21 @@ def print_value(value: Any) -> str:
 
 
 def print_data(literal: Literal) -> str:
-    """A literal's elements: a number, nested lists, or `dense` and its bytes in base64."""
-    if literal.array.size <= LONGEST_LIST and is_exact(literal):
-        return print_elements(literal.array)
+    """A literal's elements: a number, nested lists, or `dense` and its bytes in base64.
+
+    A complex number is the list of its parts.
+    """
+    numbers = as_parts(literal)
+    if literal.array.size <= LONGEST_LIST and is_exact(numbers):
+        return print_elements(numbers.array)
     return f'dense "{base64.b64encode(literal.array.tobytes()).decode()}"'
+
+
+def as_parts(literal: Literal) -> Literal:
+    """A complex literal with its parts along a last axis; another one as it is."""
+    if not literal.dtype.is_complex:
+        return literal
+    return Literal(np.stack([literal.array.real, literal.array.imag], axis=-1))
 
 
 def is_exact(literal: Literal) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphc.errors import GraphError, cause, shown, user_line
 from graphc.ir.node import Node
-from graphc.ir.types import TensorType, show_shape
+from graphc.ir.types import TensorType, how_to_convert, show_shape
 from graphc.locks import fork_safe_lock
 
 # Held by whoever reads or changes variables: a step while it runs, and `Variable.value`. Variables
@@ -69,7 +69,7 @@ def checked(variable: Variable, new: Any) -> np.ndarray[Any, Any]:
     if not (whole or np.can_cast(array.dtype, tensor.dtype.numpy, casting="same_kind")):
         raise GraphError(
             f"variable {name!r} is {tensor.dtype.name}, the assigned value is {array.dtype}: "
-            f"convert it with .astype({tensor.dtype.name!r})",
+            f"{how_to_convert(array.dtype, tensor.dtype)}",
             user_line(),
         )
     with np.errstate(over="ignore"):  # too large for a float is infinity, as in NumPy

@@ -16,8 +16,8 @@ from graphc.ir.dim import Size, product
 class DType:
     """The type of one element.
 
-    kind is "bool", "int", "uint" or "float"; bits is its width in registers (1 for bool);
-    short is its name in the text form.
+    kind is "bool", "int", "uint", "float" or "complex"; bits is its width in registers (1 for
+    bool, both parts for complex); short is its name in the text form.
     """
 
     name: str
@@ -32,8 +32,23 @@ class DType:
 
     @property
     def is_float(self) -> bool:
-        """Whether this is a floating-point type."""
+        """Whether this is a real floating-point type."""
         return self.kind == "float"
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether this is a complex floating-point type."""
+        return self.kind == "complex"
+
+    @property
+    def is_inexact(self) -> bool:
+        """Whether this is a floating-point type, real or complex: what has derivatives."""
+        return self.kind in ("float", "complex")
+
+    @property
+    def part(self) -> DType:
+        """The dtype of the real and of the imaginary part; a real dtype is its own."""
+        return PARTS.get(self, self)
 
     @property
     def is_integer(self) -> bool:
@@ -68,11 +83,18 @@ float16 = DType("float16", "f16", "float", 16)
 bfloat16 = DType("bfloat16", "bf16", "float", 16)
 float32 = DType("float32", "f32", "float", 32)
 float64 = DType("float64", "f64", "float", 64)
+complex64 = DType("complex64", "c64", "complex", 64)
+complex128 = DType("complex128", "c128", "complex", 128)
 
 DTYPES: tuple[DType, ...] = (
     bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
-    float16, bfloat16, float32, float64,
+    float16, bfloat16, float32, float64, complex64, complex128,
 )  # fmt: skip
+REAL_DTYPES = tuple(dtype for dtype in DTYPES if not dtype.is_complex)
+"""What kernels compute with: complex numbers are taken apart before."""
+PARTS = {complex64: float32, complex128: float64}
+COMPLEX_OF = {part: whole for whole, part in PARTS.items()}
+"""The complex dtype whose parts are of a dtype."""
 BY_NAME = {d.name: d for d in DTYPES}
 BY_SHORT = {d.short: d for d in DTYPES}
 
@@ -80,7 +102,7 @@ DTypeLike: TypeAlias = DType | str | type | np.dtype[Any]
 
 
 def as_dtype(value: DTypeLike) -> DType:
-    """The DType for a name ("float32"), a NumPy dtype or type, or Python's bool, int, float.
+    """The DType for a name ("float32"), a NumPy dtype or type, or a type of Python: bool, int...
 
     Raises TypeRuleError for anything else.
     """
@@ -90,6 +112,13 @@ def as_dtype(value: DTypeLike) -> DType:
     if name not in BY_NAME:
         raise TypeRuleError(f"{value!r} is not a dtype; the dtypes are {', '.join(BY_NAME)}")
     return BY_NAME[name]
+
+
+def how_to_convert(source: np.dtype[Any], target: DType) -> str:
+    """What a user can do about an array of another dtype, for a message."""
+    if source.kind == "c" and not target.is_complex:
+        return "take its real part with .real"
+    return f"convert it with .astype({target.name!r})"
 
 
 def dtype_name(value: type | np.dtype[Any]) -> str:

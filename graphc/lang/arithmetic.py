@@ -113,14 +113,21 @@ def positive(x: ArrayLike, /) -> Node:
 
 @word
 def abs(x: ArrayLike, /) -> Node:
-    """The array without its sign; at 0 the sub-gradient is 0."""
+    """The array without its sign, or its distance from 0; at 0 the sub-gradient is 0."""
     return apply("abs", as_node(x))
 
 
 @word
 def sign(x: ArrayLike, /) -> Node:
-    """-1, 0 or 1 as each element is negative, zero or positive, NaN for NaN; derivative 0."""
-    return apply("sign", as_node(x))
+    """-1, 0 or 1 as each element is negative, zero or positive, NaN for NaN; derivative 0.
+
+    A complex number is divided by its distance from 0, 0 stays 0; this has derivatives.
+    """
+    node = as_node(x)
+    if node.dtype.is_complex:
+        size = abs(node)
+        return node / say("where", size == 0, 1, size)
+    return apply("sign", node)
 
 
 @word
@@ -245,9 +252,12 @@ def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Node:
 def power(x1: ArrayLike, x2: ArrayLike, /) -> Node:
     """x1**x2, integers staying integers; GraphError for an integer to a negative Python number.
 
-    The gradient by x1 is 0 where x2 is 0, the one by x2 is 0 where x1 is 0.
+    The gradient by x1 is 0 where x2 is 0, the one by x2 is 0 where x1 is 0. A complex number to
+    the power of a Python integer of at most 64 is multiplied out; others are exp(x2 * log(x1)).
     """
     base, exponent = together(x1, x2)
+    if base.dtype.is_complex and isinstance(x2, int) and -64 <= x2 <= 64:
+        return multiplied_out(base, x2)
     if isinstance(x2, int | float) and x2 == 2:
         return square(base)
     if base.dtype.is_integer and isinstance(x2, int) and x2 < 0:
@@ -255,6 +265,19 @@ def power(x1: ArrayLike, x2: ArrayLike, /) -> Node:
             f"power: {base.dtype.name} to the power {x2} is no integer; cast it to a float first"
         )
     return apply("power", base, exponent)
+
+
+def multiplied_out(base: Node, exponent: int) -> Node:
+    """A power by repeated squaring, of the reciprocal where the exponent is negative."""
+    if exponent < 0:
+        return multiplied_out(reciprocal(base), -exponent)
+    result: Node | None = None
+    while exponent:
+        if exponent % 2:
+            result = base if result is None else result * base
+        exponent //= 2
+        base = base * base if exponent else base
+    return say("ones_like", base) if result is None else result
 
 
 @word

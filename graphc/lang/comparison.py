@@ -140,6 +140,6 @@ def array_equal(a1: ArrayLike, a2: ArrayLike, /, equal_nan: bool = False) -> Nod
             )
         return constant(False)
     same = equal(first, second)
-    if equal_nan and first.dtype.is_float:
+    if equal_nan and first.dtype.is_inexact:
         same = say("logical_or", same, say("logical_and", isnan(first), isnan(second)))
     return say("all", same)

@@ -20,8 +20,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "unsigned integer": ("uint",),
     "integral": ("int", "uint"),
     "real floating": ("float",),
-    "complex floating": (),
-    "numeric": ("int", "uint", "float"),
+    "complex floating": ("complex",),
+    "numeric": ("int", "uint", "float", "complex"),
 }
 """The Array API's words for kinds of dtypes."""
 
@@ -56,9 +56,12 @@ def isdtype(dtype: DTypeLike, kind: Any) -> bool:
 
 
 def finfo(type: Any, /) -> Any:
-    """NumPy's limits of a floating-point dtype: bits, eps, max, min, smallest_normal, dtype."""
+    """NumPy's limits of a floating-point dtype: bits, eps, max, min, smallest_normal, dtype.
+
+    Those of a complex dtype are those of its parts.
+    """
     dtype = type.dtype if isinstance(type, Node) else to_dtype(type)
-    if not dtype.is_float:
+    if not dtype.is_inexact:
         raise GraphError(f"finfo: {dtype.name} is not a floating-point dtype")
     return (import_ml_dtypes() if dtype.name == "bfloat16" else np).finfo(dtype.numpy)
 

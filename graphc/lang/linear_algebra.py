@@ -104,9 +104,9 @@ def matrix_norm(x: ArrayLike, /, keepdims: bool = False, ord: str | float = "fro
 
 @word
 def vecdot(x1: ArrayLike, x2: ArrayLike, /, axis: int = -1) -> Node:
-    """The sum of x1 * x2 along an axis, after broadcasting; in the promoted dtype."""
+    """The sum of conj(x1) * x2 along an axis, after broadcasting; in the promoted dtype."""
     terms = same_dtype(x1, x2)
-    products = terms[0] * terms[1]
+    products = say("conj", terms[0]) * terms[1]
     return sum(products, axis=to_axis(axis, products.ndim, "vecdot"), dtype=products.dtype)
 
 

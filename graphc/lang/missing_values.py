@@ -8,9 +8,10 @@ from graphc.ir.node import Axes, Node, word
 from graphc.ir.types import DTypeLike
 from graphc.lang.arithmetic import sqrt
 from graphc.lang.comparison import isnan
+from graphc.lang.complex_numbers import complex, imag, real
 from graphc.lang.dtypes import finfo
 from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype
-from graphc.lang.reduction import all, max, min, prod, sum, widen
+from graphc.lang.reduction import all, max, min, prod, squared_size, sum, widen
 from graphc.lang.selection import where
 
 
@@ -20,9 +21,12 @@ def nan_to_num(
 ) -> Node:
     """The array with numbers in place of NaN and infinities, by default 0 and the dtype's limits.
 
-    No gradient passes where a number was put in.
+    No gradient passes where a number was put in. Parts of complex numbers are replaced one by one.
     """
     node = as_node(x)
+    if node.dtype.is_complex:
+        halves = (nan_to_num(part, nan, posinf, neginf) for part in (real(node), imag(node)))
+        return complex(*halves)
     if not node.dtype.is_float:
         return node
     limits = finfo(node.dtype)
@@ -86,8 +90,8 @@ def nanvar(
     wide = widen(node)
     deviation = filled(wide - nanmean(wide, axis, keepdims=True), 0)
     free = numbers(wide, axis, keepdims) - correction
-    total = sum(deviation * deviation, axis, keepdims=keepdims)
-    return to_node_dtype(where(free > 0, total / free, math.nan), node.dtype)
+    total = sum(squared_size(deviation), axis, keepdims=keepdims)
+    return to_node_dtype(where(free > 0, total / free, math.nan), node.dtype.part)
 
 
 @word
@@ -100,9 +104,9 @@ def nanstd(
 
 def filled(node: Node, number: float) -> Node:
     """The node with a number in place of NaN."""
-    return where(isnan(node), number, node) if node.dtype.is_float else node
+    return where(isnan(node), number, node) if node.dtype.is_inexact else node
 
 
 def numbers(node: Node, axis: Axes, keepdims: bool) -> Node:
     """How many elements are numbers, in the dtype of the elements."""
-    return sum(to_node_dtype(~isnan(node), node.dtype), axis, keepdims=keepdims)
+    return sum(to_node_dtype(~isnan(node), node.dtype.part), axis, keepdims=keepdims)

@@ -160,8 +160,8 @@ def flip(x: ArrayLike, /, axis: Axes = None) -> Node:
 
 
 @word
-def roll(x: ArrayLike, /, shift: int, axis: int | None = None) -> Node:
-    """The elements moved on by `shift` along an axis, the last ones to the front.
+def roll(x: ArrayLike, /, shift: Size, axis: int | None = None) -> Node:
+    """The elements moved on by `shift`, an integer or a size, along an axis, the last to the front.
 
     Without an axis they move in row-major order.
     """

@@ -18,6 +18,8 @@ from graphc.ir.types import (
     DTypeLike,
     as_dtype,
     bool_,
+    complex64,
+    complex128,
     float64,
     int64,
     promote,
@@ -25,7 +27,7 @@ from graphc.ir.types import (
 )
 
 ArrayLike: TypeAlias = Any  # a Node, a NumPy array, nested lists, or a Python number
-Scalars = (builtins.bool, int, float)
+Scalars = (builtins.bool, int, float, complex)
 
 
 def to_dtype(value: DTypeLike) -> DType:
@@ -55,12 +57,15 @@ def as_node(value: ArrayLike, dtype: DType | None = None) -> Node:
     return constant(value)
 
 
-def weak_dtype(number: float, dtype: DType) -> DType:
+def weak_dtype(number: complex, dtype: DType) -> DType:
     """The dtype a Python number takes beside an operand: the operand's, if it can hold its kind.
 
-    An int beside bool becomes int64, a float beside an integer or bool float64 (as in NumPy).
+    An int beside bool becomes int64, a float beside an integer or bool float64, a complex number
+    beside a float the complex dtype that holds it, beside others complex128 (as in NumPy).
     """
-    if isinstance(number, builtins.bool) or dtype.is_float:
+    if isinstance(number, complex):
+        return promote(dtype, complex64) if dtype.is_inexact else complex128
+    if isinstance(number, builtins.bool) or dtype.is_inexact:
         return dtype
     if isinstance(number, float):
         return float64
@@ -90,9 +95,9 @@ def to_node_dtype(node: Node, dtype: DType) -> Node:
 
 
 def to_float(value: ArrayLike) -> Node:
-    """A node of a floating-point dtype: integers and bools become float64, as in NumPy."""
+    """A node of a floating-point dtype, real or complex: others become float64, as in NumPy."""
     node = as_node(value)
-    return node if node.dtype.is_float else to_node_dtype(node, float64)
+    return node if node.dtype.is_inexact else to_node_dtype(node, float64)
 
 
 def broadcast_shapes(shapes: Iterable[Sequence[Size]], nodes: Sequence[Node]) -> tuple[Size, ...]:

@@ -67,7 +67,7 @@ def to_total(node: Node, dtype: DTypeLike | None) -> Node:
 
 def total_dtype(dtype: DType) -> DType:
     """The dtype of a sum of a dtype: integers become the widest of their kind."""
-    if dtype.is_float:
+    if dtype.is_inexact:
         return dtype
     return uint64 if dtype.kind == "uint" else int64
 
@@ -158,14 +158,22 @@ def widen(node: Node) -> Node:
 def var(x: ArrayLike, /, axis: Axes = None, correction: float = 0, keepdims: bool = False) -> Node:
     """The variance: squared deviations from the mean, added up, over their number - correction.
 
-    The dtype is as for `mean`.
+    The dtype is as for `mean`; complex deviations count by their distance from 0, which is real.
     """
     node = to_float(x)
     wide = widen(node)
     count = size_of(wide, to_axes(axis, wide.ndim, "var"))
     deviation = wide - mean(wide, axis, keepdims=True)
-    total = sum(deviation * deviation, axis=axis, keepdims=keepdims)
-    return to_node_dtype(total / degrees(count, correction, wide.dtype), node.dtype)
+    total = sum(squared_size(deviation), axis=axis, keepdims=keepdims)
+    return to_node_dtype(total / degrees(count, correction, total.dtype), node.dtype.part)
+
+
+def squared_size(node: Node) -> Node:
+    """The square of each element's distance from 0; real."""
+    if not node.dtype.is_complex:
+        return node * node
+    real, imaginary = say("real", node), say("imag", node)
+    return real * real + imaginary * imaginary
 
 
 def degrees(count: Size, correction: float, dtype: DType) -> Node:

@@ -54,7 +54,7 @@ def choose(a: ArrayLike, choices: Sequence[ArrayLike], /) -> Node:
     numbers, options = as_node(a), same_dtype(*choices)
     if not numbers.dtype.is_integer:
         raise GraphError(f"choose: takes integers, not {numbers.dtype.name}{describe([numbers])}")
-    absent = constant(nan if options[0].dtype.is_float else 0, options[0].dtype)
+    absent = constant(nan if options[0].dtype.is_inexact else 0, options[0].dtype)
     return select([numbers == k for k in range(len(options))], options, absent)
 
 

@@ -13,7 +13,7 @@ from graphc.errors import GraphError
 from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node, apply
 from graphc.ir.types import DType
-from graphc.lang.operands import constant
+from graphc.lang.operands import constant, to_node_dtype
 from graphc.lang.size_text import read_size
 
 SizeLike: TypeAlias = int | str | Dim
@@ -73,4 +73,4 @@ def size_value(size: Size, dtype: DType) -> Node:
     """A size as a node without axes: a constant, or what the size is when the program runs."""
     if isinstance(size, int):
         return constant(size, dtype)
-    return apply("size", value=size, dtype=dtype)
+    return to_node_dtype(apply("size", value=size, dtype=dtype.part), dtype)

@@ -28,7 +28,7 @@ from graphc.lang.scattering import combined, scattered
 from graphc.lang.sizes import ShapeLike, to_shape
 from graphc.lang.windows import cut
 
-ORDER = ("bool", "uint", "int", "float")
+ORDER = ("bool", "uint", "int", "float", "complex")
 
 
 @word

@@ -11,19 +11,24 @@ from graphc.ir import scalar
 from graphc.ir.node import Node
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
-from graphc.lang.arithmetic import copysign, floor_divide, sign
+from graphc.ir.types import DType
+from graphc.lang.arithmetic import copysign, floor_divide, hypot, sign
 from graphc.lang.comparison import equal, greater, less
+from graphc.lang.complex_numbers import conj, real
 from graphc.lang.selection import where
-from graphc.ops.primitive import Flat, FloatPrimitive, Primitive
+from graphc.ops import complex_formulas
+from graphc.ops.parts import PartByPart, parts
+from graphc.ops.primitive import INEXACT, NUMBERS, Flat, FloatPrimitive, Primitive
 
 Array = np.ndarray[Any, Any]
 
 
 @register
-class Add(Primitive):
+class Add(PartByPart, Primitive):
     """The sum of two elements."""
 
     name = "add"
+    accepts = NUMBERS
     steep = False
     arity = 2
     reference = staticmethod(np.add)
@@ -34,10 +39,11 @@ class Add(Primitive):
 
 
 @register
-class Subtract(Primitive):
+class Subtract(PartByPart, Primitive):
     """The first element less the second."""
 
     name = "subtract"
+    accepts = NUMBERS
     steep = False
     arity = 2
     reference = staticmethod(np.subtract)
@@ -52,8 +58,10 @@ class Multiply(Primitive):
     """The product of two elements."""
 
     name = "multiply"
+    accepts = NUMBERS
     arity = 2
     reference = staticmethod(np.multiply)
+    complex_formula = staticmethod(complex_formulas.multiply)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """To each the gradient times the other."""
@@ -62,12 +70,14 @@ class Multiply(Primitive):
 
 
 @register
-class Divide(FloatPrimitive):
+class Divide(Primitive):
     """The first element divided by the second."""
 
     name = "divide"
+    accepts = INEXACT
     arity = 2
     reference = staticmethod(np.divide)
+    complex_formula = staticmethod(complex_formulas.divide)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g / y, and -(g / y) * (x / y), which overflows later than g * x / (y * y)."""
@@ -99,10 +109,11 @@ class Remainder(Primitive):
 
 
 @register
-class Negative(Primitive):
+class Negative(PartByPart, Primitive):
     """The element with its sign changed; unsigned integers wrap around."""
 
     name = "negative"
+    accepts = NUMBERS
     steep = False
     reference = staticmethod(np.negative)
 
@@ -113,9 +124,10 @@ class Negative(Primitive):
 
 @register
 class Abs(Primitive):
-    """The element without its sign."""
+    """The element without its sign; of a complex one the distance from 0, which is real."""
 
     name = "abs"
+    accepts = NUMBERS
     steep = False
     reference = staticmethod(np.abs)
 
@@ -124,9 +136,23 @@ class Abs(Primitive):
         (x,) = values
         return x if x.dtype.kind == "uint" else super().formula(x)
 
+    def result(self, dtype: DType) -> DType:
+        """The dtype itself, or that of the parts."""
+        return dtype.part
+
+    def split(self, node: Node) -> Node:
+        """The hypotenuse of the parts, whose squares do not overflow."""
+        return hypot(*parts(node.inputs[0]))
+
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
-        """The gradient times the sign; at 0 the sub-gradient 0 is chosen."""
-        return [gradient * sign(node.inputs[0])]
+        """The gradient times the sign, or its conjugate; at 0 the sub-gradient 0 is chosen."""
+        return [gradient * conj(sign(node.inputs[0]))]
+
+    def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:
+        """The tangent times the sign, or what of it points away from 0."""
+        if tangents[0] is None:
+            return None
+        return real(tangents[0] * conj(sign(node.inputs[0])))
 
 
 @register

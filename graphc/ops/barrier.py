@@ -12,6 +12,7 @@ from graphc.ir.op import Op, Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType
 from graphc.ops.batching import repeated
+from graphc.ops.parts import halves, joined, parts
 
 
 @register
@@ -48,6 +49,15 @@ class Barrier(Op):
         size = next(operand.shape[0] for operand, flag in pairs if flag)
         first = operands[0] if batched[0] else repeated(operands[0], size)
         return build(node.op, (first, *operands[1:]), node.attrs)
+
+    def split(self, node: Node) -> Node:
+        """The parts of the first operand, as soon as those of all others have been computed."""
+        first, *others = node.inputs
+        waiting = halves(others)
+        if not first.dtype.is_complex:
+            return build(node.op, (first, *waiting), node.attrs)
+        real, imaginary = (build(node.op, (part, *waiting), node.attrs) for part in parts(first))
+        return joined((real, imaginary))
 
     def reference(self, *arrays: Any) -> Any:
         """The first array."""

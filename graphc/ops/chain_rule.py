@@ -122,7 +122,7 @@ def depending(order: Sequence[Node], targets: Sequence[Node]) -> set[Node]:
 
 def is_differentiable(node: Node) -> bool:
     """Whether a node can have a derivative: integers and bools cannot."""
-    return not isinstance(node.type, TensorType) or node.type.dtype.is_float
+    return not isinstance(node.type, TensorType) or node.type.dtype.is_inexact
 
 
 def zeros(node: Node) -> Node:

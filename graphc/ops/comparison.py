@@ -7,10 +7,13 @@ import math
 import numpy as np
 
 from graphc.ir import scalar
+from graphc.ir.node import Node, apply
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, bool_
-from graphc.ops.primitive import ANY, FLOAT, Flat, Primitive
+from graphc.lang.logic import logical_and, logical_or
+from graphc.ops.parts import parts
+from graphc.ops.primitive import ANY, INEXACT, Flat, Primitive
 
 
 class Comparison(Flat, Primitive):
@@ -31,6 +34,10 @@ class Equal(Comparison):
     accepts = ANY
     reference = staticmethod(np.equal)
 
+    def split(self, node: Node) -> Node:
+        """Whether both parts are equal."""
+        return logical_and(*of_each_part(node))
+
 
 @register
 class NotEqual(Comparison):
@@ -39,6 +46,16 @@ class NotEqual(Comparison):
     name = "not_equal"
     accepts = ANY
     reference = staticmethod(np.not_equal)
+
+    def split(self, node: Node) -> Node:
+        """Whether a part differs."""
+        return logical_or(*of_each_part(node))
+
+
+def of_each_part(node: Node) -> list[Node]:
+    """The operator on the real parts of its operands, and on the imaginary ones."""
+    pairs = zip(*map(parts, node.inputs), strict=True)
+    return [apply(node.op.name, *operands) for operands in pairs]
 
 
 @register
@@ -74,10 +91,14 @@ class GreaterEqual(Comparison):
 
 
 class Classification(Comparison):
-    """A property of one floating-point element."""
+    """A property of one floating-point element; of a complex one that of any part."""
 
     arity = 1
-    accepts = FLOAT
+    accepts = INEXACT
+
+    def split(self, node: Node) -> Node:
+        """Whether a part has it."""
+        return logical_or(*of_each_part(node))
 
 
 @register
@@ -114,3 +135,7 @@ class IsFinite(Classification):
     def formula(self, *values: Scalar) -> Scalar:
         """|x| < infinity."""
         return scalar.call("abs", values[0]) < math.inf
+
+    def split(self, node: Node) -> Node:
+        """Whether both parts are."""
+        return logical_and(*of_each_part(node))

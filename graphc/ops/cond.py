@@ -42,7 +42,7 @@ class Cond(Several):
         places = [place for place, gradient in enumerate(gradients) if gradient is not None]
         given = [gradient for gradient in gradients if gradient is not None]
         inside = fresh_inputs("g", given, names_of(node))
-        targets = [x for x in arms[0].inputs if x.dtype.is_float]
+        targets = [x for x in arms[0].inputs if x.dtype.is_inexact]
         found = []
         for arm in arms:
             outputs = (arm.outputs[place] for place in places)

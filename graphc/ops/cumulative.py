@@ -20,7 +20,13 @@ from graphc.ir.node import Node, apply, say
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType
+from graphc.lang.creation import full, zeros_like
+from graphc.lang.loops import scan
+from graphc.lang.movement import moveaxis
+from graphc.ops.complex_formulas import multiply
 from graphc.ops.kinds import Shifted
+from graphc.ops.parts import Pair, PartByPart, joined, parts
+from graphc.ops.primitive import NUMBERS
 from graphc.ops.procedure import Procedure
 from graphc.ops.rules import accumulator, check_axis, check_kind, widen
 
@@ -83,10 +89,11 @@ class Running(Procedure, Shifted):
 
 
 @register
-class CumulativeSum(Running):
+class CumulativeSum(PartByPart, Running):
     """The sums of the elements up to each one."""
 
     name = "cumulative_sum"
+    accepts = NUMBERS
 
     def following(self, before: Scalar, *values: Scalar) -> Scalar:
         """The sum so far and one more."""
@@ -110,13 +117,27 @@ class LinearRecurrence(Running):
     """y[k] = factor[k] * y[k - 1] + term[k], where y before the first element is 0."""
 
     name = "linear_recurrence"
-    accepts = ("float",)
+    accepts = ("float", "complex")
 
     def infer(self, x: TensorType, *others: TensorType, axis: int, reverse: bool) -> TensorType:
         """The type that the factors and terms have in common."""
         if others != (x,):
             raise TypeRuleError(f"factors are {x}, terms {', '.join(map(str, others))}")
         return super().infer(x, axis=axis, reverse=reverse)
+
+    def split(self, node: Node) -> Node:
+        """The recurrence step by step along the axis, as no procedure works on pairs."""
+        axis = node.attrs["axis"]
+        rows = tuple(tuple(moveaxis(p, axis, 0) for p in parts(x)) for x in node.inputs)
+        zero = full(rows[0][0].shape[1:], 0, rows[0][0].dtype)
+
+        def step(before: Pair, row: tuple[Pair, Pair]) -> tuple[Pair, Pair]:
+            (real, imaginary), term = multiply(row[0], before), row[1]
+            new = (real + term[0], imaginary + term[1])
+            return new, new
+
+        _, found = scan(step, (zero, zero), rows, reverse=node.attrs["reverse"])
+        return joined((moveaxis(found[0], 0, axis), moveaxis(found[1], 0, axis)))
 
     def following(self, before: Scalar, *values: Scalar) -> Scalar:
         """Multiply and add, rounded once."""
@@ -174,6 +195,21 @@ class CumulativeProd(Recurrent):
     """The products of the elements up to each one."""
 
     name = "cumulative_prod"
+    accepts = NUMBERS
+
+    def split(self, node: Node) -> Node:
+        """The products step by step along the axis, as no procedure works on pairs."""
+        (x,), axis = node.inputs, node.attrs["axis"]
+        rows = tuple(moveaxis(part, axis, 0) for part in parts(x))
+        one = full(rows[0].shape[1:], 1, rows[0].dtype)
+
+        def step(so_far: Pair, row: Pair) -> tuple[Pair, Pair]:
+            new = multiply(so_far, row)
+            return new, new
+
+        first = (one, zeros_like(one))
+        _, found = scan(step, first, rows, reverse=node.attrs["reverse"])
+        return joined((moveaxis(found[0], 0, axis), moveaxis(found[1], 0, axis)))
 
     def following(self, before: Scalar, *values: Scalar) -> Scalar:
         """The product so far times one more."""

@@ -61,6 +61,11 @@ class CustomGradient(Op):
         attrs = {**node.attrs, "rules": rules_of(node).batched()}
         return build(node.op, all_batched(operands, batched), attrs)
 
+    def split(self, node: Node) -> Node:
+        """The result itself: derivatives are taken before."""
+        index: int = node.attrs["index"]
+        return node.inputs[index]
+
     def reference(self, *arrays: Any, rules: Any, outputs: int, index: int) -> Any:
         """The result at the index."""
         return arrays[index]
@@ -76,7 +81,7 @@ def rules_of(node: Node) -> Rules:
 
 def direction(node: Node) -> Node | None:
     """No change: zeros, or None for what has no derivative."""
-    return zeros_like(node) if node.dtype.is_float else None
+    return zeros_like(node) if node.dtype.is_inexact else None
 
 
 def results_of(node: Node) -> list[Node]:

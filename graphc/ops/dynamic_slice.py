@@ -12,7 +12,7 @@ from graphc.ir import scalar
 from graphc.ir.dim import Size
 from graphc.ir.index_layout import Layout
 from graphc.ir.node import Node, apply, say
-from graphc.ir.op import Op, Read, register
+from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, int64, show_shape
 from graphc.lang.creation import zeros_like
@@ -29,13 +29,14 @@ from graphc.ops.indexing import (
     missing,
     missing_value,
 )
+from graphc.ops.parts import PartByPart
 from graphc.ops.slicing import conjunction
 
 Sizes = tuple[Size, ...]
 
 
 @register
-class DynamicSlice(Op):
+class DynamicSlice(PartByPart):
     """The elements in a window: `sizes` of them along each axis, from a start on.
 
     A negative start counts from the end. An element beyond the array is NaN (0 for integers, false
@@ -98,7 +99,7 @@ class DynamicSlice(Op):
 
 
 @register
-class DynamicUpdateSlice(Op):
+class DynamicUpdateSlice(PartByPart):
     """An array with another one in a window of it, from a start along each axis on.
 
     A negative start counts from the end; what reaches beyond the array is dropped.

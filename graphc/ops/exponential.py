@@ -16,18 +16,20 @@ from graphc.lang.comparison import equal, isinf
 from graphc.lang.exponential import exp, sigmoid
 from graphc.lang.logic import logical_and
 from graphc.lang.selection import where
-from graphc.ops.primitive import FloatPrimitive
+from graphc.ops import complex_formulas
+from graphc.ops.primitive import FloatPrimitive, InexactPrimitive
 from graphc.ops.rules import widened
 
 Array = np.ndarray[Any, Any]
 
 
 @register
-class Exp(FloatPrimitive):
+class Exp(InexactPrimitive):
     """e to the power of each element."""
 
     name = "exp"
     reference = staticmethod(np.exp)
+    complex_formula = staticmethod(complex_formulas.exponential)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """exp is its own derivative."""
@@ -35,11 +37,12 @@ class Exp(FloatPrimitive):
 
 
 @register
-class Expm1(FloatPrimitive):
+class Expm1(InexactPrimitive):
     """exp(x) - 1 of each element, precise near 0."""
 
     name = "expm1"
     reference = staticmethod(np.expm1)
+    complex_formula = staticmethod(complex_formulas.exponential_less_one)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g * exp(x)."""
@@ -47,11 +50,12 @@ class Expm1(FloatPrimitive):
 
 
 @register
-class Log(FloatPrimitive):
+class Log(InexactPrimitive):
     """The natural logarithm of each element; NaN below 0."""
 
     name = "log"
     reference = staticmethod(np.log)
+    complex_formula = staticmethod(complex_formulas.logarithm)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g / x."""
@@ -59,11 +63,12 @@ class Log(FloatPrimitive):
 
 
 @register
-class Log1p(FloatPrimitive):
+class Log1p(InexactPrimitive):
     """log(1 + x) of each element, precise near 0."""
 
     name = "log1p"
     reference = staticmethod(np.log1p)
+    complex_formula = staticmethod(complex_formulas.logarithm_of_one_more)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g / (1 + x)."""

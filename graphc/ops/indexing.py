@@ -13,11 +13,12 @@ from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
 from graphc.ir.index_layout import Axes, Layout
 from graphc.ir.node import Node
-from graphc.ir.op import Op, Read, register
+from graphc.ir.op import Read, register
 from graphc.ir.scalar import Number, Scalar
 from graphc.ir.types import DType, TensorType, int64
 from graphc.lang.operands import constant
 from graphc.lang.scattering import gathered, scattered
+from graphc.ops.parts import PartByPart
 from graphc.ops.rules import check_kind
 from graphc.ops.slicing import conjunction
 
@@ -25,7 +26,7 @@ ABSENT = ("nan", "zero")
 
 
 @register
-class Gather(Op):
+class Gather(PartByPart):
     """The elements of a table that integers choose; which axes have indices, a `Layout` says.
 
     Negative indices count from the end. An index out of range gives NaN (0 for integers, false
@@ -130,9 +131,12 @@ def missing(dtype: DType, absent: str) -> Number:
     return math.nan if dtype.is_float and absent == "nan" else 0
 
 
-def missing_value(dtype: Any, absent: str) -> Number:
-    """The same for a NumPy dtype."""
-    return math.nan if np.dtype(dtype).kind in "fV" and absent == "nan" else 0
+def missing_value(dtype: Any, absent: str) -> complex:
+    """The same for a NumPy dtype; both parts of a complex number are missing."""
+    kind = np.dtype(dtype).kind
+    if kind not in "cfV" or absent != "nan":
+        return 0
+    return complex(math.nan, math.nan) if kind == "c" else math.nan
 
 
 def numpy_key(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from graphc.errors import TypeRuleError
@@ -12,6 +12,7 @@ from graphc.ir.op import Op, Read
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, TensorType
 from graphc.ops.batching import all_batched
+from graphc.ops.parts import Pair, PartByPart, joined, parts
 
 
 class Shifted(Op):
@@ -27,6 +28,11 @@ class Shifted(Op):
         raise NotImplementedError(f"{type(self).__name__}.beside_batch")
 
 
+def unanswered(*operands: Pair) -> Pair:
+    """The complex formula of an operator that has none."""
+    raise NotImplementedError("complex_formula")
+
+
 class Elementwise(Shifted):
     """One element of the result from the elements at the same index of the operands.
 
@@ -38,6 +44,8 @@ class Elementwise(Shifted):
     accepts: ClassVar[tuple[str, ...]] = ("int", "uint", "float")
     #: Whether the derivative may be infinite or undefined, so that 0 times it would be NaN.
     steep: ClassVar[bool] = True
+    #: For complex operands the parts of the result from theirs, as a function over nodes.
+    complex_formula: ClassVar[Callable[..., Pair]] = unanswered
 
     def infer(self, *types: Any, **attrs: Any) -> TensorType:
         """The operands' common type, with the dtype that `result` says."""
@@ -62,6 +70,10 @@ class Elementwise(Shifted):
         """The element from the operands' elements."""
         raise NotImplementedError(f"{type(self).__name__}.formula")
 
+    def split(self, node: Node) -> Node:
+        """The complex formula over the operands' parts."""
+        return joined(type(self).complex_formula(*map(parts, node.inputs)))
+
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
         """The formula over the operands' elements at the same index."""
         return self.formula(*(read(position, index) for position in range(len(node.inputs))))
@@ -80,7 +92,7 @@ class Elementwise(Shifted):
         return attrs
 
 
-class Linear(Shifted):
+class Linear(PartByPart, Shifted):
     """An operator that is linear in its first operand, its only differentiable one."""
 
     def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:

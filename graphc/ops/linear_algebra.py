@@ -19,6 +19,9 @@ from graphc.ir.types import TensorType, show_shape
 from graphc.lang.linear_algebra import multiply_matrices
 from graphc.lang.movement import matrix_transpose
 from graphc.ops.batching import all_batched
+from graphc.ops.complex_formulas import multiply
+from graphc.ops.parts import joined, parts
+from graphc.ops.primitive import NUMBERS
 from graphc.ops.rules import accumulator, check_kind, widen
 
 
@@ -33,7 +36,7 @@ class MatMul(Op):
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
         """[..., M, N] in the common dtype; the batch sizes must be equal, and so must K."""
-        check_kind(x.dtype, ("int", "uint", "float"))
+        check_kind(x.dtype, NUMBERS)
         if x.dtype != y.dtype:
             raise TypeRuleError(f"operands differ in dtype: {x.dtype} and {y.dtype}")
         if x.rank < 2 or x.shape[:-2] != y.shape[:-2] or x.shape[-1:] != y.shape[-2:-1]:
@@ -51,6 +54,11 @@ class MatMul(Op):
         left, right = read(0, [*batch, i, k]), read(1, [*batch, k, j])
         body = scalar.cast(left, dtype) * scalar.cast(right, dtype)
         return scalar.cast(scalar.Reduce(dtype, "sum", (k,), body), node.dtype)
+
+    def split(self, node: Node) -> Node:
+        """The four products of parts; two where a matrix is real."""
+        x, y = map(parts, node.inputs)
+        return joined(multiply(x, y, lambda left, right: apply("matmul", left, right)))
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """The gradient times the other operand, transposed."""

@@ -38,7 +38,7 @@ def backward_step(
     body: Graph, carries: int, gradients: Sequence[Node | None], names: set[str]
 ) -> BackwardStep:
     """The gradients that one step passes back, from those given for outputs of the body."""
-    floats = {place: x for place, x in enumerate(body.outputs) if x.dtype.is_float}
+    floats = {place: x for place, x in enumerate(body.outputs) if x.dtype.is_inexact}
     inputs = dict(zip(floats, fresh_inputs("g", floats.values(), names), strict=True))
     rows = {p: inputs[p] for p, g in enumerate(gradients) if p >= carries and g is not None}
     reached = {p for p, g in enumerate(gradients[:carries]) if g is not None}
@@ -54,7 +54,7 @@ def backward_step(
 def pull_step(body: Graph, arriving: Mapping[int, Node]) -> dict[Node, Node]:
     """What given gradients of outputs of the body give its inputs."""
     cotangents = sum_by_node((body.outputs[place], g) for place, g in arriving.items())
-    targets = [node for node in body.inputs if node.dtype.is_float]
+    targets = [node for node in body.inputs if node.dtype.is_inexact]
     found = zip(targets, pull_back(cotangents, targets), strict=True)
     return {target: part for target, part in found if part is not None}
 
@@ -72,7 +72,7 @@ def forward_step(
     inputs for the tangents of those that are no carries. A carry has a tangent where it begins
     with one, or where some step gives it one.
     """
-    floats = {p: x for p, x in enumerate(body.inputs[:carries]) if x.dtype.is_float}
+    floats = {p: x for p, x in enumerate(body.inputs[:carries]) if x.dtype.is_inexact}
     inputs = dict(zip(floats, fresh_inputs("d", floats.values(), names), strict=True))
     reached = {place for place, x in floats.items() if x in given}
     while True:

@@ -16,7 +16,8 @@ from graphc.lang.arithmetic import power
 from graphc.lang.comparison import equal
 from graphc.lang.exponential import log
 from graphc.lang.selection import where
-from graphc.ops.primitive import FloatPrimitive, Primitive
+from graphc.ops import complex_formulas
+from graphc.ops.primitive import NUMBERS, FloatPrimitive, InexactPrimitive, Primitive
 from graphc.ops.rules import widened
 
 Array = np.ndarray[Any, Any]
@@ -31,7 +32,9 @@ class Power(Primitive):
     """
 
     name = "power"
+    accepts = NUMBERS
     arity = 2
+    complex_formula = staticmethod(complex_formulas.power)
 
     def formula(self, *values: Scalar) -> Scalar:
         """The scalar function for floats; for integers, squarings as many as there are bits."""
@@ -76,11 +79,12 @@ def repeated_squaring(x: Scalar, y: Scalar, bits: int) -> Scalar:
 
 
 @register
-class Sqrt(FloatPrimitive):
+class Sqrt(InexactPrimitive):
     """The square root of each element; NaN below 0."""
 
     name = "sqrt"
     reference = staticmethod(np.sqrt)
+    complex_formula = staticmethod(complex_formulas.square_root)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g / (2 sqrt(x)), infinite at 0."""

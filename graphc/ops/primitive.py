@@ -9,7 +9,9 @@ from graphc.ir.node import Node
 from graphc.ir.scalar import Scalar
 from graphc.ops.kinds import Elementwise
 
-ANY: tuple[str, ...] = ("bool", "int", "uint", "float")
+ANY: tuple[str, ...] = ("bool", "int", "uint", "float", "complex")
+NUMBERS: tuple[str, ...] = ("int", "uint", "float", "complex")
+INEXACT: tuple[str, ...] = ("float", "complex")
 INTEGERS: tuple[str, ...] = ("int", "uint")
 FLOAT: tuple[str, ...] = ("float",)
 
@@ -26,6 +28,12 @@ class FloatPrimitive(Primitive):
     """A primitive of real numbers; the language makes floats of integers before."""
 
     accepts = FLOAT
+
+
+class InexactPrimitive(Primitive):
+    """A primitive of real and complex numbers; the language makes floats of integers before."""
+
+    accepts = INEXACT
 
 
 class Flat:

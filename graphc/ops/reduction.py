@@ -18,11 +18,16 @@ from graphc.ir.node import Node, apply, say
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, as_dtype, int64
+from graphc.lang.creation import full, zeros_like
+from graphc.lang.loops import scan
 from graphc.lang.movement import broadcast_to, permute_dims, reshape
 from graphc.lang.operands import size_of, to_node_dtype
 from graphc.ops.batching import shifted
+from graphc.ops.complex_formulas import multiply
 from graphc.ops.kinds import Shifted
 from graphc.ops.movement import inverse
+from graphc.ops.parts import PartByPart, joined, parts
+from graphc.ops.primitive import NUMBERS
 from graphc.ops.rules import accumulator, check_axes, check_axis, check_kind, widen, without
 
 Axes = tuple[int, ...]
@@ -38,9 +43,8 @@ class Reduction(Shifted):
     def infer(self, x: TensorType, *, axes: Axes) -> TensorType:
         """The operand's dtype with the sizes of the axes that stay."""
         if x.dtype.kind not in self.accepts:
-            raise TypeRuleError(
-                f"takes {' or '.join(self.accepts)}, not {x.dtype.name}: {self.instead}"
-            )
+            advice = "complex numbers have no order" if x.dtype.is_complex else self.instead
+            raise TypeRuleError(f"takes {' or '.join(self.accepts)}, not {x.dtype.name}: {advice}")
         check_axes(axes, x.rank)
         if not axes:
             raise TypeRuleError("needs at least one axis")
@@ -77,10 +81,11 @@ def spread(reduced: Node, like: Node, axes: Axes) -> Node:
 
 
 @register
-class Sum(Reduction):
+class Sum(PartByPart, Reduction):
     """The sum of the elements; 0 for none."""
 
     name = "sum"
+    accepts = NUMBERS
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """The gradient, to each element."""
@@ -101,6 +106,17 @@ class Prod(Reduction):
     """The product of the elements; 1 for none."""
 
     name = "prod"
+    accepts = NUMBERS
+
+    def split(self, node: Node) -> Node:
+        """The product step by step along the axes, as no reduction works on pairs."""
+        (x,), axes = node.inputs, node.attrs["axes"]
+        order = axes + kept(x.ndim, axes)
+        shape = (size_of(x, axes), *node.shape)
+        rows = [reshape(permute_dims(part, order), shape) for part in parts(x)]
+        one = full(node.shape, 1, rows[0].dtype)
+        first = (one, zeros_like(one))
+        return joined(scan(lambda so_far, row: (multiply(so_far, row), ()), first, tuple(rows))[0])
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """The gradient times the product of the other elements, to each."""

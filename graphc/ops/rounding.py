@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from graphc.ir.op import register
-from graphc.ops.primitive import Flat, FloatPrimitive
+from graphc.ops.parts import PartByPart
+from graphc.ops.primitive import Flat, FloatPrimitive, InexactPrimitive
 
 
 @register
@@ -25,8 +26,8 @@ class Ceil(Flat, FloatPrimitive):
 
 
 @register
-class Round(Flat, FloatPrimitive):
-    """The nearest integer to each element, the even one of two equally near."""
+class Round(PartByPart, Flat, InexactPrimitive):
+    """The nearest integer to each element, the even one of two equally near; to each part."""
 
     name = "round"
     reference = staticmethod(np.rint)

@@ -21,6 +21,7 @@ from graphc.lang.scattering import KINDS
 from graphc.ops.batching import repeated
 from graphc.ops.fusion import size_of_batch
 from graphc.ops.indexing import check_indices, counted, is_inside, layout_of, numpy_key
+from graphc.ops.parts import PartByPart
 from graphc.ops.procedure import Procedure
 from graphc.ops.rules import accumulator, check_kind, widen
 from graphc.ops.scatter_derivatives import RULES, Parts
@@ -34,7 +35,7 @@ NUMPY = {"add": np.add, "multiply": np.multiply, "max": np.maximum, "min": np.mi
 
 
 @register
-class Scatter(Procedure):
+class Scatter(PartByPart, Procedure):
     """A table, or one number in a shape, with updates combined at the places that integers choose.
 
     The layout is that of `gather`, and updates have the shape of what it would take. Updates of one
@@ -61,7 +62,7 @@ class Scatter(Procedure):
         if kind not in ("set", *KINDS):
             raise TypeRuleError(f"kind is one of set, {', '.join(KINDS)}, not {kind!r}")
         if kind != "set":
-            check_kind(x.dtype, ("int", "uint", "float"))
+            check_kind(x.dtype, ("int", "uint", "float", *(("complex",) if kind == "add" else ())))
         check_indices(indices)
         if x.shape not in ((), shape):
             raise TypeRuleError(f"the table {x} is neither one number nor {show_shape(shape)}")

@@ -15,12 +15,15 @@ from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, TensorType, bool_
 from graphc.lang import selection
+from graphc.lang.complex_numbers import real
+from graphc.lang.creation import zeros_like
 from graphc.ops.kinds import Elementwise
+from graphc.ops.parts import PartByPart, joined, parts
 from graphc.ops.primitive import ANY, Flat
 
 
 @register
-class Where(Elementwise):
+class Where(PartByPart, Elementwise):
     """The second element where the condition holds, else the third."""
 
     name = "where"
@@ -66,7 +69,7 @@ class Cast(Elementwise):
     """Each element converted to another dtype, as NumPy's astype converts.
 
     A float beyond an integer dtype becomes its nearest limit and NaN becomes 0, where NumPy's
-    result depends on the machine.
+    result depends on the machine. A complex number does not become a real one.
     """
 
     name = "cast"
@@ -76,7 +79,20 @@ class Cast(Elementwise):
     def infer(self, *types: Any, **attrs: Any) -> TensorType:
         """The operand's shape with the dtype asked for."""
         operand = super().infer(*types)
+        if operand.dtype.is_complex and not attrs["dtype"].is_complex:
+            raise TypeRuleError(
+                f"{operand.dtype.name} does not become {attrs['dtype'].name}: take its real part "
+                "or its absolute value, or compare it with 0"
+            )
         return TensorType(attrs["dtype"], operand.shape)
+
+    def split(self, node: Node) -> Node:
+        """Each part converted; that of a real number has no imaginary part."""
+        (x,), dtype = node.inputs, node.dtype.part
+        if x.dtype.is_complex:
+            return joined((selection.cast(parts(x)[0], dtype), selection.cast(parts(x)[1], dtype)))
+        only = selection.cast(x, dtype)
+        return joined((only, zeros_like(only)))
 
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
         """The element, converted."""
@@ -85,13 +101,14 @@ class Cast(Elementwise):
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """The gradient cast back, between floats; nothing from or to another kind."""
         (x,) = node.inputs
-        between_floats = x.dtype.is_float and node.dtype.is_float
-        return [selection.cast(gradient, x.dtype) if between_floats else None]
+        if not x.dtype.is_inexact or not node.dtype.is_inexact:
+            return [None]
+        return [selection.cast(gradient if x.dtype.is_complex else real(gradient), x.dtype)]
 
     def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:
         """The tangent cast as the value is, between floats."""
         tangent = tangents[0]
-        if tangent is None or not node.dtype.is_float:
+        if tangent is None or not node.dtype.is_inexact:
             return None
         return selection.cast(tangent, node.dtype)
 
@@ -114,7 +131,7 @@ def saturated(x: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
 
 
 @register
-class StopGradient(Flat, Elementwise):
+class StopGradient(PartByPart, Flat, Elementwise):
     """Each element as it is, taken for a constant by differentiation."""
 
     name = "stop_gradient"

@@ -25,6 +25,7 @@ from graphc.ir.size_proof import advice
 from graphc.ir.types import TensorType, show_shape
 from graphc.lang.creation import zeros_like
 from graphc.ops.kinds import Linear, Shifted
+from graphc.ops.parts import PartByPart
 from graphc.ops.rules import check_axis, without
 
 Sizes = tuple[Size, ...]
@@ -175,7 +176,7 @@ def conjunction(conditions: Sequence[Scalar]) -> Scalar | None:
 
 
 @register
-class Concat(Shifted):
+class Concat(PartByPart, Shifted):
     """The operands one after another along an axis."""
 
     name = "concat"

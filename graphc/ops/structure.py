@@ -8,11 +8,12 @@ from typing import Any
 from graphc.ir import scalar
 from graphc.ir.dim import Size
 from graphc.ir.literal import Literal
-from graphc.ir.node import Node
+from graphc.ir.node import Node, apply
 from graphc.ir.op import Op, Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.state import State
 from graphc.ir.types import TensorType
+from graphc.ops.parts import joined
 
 
 class Leaf(Op):
@@ -69,6 +70,14 @@ class Constant(Leaf):
         """The number itself; only a constant without axes has a formula."""
         value: Literal = node.attrs["value"]
         return scalar.const(value.dtype, value.array.item())
+
+    def split(self, node: Node) -> Node:
+        """A constant for each part."""
+        array = node.attrs["value"].array
+        real, imaginary = (
+            apply("constant", value=Literal(part)) for part in (array.real, array.imag)
+        )
+        return joined((real, imaginary))
 
     def reference(self, *arrays: Any, value: Literal) -> Any:
         """The array."""

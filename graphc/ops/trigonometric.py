@@ -10,15 +10,17 @@ from graphc.ir.node import Node
 from graphc.ir.op import register
 from graphc.lang.arithmetic import sqrt
 from graphc.lang.trigonometric import cos, sin
-from graphc.ops.primitive import FloatPrimitive
+from graphc.ops import complex_formulas
+from graphc.ops.primitive import FloatPrimitive, InexactPrimitive
 
 
 @register
-class Sin(FloatPrimitive):
+class Sin(InexactPrimitive):
     """The sine of each element."""
 
     name = "sin"
     reference = staticmethod(np.sin)
+    complex_formula = staticmethod(complex_formulas.sine)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g * cos(x)."""
@@ -26,11 +28,12 @@ class Sin(FloatPrimitive):
 
 
 @register
-class Cos(FloatPrimitive):
+class Cos(InexactPrimitive):
     """The cosine of each element."""
 
     name = "cos"
     reference = staticmethod(np.cos)
+    complex_formula = staticmethod(complex_formulas.cosine)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """-g * sin(x)."""
@@ -38,11 +41,12 @@ class Cos(FloatPrimitive):
 
 
 @register
-class Tan(FloatPrimitive):
+class Tan(InexactPrimitive):
     """The tangent of each element."""
 
     name = "tan"
     reference = staticmethod(np.tan)
+    complex_formula = staticmethod(complex_formulas.tangent)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g * (1 + tan(x)**2)."""
@@ -50,11 +54,12 @@ class Tan(FloatPrimitive):
 
 
 @register
-class Asin(FloatPrimitive):
+class Asin(InexactPrimitive):
     """The angle in [-pi/2, pi/2] whose sine each element is; NaN outside [-1, 1]."""
 
     name = "asin"
     reference = staticmethod(np.arcsin)
+    complex_formula = staticmethod(complex_formulas.arc_sine)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g / sqrt(1 - x*x), factored to stay precise near the ends."""
@@ -63,11 +68,12 @@ class Asin(FloatPrimitive):
 
 
 @register
-class Acos(FloatPrimitive):
+class Acos(InexactPrimitive):
     """The angle in [0, pi] whose cosine each element is; NaN outside [-1, 1]."""
 
     name = "acos"
     reference = staticmethod(np.arccos)
+    complex_formula = staticmethod(complex_formulas.arc_cosine)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """-g / sqrt(1 - x*x), factored to stay precise near the ends."""
@@ -76,11 +82,12 @@ class Acos(FloatPrimitive):
 
 
 @register
-class Atan(FloatPrimitive):
+class Atan(InexactPrimitive):
     """The angle in [-pi/2, pi/2] whose tangent each element is."""
 
     name = "atan"
     reference = staticmethod(np.arctan)
+    complex_formula = staticmethod(complex_formulas.arc_tangent)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """g / (1 + x*x)."""

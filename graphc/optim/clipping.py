@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from graphc.errors import GraphError
 from graphc.ir.node import Node
-from graphc.lang.arithmetic import clip, maximum, sqrt, square
+from graphc.lang.arithmetic import clip, maximum, sqrt
 from graphc.lang.operands import to_node_dtype
-from graphc.lang.reduction import sum, widen
+from graphc.lang.reduction import squared_size, sum, widen
 
 
 def global_norm(gradients: Sequence[Node]) -> Node:
     """The square root of the sum of all squares; float32 for 16-bit gradients."""
     if not gradients:
         raise GraphError("global_norm: needs at least one gradient")
-    squares = [sum(square(widen(gradient))) for gradient in gradients]
+    squares = [sum(squared_size(widen(gradient))) for gradient in gradients]
     total = squares[0]
     for part in squares[1:]:
         total = total + part

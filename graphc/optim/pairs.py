@@ -19,12 +19,17 @@ Updates: TypeAlias = dict[Node, Node]
 def pairs(
     parameters: Sequence[Variable], gradients: Sequence[Node], what: str
 ) -> Iterator[tuple[Variable, Node]]:
-    """Each parameter with its gradient; GraphError unless they are variables and fit."""
+    """Each parameter with its gradient; GraphError unless they are real variables and fit."""
     if len(parameters) != len(gradients):
         raise GraphError(f"{what}: {len(parameters)} parameters and {len(gradients)} gradients")
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if not isinstance(parameter, Variable):
             raise GraphError(f"{what}: parameters are made by gx.variable, this is {parameter!r}")
+        if parameter.dtype.is_complex:
+            raise GraphError(
+                f"{what}: parameters are real, this is {parameter!r}: "
+                f"make a variable of each of its parts{describe([parameter])}"
+            )
         if gradient.type != parameter.type:
             raise GraphError(
                 f"{what}: a parameter is {parameter.type}, its gradient {gradient.type}"

@@ -14,6 +14,7 @@ from graphc.errors import GraphError
 from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.program import Allocation, Program
+from graphc.ir.types import TensorType
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
@@ -32,6 +33,7 @@ from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
+from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
@@ -50,6 +52,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
     remove_custom_gradient,
     expand_while_gradient,
     merge_loops,
+    split_complex,
     simplify,
     hoist_from_loops,
     stabilise,
@@ -88,7 +91,8 @@ def load(graph: Graph) -> CpuStep:
     library = load_code(emitted.text)
     end = time.perf_counter()
     seconds = (*run.seconds, ("emit", middle - start), ("machine code", end - middle))
-    return CpuStep(Run(run.result, run.decisions, seconds), emitted, library)
+    types = [node.tensor for node in graph.outputs]
+    return CpuStep(Run(run.result, run.decisions, seconds), emitted, library, types)
 
 
 @dataclass
@@ -112,14 +116,20 @@ class Binding:
 
 
 class CpuStep:
-    """A compiled program with its machine code and the memory it works in."""
+    """A compiled program with its machine code and the memory it works in.
 
-    def __init__(self, run: Run, emitted: Emitted, library: Library) -> None:
+    `types` are those of the results as the user's graph has them.
+    """
+
+    def __init__(
+        self, run: Run, emitted: Emitted, library: Library, types: Sequence[TensorType]
+    ) -> None:
         self.program: Program = run.result
         self.decisions = (*run.decisions, *self.program.decisions)
         self.seconds = run.seconds
         self.emitted = emitted
         self.library = library
+        self.types = types
         self.step = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(library.address("step"))
         self.bindings: dict[tuple[tuple[str, int], ...], Binding] = {}
         self.arena = Arena()
@@ -176,7 +186,8 @@ class CpuStep:
         names = (self.program.allocations[slot].name for slot in self.outputs)
         arrays = dict(zip(names, outputs, strict=True))
         fresh = dict(arrays)
-        return [fresh.pop(n) if n in fresh else arrays[n].copy() for n in self.program.outputs]
+        found = [fresh.pop(n) if n in fresh else arrays[n].copy() for n in self.program.outputs]
+        return [as_declared(*pair) for pair in zip(found, self.types, strict=True)]
 
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:
         """The plan for given sizes."""
@@ -188,6 +199,13 @@ class CpuStep:
         if kind not in codes:
             raise GraphError(f"the device 'cpu' has no code {kind!r}: it has {', '.join(codes)}")
         return codes[kind]()
+
+
+def as_declared(array: Array, kind: TensorType) -> Array:
+    """A result as the user's graph has it: pairs of parts are seen as complex numbers."""
+    if not kind.dtype.is_complex:
+        return array
+    return array.reshape(-1).view(kind.dtype.numpy).reshape(array.shape[:-1])
 
 
 class Arena:

@@ -16,6 +16,7 @@ ZEROS_DEFINITION = f"{ZEROS} = internal constant [1024 x i8] zeroinitializer, al
 
 FORWARD: Polynomial = {(): 1}
 BACKWARD: Polynomial = {(): -1}
+EVERY_SECOND: Polynomial = {(): 2}
 
 
 def load(f: Function, node: Load, place: Place, instance: Instance, guard: str) -> str:
@@ -79,11 +80,14 @@ class Access:
         self.masks = vector("i1", f.lanes)
         self.offset = offset
         self.mask = mask
+        self.paired = not offset.varying and offset.slope == EVERY_SECOND
         self.backward = not offset.varying and offset.slope == BACKWARD
         self.contiguous = not offset.varying and (offset.slope == FORWARD or self.backward)
 
     def load(self, guard: str) -> str:
         """Read the vector; where the guard, one for all lanes, is false it is zero."""
+        if self.paired:
+            return self.load_pairs(guarded(self.block, self.first(), guard))
         if not self.contiguous:
             mask = self.mask
             if guard:
@@ -111,6 +115,9 @@ class Access:
     def store(self, value: str) -> None:
         """Write the vector."""
         lanes = mangled(self.element, self.f.lanes)
+        if self.paired:
+            self.store_pairs(value)
+            return
         if not self.contiguous:
             pointers = gather_pointers(self.f, self.buffer, self.offset, self.block)
             arguments = f"{self.type} {value}, {self.pointers()} {pointers}"
@@ -124,6 +131,40 @@ class Access:
         mask = self.reversed(self.mask, "i1")
         arguments = f"{self.type} {value}, ptr align {self.bytes} {pointer}, {self.masks} {mask}"
         self.block.add(f"call void @llvm.masked.store.{lanes}.p0({arguments})")
+
+    def load_pairs(self, pointer: str) -> str:
+        """Read every second element: a vector of pairs under a mask, and its even lanes.
+
+        The mask leaves out the second of each pair, which may lie beyond the end of the buffer.
+        """
+        lanes = self.f.lanes
+        pairs = vector(self.element, 2 * lanes)
+        arguments = (
+            f"ptr align {self.bytes} {pointer}, {vector('i1', 2 * lanes)} {self.even_mask()}"
+        )
+        name = f"@llvm.masked.load.{mangled(self.element, 2 * lanes)}.p0"
+        found = self.block.op("pairs", f"call {pairs} {name}({arguments}, {pairs} {ZERO})")
+        return shuffle(self.block, self.element, 2 * lanes, found, tuple(range(0, 2 * lanes, 2)))
+
+    def store_pairs(self, value: str) -> None:
+        """Write every second element: a vector with each lane twice, the second under a mask."""
+        lanes, pointer = self.f.lanes, self.first()
+        pairs = vector(self.element, 2 * lanes)
+        twice = shuffle(self.block, self.element, lanes, value, each_twice(lanes))
+        mask = f"{vector('i1', 2 * lanes)} {self.even_mask()}"
+        name = f"@llvm.masked.store.{mangled(self.element, 2 * lanes)}.p0"
+        self.block.add(
+            f"call void {name}({pairs} {twice}, ptr align {self.bytes} {pointer}, {mask})"
+        )
+
+    def even_mask(self) -> str:
+        """The mask of the even lanes of a vector of pairs, where the lane of the pair is wanted."""
+        lanes = self.f.lanes
+        even = f"<{', '.join(['i1 true, i1 false'] * lanes)}>"
+        if not self.mask:
+            return even
+        twice = shuffle(self.block, "i1", lanes, self.mask, each_twice(lanes))
+        return self.block.op("even", f"and {vector('i1', 2 * lanes)} {twice}, {even}")
 
     def first(self) -> str:
         """The pointer to the lowest of contiguous elements."""
@@ -142,6 +183,11 @@ class Access:
     def pointers(self) -> str:
         """The type of a vector of pointers, with their alignment."""
         return f"<{self.f.lanes} x ptr> align {self.bytes}"
+
+
+def each_twice(lanes: int) -> tuple[int, ...]:
+    """The lanes 0, 0, 1, 1 and so on."""
+    return tuple(lane // 2 for lane in range(2 * lanes))
 
 
 ZERO = "zeroinitializer"

@@ -14,6 +14,8 @@ from graphc.ir.kernel import (
 )  # fmt: skip
 from graphc.ir.scalar import Load, Ref
 from graphc.ir.types import float32, int64
+from graphc.runtime.cpu.emit import emit_kernel
+from graphc.runtime.cpu.target import host
 
 random = np.random.default_rng(3)
 
@@ -35,6 +37,31 @@ def gather_kernel(offset, count, size, lanes=64, dtype=float32, guard=None, lets
     body = (*lets, Store("y", i, load("x", offset(i), dtype, guard(i) if guard else None)))
     nest = (loop("i", count, "vector", body, lanes),)
     return Kernel("g", (buffer("x", size, dtype), buffer("y", count, dtype, True)), nest)
+
+
+def pairs_kernel(count, lanes, dtype=float32):
+    """Reads the second of each pair and writes it as the first of another pair."""
+    i = var("i", count)
+    body = (Store("y", 2 * i, load("x", 2 * i + 1, dtype)),)
+    nest = (loop("i", count, "vector", body, lanes),)
+    size = 2 * count
+    return Kernel("g", (buffer("x", size, dtype), buffer("y", size, dtype, True)), nest)
+
+
+@pytest.mark.parametrize("dtype", [float32, types.float64, types.int8, types.bool_], ids=str)
+def test_every_second_element_and_nothing_between(run, dtype):
+    for count in (64, 37, 3, 0):
+        x = random.integers(0, 2, 2 * count).astype(dtype.numpy)
+        y = np.full(2 * count, 1, dtype.numpy)
+        run(pairs_kernel(count, 16, dtype), x, y)
+        np.testing.assert_array_equal(y[::2], x[1::2])
+        assert np.all(y[1::2] == 1)
+
+
+def test_every_second_element_is_read_as_pairs_and_not_lane_by_lane():
+    text = emit_kernel(pairs_kernel(64, 16), host()).text
+    assert "masked.gather" not in text
+    assert "masked.scatter" not in text
 
 
 OFFSETS = {

@@ -77,7 +77,7 @@ def reduction(kind, dtype, result, count, vector=True):
 
 @pytest.mark.parametrize("vector", [True, False])
 @pytest.mark.parametrize("kind", REDUCE)
-@pytest.mark.parametrize("dtype", [d for d in types.DTYPES if d.kind != "bool"], ids=str)
+@pytest.mark.parametrize("dtype", [d for d in types.REAL_DTYPES if d.kind != "bool"], ids=str)
 def test_reductions(run, dtype, kind, vector):
     for count in (1, 77, 128):
         x = random.normal(size=count) * (1 if kind == "prod" else 3)
