@@ -14,7 +14,7 @@ import sys
 from math import e, inf, nan, pi
 
 import graphc.ops  # noqa: F401 (fills the table of operators)
-from graphc import nn, optim, random
+from graphc import linalg, nn, optim, random
 from graphc.errors import GraphError, short_errors
 from graphc.ir.dim import Dim
 from graphc.ir.graph import Graph
@@ -57,7 +57,7 @@ __all__ = [  # noqa: PLE0604 (the words are strings)
     "DType", "Dim", "Executable", "Graph", "GraphError", "Node", "TensorType", "Variable",
     "bfloat16", "bool", "checkpoint", "compile", "custom_gradient", "e", "float16", "float32",
     "float64", "get_num_threads", "grad", "hessian", "hvp", "inf", "int8", "int16", "int32",
-    "int64", "jacobian", "jvp", "nan", "newaxis", "nn", "optim", "pi", "random",
+    "int64", "jacobian", "jvp", "linalg", "nan", "newaxis", "nn", "optim", "pi", "random",
     "set_num_threads", "uint8", "uint16", "uint32", "uint64", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip
 
