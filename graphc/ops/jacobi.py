@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TypeAlias
 
 from graphc.ir import scalar
-from graphc.ir.dim import Dim, Size
+from graphc.ir.dim import Dim, Size, maximum, minimum
 from graphc.ir.kernel_writer import Array, KernelWriter
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, bool_
@@ -15,6 +17,8 @@ Quad: TypeAlias = tuple[Scalar, Scalar, Scalar, Scalar]
 
 SWEEPS = 30
 """Rounds over all pairs; fewer than ten are usual."""
+BLOCK = 4
+"""Rows of a block; two blocks of some hundreds of columns stay in the nearest cache."""
 
 
 def least_square(dtype: DType) -> float:
@@ -32,8 +36,7 @@ def orthogonalise(kernel: KernelWriter, w: Array, turns: Array, b: Size) -> Scal
     done = kernel.accumulator("last", bool_)
     with kernel.loop("serial", SWEEPS), kernel.when(~done.value):
         changed = kernel.accumulator("any", bool_)
-        with kernel.loop("serial", count) as p, kernel.loop("serial", count - 1 - p) as k:
-            q = p + 1 + k
+        with pairs(kernel, count) as (p, q):
             wide, needed, new = rotation(kernel, w, (b, p), (b, q))
             changed.accumulate(wide)
             with kernel.when(needed):
@@ -41,6 +44,20 @@ def orthogonalise(kernel: KernelWriter, w: Array, turns: Array, b: Size) -> Scal
                     turn(kernel, array, (b, p), (b, q), new)
         done.accumulate(~changed.value)
     return done.value
+
+
+@contextmanager
+def pairs(kernel: KernelWriter, count: Size) -> Iterator[tuple[Size, Size]]:
+    """Loops over all pairs of rows p < q, block by block, so that rows stay in a near cache."""
+    blocks = (count + BLOCK - 1) // BLOCK
+    with ExitStack() as stack:
+        one = stack.enter_context(kernel.loop("serial", blocks))
+        two = one + stack.enter_context(kernel.loop("serial", blocks - one))
+        height = minimum(BLOCK, count - one * BLOCK)
+        p = one * BLOCK + stack.enter_context(kernel.loop("serial", height))
+        first, last = maximum(p + 1, two * BLOCK), minimum(two * BLOCK + BLOCK, count)
+        q = first + stack.enter_context(kernel.loop("serial", maximum(last - first, 0)))
+        yield p, q
 
 
 def rotation(
@@ -83,8 +100,8 @@ def turn(
     """Replace two rows by their products with a two by two matrix."""
     with kernel.loop("parallel", w.shape[-1]) as i:
         x, y = kernel.let(w[*one, i]), kernel.let(w[*two, i])
-        w[*one, i] = new[0] * x + new[1] * y
-        w[*two, i] = new[2] * x + new[3] * y
+        w[*one, i] = scalar.call("fma", new[0], x, new[1] * y)
+        w[*two, i] = scalar.call("fma", new[2], x, new[3] * y)
 
 
 def normalise(

@@ -96,5 +96,5 @@ def rotate(
     """Turn two rows: c one - s two, s one + c two."""
     with kernel.loop("parallel", z.shape[-1]) as j:
         x, y = kernel.let(z[*one, j]), kernel.let(z[*two, j])
-        z[*two, j] = s * x + c * y
-        z[*one, j] = c * x - s * y
+        z[*two, j] = scalar.call("fma", s, x, c * y)
+        z[*one, j] = scalar.call("fma", c, x, -(s * y))
