@@ -14,7 +14,7 @@ import sys
 from math import e, inf, nan, pi
 
 import graphc.ops  # noqa: F401 (fills the table of operators)
-from graphc import fft, nn, optim, random
+from graphc import fft, linalg, nn, optim, random
 from graphc.errors import GraphError, short_errors
 from graphc.ir.dim import Dim
 from graphc.ir.graph import Graph
@@ -59,7 +59,7 @@ __all__ = [  # noqa: PLE0604 (the words are strings)
     "DType", "Dim", "Executable", "Graph", "GraphError", "Node", "TensorType", "Variable",
     "bfloat16", "bool", "checkpoint", "compile", "complex64", "complex128", "custom_gradient",
     "e", "fft", "float16", "float32", "float64", "get_num_threads", "grad", "hessian", "hvp", "inf",
-    "int8", "int16", "int32", "int64", "jacobian", "jvp", "nan", "newaxis", "nn", "optim",
+    "int8", "int16", "int32", "int64", "jacobian", "jvp", "linalg", "nan", "newaxis", "nn", "optim",
     "pi", "random",
     "set_num_threads", "uint8", "uint16", "uint32", "uint64", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip

@@ -164,8 +164,11 @@ def innermost(nest: For) -> For:
 
 
 def typical(limit: Size) -> int:
-    """A limit, or what a symbolic one is taken to be."""
-    return limit if isinstance(limit, int) else TYPICAL_LIMIT
+    """A limit, or what one is taken to be that is symbolic or depends on loops around."""
+    if isinstance(limit, int):
+        return limit
+    most = dim.upper_bound(limit)
+    return min(most, TYPICAL_LIMIT) if isinstance(most, int) else TYPICAL_LIMIT
 
 
 def vector_cost(along: For, nest: For) -> float:

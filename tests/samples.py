@@ -55,6 +55,11 @@ MADE_BY_PASSES = {"fusion", "item"}
 HOLD_GRAPHS = {"cond", "scan", "while_gradient", "while_loop"}
 """Operators over graphs of the user's: test_scan.py and its kin run them."""
 
+OF_MATRICES = {
+    "cholesky", "eigh", "lu", "permute_rows", "qr", "svd", "triangular_solve",
+}  # fmt: skip
+"""Decompositions and what they are made of: test_matrices.py and test_linalg.py."""
+
 WITH_RULES = {"custom_gradient"}
 """Operators whose derivatives the user gives: test_custom_gradient.py."""
 

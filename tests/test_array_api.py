@@ -30,6 +30,9 @@ fft fftfreq fftn fftshift hfft ifft ifftn ifftshift ihfft irfft irfftn rfft rfft
 DTYPES = """
 bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128
 """
+DECOMPOSITIONS = """
+cholesky det eigh eigvalsh inv matrix_power matrix_rank pinv qr slogdet solve svd svdvals
+"""
 DOCUMENT = (Path(__file__).resolve().parent.parent / "docs/array-api.md").read_text()
 
 
@@ -55,4 +58,10 @@ def test_the_fft_extension_is_complete() -> None:
 
 
 def test_every_word_of_the_linalg_extension_is_listed() -> None:
-    assert all(f"`{name}`" in DOCUMENT for name in LINALG.split())
+    assert all(f"`{name}`" in DOCUMENT for name in (LINALG + DECOMPOSITIONS).split())
+
+
+def test_the_linalg_extension_is_complete() -> None:
+    assert set((LINALG + DECOMPOSITIONS).split()) <= set(gx.linalg.__all__)
+    assert all(hasattr(gx.linalg, name) for name in gx.linalg.__all__)
+    assert all(getattr(gx.linalg, name) is getattr(gx, name) for name in LINALG.split())

@@ -14,7 +14,11 @@ import pytest
 
 import graphc as gx
 from graphc.errors import short_errors
-from tests import bad_complex_inputs, bad_sizes  # noqa: F401 (each adds mistakes to the table)
+from tests import (  # noqa: F401 (each adds mistakes to the table)
+    bad_complex_inputs,
+    bad_linalg,
+    bad_sizes,
+)
 from tests.bad_inputs import MISTAKES
 
 FOLDER = Path(__file__).resolve().parent

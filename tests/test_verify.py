@@ -73,7 +73,10 @@ def in_kernel(lines: str) -> str:
 
 
 READ = [
-    ("for serial %i < 8 { for parallel %j < 8 { } }", "only the outermost loops may be parallel"),
+    (
+        "for unrolled %i < 8 { for parallel %j < 8 { } }",
+        "a parallel loop may not stand in one that runs in lockstep",
+    ),
     ("for unrolled %i < n { }", "the limit of an unrolled loop must be an integer"),
     ("for vector %i < n lanes 3 { }", "3 lanes: a vector loop has an even number"),
     ("for serial %i < n lanes 8 { }", "8 lanes: a vector loop has an even number"),
@@ -233,3 +236,13 @@ def test_allocations() -> None:
     for allocations, message in pairs:
         with pytest.raises(GraphError, match=message):
             verify(Program(allocations, (), (), ()))
+
+
+def test_memory_without_elements_is_written_by_a_kernel_that_has_nothing_to_store() -> None:
+    kernel = "kernel @none(%in: f32[8], write %out: f32[0]) { }"
+    text = (
+        f"program {{ input %x: f32[8] output %y: f32[0] call @none(%x, %y) return %y }}\n{kernel}"
+    )
+    verify(parse(text))
+    with pytest.raises(GraphError, match="return: %y is read, but it is not written before"):
+        verify(parse(text.replace("f32[0]", "f32[1]")))

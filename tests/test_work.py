@@ -28,3 +28,14 @@ def test_a_minimum_is_bounded_by_either_side():
     assert dim.lower_bound(dim.minimum(16, n - i * 16)) is None
     inner = dim.symbol("k", "index", dim.minimum(16, n - i * 16))
     assert dim.upper_bound(i * 16 + inner) == 7 * 16 + 15
+
+
+@pytest.mark.parametrize("size", [64, "n"])
+def test_the_loops_of_a_triangle_count_as_if_they_were_full(size):
+    x = gx.input("x", (9, size, size), "float32")
+    (kernel,) = gx.compile([x], gx.linalg.cholesky(x, upper=True)).program.kernels
+    (batch,) = (part for part in kernel.body if isinstance(part, For))
+    assert batch.kind == "parallel"
+    estimate = dim.evaluate(nanoseconds(batch.body), {"n": 64})
+    products = 64**3 / 3
+    assert products / 64 < estimate < products * 4

@@ -13,8 +13,8 @@ The grammar, one statement a line:
 The kinds of loop and what they promise:
 
 serial     one iteration after another.
-parallel   iterations are independent; they may run in any order and on any thread. Only the
-           outermost loops of a kernel are parallel.
+parallel   iterations are independent; they may run in any order, and on any thread where the
+           loop is an outermost one of its kernel.
 unrolled   the limit is an integer; iterations run in lockstep, statement by statement: all
            execute the first statement, then all the second. A loop inside is one loop for all
            (its limit may not depend on the unrolled variable).

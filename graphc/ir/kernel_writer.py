@@ -70,7 +70,7 @@ class KernelWriter:
     def loop(self, kind: str, limit: Size, lanes: int = 1) -> Iterator[Dim]:
         """A loop around what stands inside; it gives the loop's variable.
 
-        kind is "parallel" (the outermost loops only), "serial" or "vector" (with so many lanes).
+        kind is "parallel" (iterations are independent), "serial" or "vector" (with so many lanes).
         """
         variable = Symbol(f"%i{next(self.names)}", "index", limit)
         self.blocks.append([])

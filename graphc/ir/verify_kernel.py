@@ -145,8 +145,8 @@ def verify_loop(scope: Scope, loop: For) -> None:
         raise KernelError(f"there is no loop of kind {loop.kind!r}")
     if scope.is_taken(loop.variable.name.removeprefix("%")):
         raise KernelError(f"{loop.variable} is declared twice")
-    if loop.kind == "parallel" and any(outer.kind != "parallel" for outer in scope.loops):
-        raise KernelError("only the outermost loops may be parallel")
+    if loop.kind == "parallel" and any(outer.kind in LOCKSTEP for outer in scope.loops):
+        raise KernelError("a parallel loop may not stand in one that runs in lockstep")
     if loop.kind == "unrolled" and not isinstance(loop.limit, int):
         raise KernelError("the limit of an unrolled loop must be an integer")
     odd = loop.lanes % 2 == 1 and loop.lanes != 1

@@ -67,12 +67,15 @@ def verify_allocation(allocation: Allocation) -> None:
 
 
 class Access:
-    """How a kernel uses its buffers: the names that it reads before it writes, and writes."""
+    """How a kernel uses its buffers: the names that it reads before it writes, and writes.
+
+    One without elements is written by any kernel that says it writes it.
+    """
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.reads: set[str] = set()
-        self.writes: set[str] = set()
+        self.writes = {b.name for b in kernel.buffers if b.written and b.size == 0}
         for statement in statements(kernel.body):
             for part in scalar.walk(values(statement)):
                 if isinstance(part, scalar.Load) and part.buffer not in self.writes:

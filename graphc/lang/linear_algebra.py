@@ -85,20 +85,29 @@ def vector_norm(x: ArrayLike, /, axis: Axes = None, keepdims: bool = False, ord:
 
 @word
 def matrix_norm(x: ArrayLike, /, keepdims: bool = False, ord: str | float = "fro") -> Node:
-    """The norm of matrices, the last two axes: "fro" or 1, -1, inf, -inf.
+    """The norm of matrices, the last two axes: "fro", "nuc", 1, -1, 2, -2, inf or -inf.
 
-    "fro" is the root of the sum of squares, 1 the largest sum of |x| in a column, inf in a row,
-    and the negatives the smallest. GraphError for the norms that need singular values.
+    "fro" is the root of the sum of squares, 1 the largest sum of |x| in a column, inf in a row; 2
+    is the largest singular value, "nuc" the sum of all; negatives are the smallest. GraphError for
+    other norms, and where fewer than two axes are there.
     """
     node = as_node(x)
     if node.ndim < 2:
         raise GraphError(f"matrix_norm: needs at least two axes, this is {node.type}")
     if ord == "fro":
         return vector_norm(node, axis=(-2, -1), keepdims=keepdims)
-    if isinstance(ord, str) or ord not in (1, -1, math.inf, -math.inf):
-        raise GraphError(f"matrix_norm: ord is 'fro', 1, -1, inf or -inf, not {ord!r}")
-    sums = sum(say("abs", to_float(node)), axis=-2 if abs(ord) == 1 else -1, keepdims=True)
-    result: Node = say("max" if ord > 0 else "min", sums, (-2, -1), True)
+    if ord not in ("nuc", 1, -1, 2, -2, math.inf, -math.inf):
+        raise GraphError(
+            f"matrix_norm: ord is 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, not {ord!r}"
+        )
+    if ord == "nuc" or abs(float(ord)) == 2:
+        factors = apply("svd", to_float(node), full_matrices=False)
+        values = expand_dims(apply("item", factors, index=1), -2)
+    else:
+        axis = -2 if abs(float(ord)) == 1 else -1
+        values = sum(say("abs", to_float(node)), axis=axis, keepdims=True)
+    word_for = "sum" if ord == "nuc" else "max" if float(ord) > 0 else "min"
+    result: Node = say(word_for, values, (-2, -1), keepdims=True)
     return result if keepdims else squeeze(result, (-2, -1))
 
 

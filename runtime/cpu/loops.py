@@ -48,9 +48,11 @@ def write_loop(f: Function, loop: For, instances: Instances) -> None:
 
 
 def write_parallel(f: Function, loop: For, instances: Instances) -> None:
-    """Hand the body to the pool of threads."""
-    assert f.outline is not None, "only the outermost loops of a kernel are parallel"
-    f.outline(loop)
+    """Hand the body to the pool of threads, unless other loops stand around it."""
+    if f.outline is None or f.level > 0:
+        write_serial(f, loop, instances)
+    else:
+        f.outline(loop)
 
 
 def write_serial(f: Function, loop: For, instances: Instances) -> None:

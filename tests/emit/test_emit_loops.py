@@ -203,3 +203,15 @@ def test_a_long_chain_is_written_in_linear_time():
 
     short, long = (min(seconds(count) for _ in range(2)) for count in (2_000, 10_000))
     assert long < 15 * short  # in quadratic time 25 times as long
+
+
+def test_a_parallel_loop_inside_of_others_runs_in_order(run):
+    i, j = var("i", 4), var("j", symbol("n"))
+    store = Store("y", i * symbol("n") + j, load("x", i * symbol("n") + j) * 2.0)
+    nest = loop("i", 4, "serial", (loop("j", symbol("n"), "parallel", (store,)),))
+    kernel = Kernel("twice", (buffer("x", 4 * symbol("n")),
+                              buffer("y", 4 * symbol("n"), written=True)), (nest,))  # fmt: skip
+    x = random.normal(size=(4, 7)).astype(np.float32)
+    y = np.zeros_like(x)
+    run(kernel, x, y, n=7)
+    np.testing.assert_array_equal(y, 2 * x)
