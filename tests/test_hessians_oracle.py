@@ -57,26 +57,18 @@ def mlp() -> Model:
 
 
 def recurrent() -> Model:
-    """A scan of six steps with gates; the outputs are the states of the last one."""
+    """A scan of six steps of tanh; the outputs are the states of the last one."""
     xs = np.random.default_rng(6).normal(size=(6, 2))
-
-    def theirs(parameters: Parameters) -> Any:
-        w, u, h = parameters
-
-        def step(h: Any, x: Any) -> tuple[Any, Any]:
-            from_input, from_state = w @ x, u @ h
-            r, z = (jax.nn.sigmoid(from_input[k] + from_state[k]) for k in (0, 1))
-            n = jax.numpy.tanh(from_input[2] + r * from_state[2])
-            return (1 - z) * n + z * h, ()
-
-        w, u = w.reshape(3, 3, 2), u.reshape(3, 3, 3)
-        return jax.lax.scan(step, h, xs)[0]
 
     def ours(parameters: Parameters) -> gx.Node:
         w, u, h = parameters
-        return nn.gru(xs, (w, u), h)[1]
+        return nn.rnn(xs, (w, u), h)[1]
 
-    return Model(ours, theirs, drawn((9, 2), (9, 3), (3,)))
+    def theirs(parameters: Parameters) -> Any:
+        w, u, h = parameters
+        return jax.lax.scan(lambda h, x: (jax.numpy.tanh(w @ x + u @ h), ()), h, xs)[0]
+
+    return Model(ours, theirs, drawn((3, 2), (3, 3), (3,)))
 
 
 def convolutional() -> Model:

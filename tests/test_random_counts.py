@@ -134,10 +134,10 @@ def test_what_is_no_rate_and_no_probability_gives_minus_one() -> None:
 
 
 def test_large_rates() -> None:
-    for rate in (1e9, 1e15):
-        z = (drawn(random.poisson, rate, (10_000,)) - rate) / math.sqrt(rate)
-        assert abs(z.mean()) < 0.05
-        assert abs(z.std() - 1) < 0.04
+    rates = np.array([1e9, 1e15])
+    z = (drawn(random.poisson, rates, (10_000, 2)) - rates) / np.sqrt(rates)
+    assert (np.abs(z.mean(0)) < 0.05).all()
+    assert (np.abs(z.std(0) - 1) < 0.04).all()
     z = (drawn(random.binomial, 10**12, 0.5, (10_000,)) - 5e11) / math.sqrt(2.5e11)
     assert abs(z.mean()) < 0.05
     assert abs(z.std() - 1) < 0.04
@@ -158,12 +158,11 @@ def test_logarithms_of_probabilities() -> None:
 
 def test_the_same_bits_for_any_number_of_threads() -> None:
     key = gx.input("key", (2,), "uint32")
-    outputs = [random.poisson(key, 20.0, (100_000,)), random.binomial(key, 90, 0.4, (50_000,))]
-    step = gx.compile([key], outputs)
+    step = gx.compile([key], random.poisson(key, 20.0, (100_000,)))
     before, found = gx.get_num_threads(), []
     for count in (1, 2):
         gx.set_num_threads(count)
-        found.append([array.tobytes() for array in step(np.array([0, 9], np.uint32))])
+        found.append(step(np.array([0, 9], np.uint32)).tobytes())
     gx.set_num_threads(before)
     assert found[0] == found[1]
 
