@@ -146,36 +146,6 @@ def an_index_that_is_no_integer() -> object:
 
 
 @mistake
-def a_mask_of_the_program_as_an_index() -> object:
-    return x[x > 0]
-
-
-@mistake
-def indices_out_of_range() -> object:
-    return x[[0, 2]]
-
-
-@mistake
-def an_update_that_does_not_broadcast() -> object:
-    return x.at[k].add(np.ones((1, 3, 3), np.float32))
-
-
-@mistake
-def an_update_of_another_kind() -> object:
-    return k.at[0].set(0.5)
-
-
-@mistake
-def segments_of_other_data() -> object:
-    return gx.segment_sum(x, k, 3)
-
-
-@mistake
-def a_window_larger_than_the_array() -> object:
-    return gx.dynamic_slice(x, (0, 0), (3, 3))
-
-
-@mistake
 def an_axis_out_of_range() -> object:
     return gx.sum(x, axis=2)
 
@@ -198,62 +168,6 @@ def a_node_given_to_numpy() -> object:
 @mistake
 def a_loop_over_a_symbolic_axis() -> object:
     return list(n)
-
-
-# --- order ---------------------------------------------------------------------------------------
-
-
-@mistake
-def an_order_of_another_axis() -> object:
-    return gx.sort(x, axis=2)
-
-
-@mistake
-def more_than_there_are() -> object:
-    return gx.top_k(x, 5)
-
-
-@mistake
-def a_search_in_a_matrix() -> object:
-    return gx.searchsorted(x, k)
-
-
-@mistake
-def a_quantile_beyond_all() -> object:
-    return gx.quantile(x, 1.5)
-
-
-@mistake
-def edges_that_fall() -> object:
-    return gx.histogram(x, [3, 2, 1])
-
-
-@mistake
-def counts_of_floats() -> object:
-    return gx.bincount(m, length=3)
-
-
-@mistake
-def points_without_values() -> object:
-    return gx.interp(x, k, m)
-
-
-# --- loops ---------------------------------------------------------------------------------------
-
-
-@mistake
-def a_bound_that_is_no_integer() -> object:
-    return gx.fori_loop(0, gx.max(x), lambda i, v: v, x)
-
-
-@mistake
-def a_bound_that_is_nothing() -> object:
-    return gx.fori_loop(None, 3, lambda i, v: v, x)  # type: ignore[arg-type]
-
-
-@mistake
-def a_loop_that_may_keep_nothing() -> object:
-    return gx.while_loop(lambda v: gx.sum(v) < 9, lambda v: 2 * v, x, checkpoints=0)
 
 
 # --- compiling -----------------------------------------------------------------------------------

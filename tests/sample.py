@@ -184,3 +184,21 @@ def largest(dtype: DType) -> float:
 def all_pairs(values: Sequence[Array]) -> list[Array]:
     """Operands whose values meet in every combination."""
     return [grid.reshape(-1) for grid in np.meshgrid(*values, indexing="ij")]
+
+
+# --- the same elements, otherwise in memory ------------------------------------------------------
+
+
+def every_second(array: Array) -> Array:
+    """The same elements with gaps between them."""
+    return np.repeat(array, 2, axis=-1)[..., ::2] if array.ndim else array
+
+
+def column_major(array: Array) -> Array:
+    """The same elements with the first axis innermost."""
+    return np.asfortranarray(array) if array.ndim else array
+
+
+def reversed_view(array: Array) -> Array:
+    """The same elements with negative strides."""
+    return np.flip(np.flip(array).copy()) if array.ndim else array

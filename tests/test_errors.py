@@ -18,6 +18,7 @@ from tests import (  # noqa: F401 (each adds mistakes to the table)
     bad_complex_inputs,
     bad_linalg,
     bad_sizes,
+    bad_words,
 )
 from tests.bad_inputs import MISTAKES
 

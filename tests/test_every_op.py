@@ -25,8 +25,11 @@ from sample import (
     all_pairs,
     bind,
     bound_types,
+    column_major,
+    every_second,
     in_order,
     operands,
+    reversed_view,
     seed_of,
     special_values,
 )
@@ -223,21 +226,6 @@ def test_operands_need_not_be_contiguous(name: str) -> None:
     groups = [random_operands(name, sample, dtype, BINDINGS[0]) for sample in samples]
     for view in (every_second, column_major, reversed_view):
         step.run([[view(array) for array in group] for group in groups], BINDINGS[0])
-
-
-def every_second(array: Array) -> Array:
-    """The same elements with gaps between them."""
-    return np.repeat(array, 2, axis=-1)[..., ::2] if array.ndim else array
-
-
-def column_major(array: Array) -> Array:
-    """The same elements with the first axis innermost."""
-    return np.asfortranarray(array) if array.ndim else array
-
-
-def reversed_view(array: Array) -> Array:
-    """The same elements with negative strides."""
-    return np.flip(np.flip(array).copy()) if array.ndim else array
 
 
 # --- special values ------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 from graphc.errors import GraphError, TypeRuleError, Where, user_line
 from graphc.ir.dim import Size
 from graphc.ir.interning import InternTable, identity
-from graphc.ir.op import OPS, Op
+from graphc.ir.op import OPS, Op, misfit
 from graphc.ir.types import DType, TensorType, Type
 
 LANGUAGE: dict[str, Callable[..., Any]] = {}
@@ -371,19 +370,10 @@ def infer(op: Op, operands: tuple[Node, ...], attrs: Mapping[str, Any]) -> Type:
     except TypeRuleError as error:
         raise GraphError(f"{op.name}: {error}{describe(operands)}", place()) from None
     except TypeError:
-        fault = misfit(op, operands, attrs)
+        fault = misfit(op, len(operands), attrs)
         if fault is None:
             raise
         raise GraphError(f"{op.name}: {fault}{describe(operands)}", place()) from None
-
-
-def misfit(op: Op, operands: tuple[Node, ...], attrs: Mapping[str, Any]) -> str | None:
-    """How operands and attributes do not fit what a type rule takes; None if they do."""
-    try:
-        inspect.signature(op.infer).bind(*operands, **attrs)
-    except TypeError as error:
-        return str(error)
-    return None
 
 
 def describe(operands: Iterable[Node]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from graphc.ir.dim import Dim, Size
@@ -105,3 +106,12 @@ def register(kind: Kind) -> Kind:
     assert kind.name not in OPS, f"operator {kind.name} is registered twice"
     OPS[kind.name] = kind()
     return kind
+
+
+def misfit(op: Op, count: int, attrs: Mapping[str, Any]) -> str | None:
+    """How so many operands and attributes do not fit what a type rule takes; None if they do."""
+    try:
+        inspect.signature(op.infer).bind(*range(count), **attrs)
+    except TypeError as error:
+        return str(error)
+    return None
