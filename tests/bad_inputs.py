@@ -62,7 +62,7 @@ def a_running_sum_along_no_axis() -> object:
 
 @mistake
 def a_running_maximum_of_truths() -> object:
-    return gx.cumulative_max(x > 0, axis=1)
+    return gx.cumulative_max(x < 1, axis=1)
 
 
 @mistake
