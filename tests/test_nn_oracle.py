@@ -26,6 +26,16 @@ CONFIGS = 24
 """Of each function."""
 COMPILED = 3
 """Of these, how many run as machine code in float32 too."""
+LOOPS = {
+    "rnn",
+    "gru",
+    "lstm",
+    "bidirectional_lstm",
+    "peephole_lstm",
+    "rnn_with_lengths",
+    "ctc_loss",
+}
+"""Functions that are scans, which take longest to compile: of each one configuration is."""
 OPERATIONS = 8
 """Roundings of a value that do not cancel, its sums apart."""
 
@@ -123,7 +133,7 @@ def test_as_pytorch(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_compiled_as_pytorch(name: str) -> None:
-    for number in range(COMPILED):
+    for number in range(1 if name in LOOPS else COMPILED):
         config = config_of(name, number)
         want = theirs(config)
         assert_near(ours(config, "float32", "cpu", 1), want, config, "float32")

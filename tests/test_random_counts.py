@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,29 @@ def drawn(
     key = gx.input("key", (2,), "uint32")
     step = gx.compile([key], function(key, *arguments, **options))
     return np.asarray(step(np.array([0, seed], np.uint32)))
+
+
+@cache
+def sampler(name: str) -> gx.Executable:
+    """One compilation of a function of a key and of tables of parameters."""
+    function, dtypes = TABLES[name]
+    key = gx.input("key", (2,), "uint32")
+    given = [gx.input(f"p{k}", ("rows", "columns"), dtype) for k, dtype in enumerate(dtypes)]
+    return gx.compile([key, *given], function(key, *given))
+
+
+TABLES: dict[str, tuple[Callable[..., gx.Node], tuple[str, ...]]] = {
+    "poisson": (random.poisson, ("float64",)),
+    "binomial": (random.binomial, ("int64", "float64")),
+    "geometric": (random.geometric, ("float64",)),
+}
+
+
+def table(name: str, *parameters: Any, rows: int = 1) -> Array:
+    """Counts for each of some parameters, in columns."""
+    arrays = [np.atleast_1d(parameter) for parameter in parameters]
+    wide = [np.repeat(np.broadcast_to(a, arrays[0].shape)[None], rows, 0) for a in arrays]
+    return np.asarray(sampler(name)(np.array([0, 1], np.uint32), *wide))
 
 
 # --- distributions -------------------------------------------------------------------------------
@@ -60,7 +84,7 @@ def goodness(counts: Array, probabilities: Callable[[Array], Array]) -> float:
 def test_poisson() -> None:
     stats = pytest.importorskip("scipy.stats")
     rates = np.array(POISSON)
-    counts = drawn(random.poisson, rates, (COUNT, rates.size))
+    counts = table("poisson", rates, rows=COUNT)
     assert counts.dtype == np.int64
     for column, rate in enumerate(rates):
         known, numbers = stats.poisson(rate), counts[:, column]
@@ -72,7 +96,7 @@ def test_poisson() -> None:
 def test_binomial() -> None:
     stats = pytest.importorskip("scipy.stats")
     n, p = np.array([n for n, _ in BINOMIAL]), np.array([p for _, p in BINOMIAL])
-    counts = drawn(random.binomial, n, p, (COUNT, n.size))
+    counts = table("binomial", n, p, rows=COUNT)
     for column, (trials, chance) in enumerate(BINOMIAL):
         known, numbers = stats.binom(trials, chance), counts[:, column]
         assert numbers.min() >= 0
@@ -84,7 +108,7 @@ def test_binomial() -> None:
 def test_geometric() -> None:
     stats = pytest.importorskip("scipy.stats")
     p = np.array([0.001, 0.3, 0.9, 1.0])
-    counts = drawn(random.geometric, p, (COUNT, 4))
+    counts = table("geometric", p, rows=COUNT)
     assert counts.min() == 1
     assert (counts[:, 3] == 1).all()
     for column, chance in enumerate(p[:3]):
@@ -126,19 +150,19 @@ def test_continuous(name: str) -> None:
 
 def test_what_is_no_rate_and_no_probability_gives_minus_one() -> None:
     rates = np.array([-1.0, np.nan, np.inf, -np.inf, 2.0])
-    counts = drawn(random.poisson, rates)
+    (counts,) = table("poisson", rates)
     assert counts[:4].tolist() == [-1] * 4
     assert counts[4] >= 0
     n, p = np.array([-1, 5, 5, 5]), np.array([0.5, -0.1, 1.1, np.nan])
-    assert drawn(random.binomial, n, p).tolist() == [-1] * 4
+    assert table("binomial", n, p).tolist() == [[-1] * 4]
 
 
 def test_large_rates() -> None:
     rates = np.array([1e9, 1e15])
-    z = (drawn(random.poisson, rates, (10_000, 2)) - rates) / np.sqrt(rates)
+    z = (table("poisson", rates, rows=10_000) - rates) / np.sqrt(rates)
     assert (np.abs(z.mean(0)) < 0.05).all()
     assert (np.abs(z.std(0) - 1) < 0.04).all()
-    z = (drawn(random.binomial, 10**12, 0.5, (10_000,)) - 5e11) / math.sqrt(2.5e11)
+    z = (table("binomial", 10**12, 0.5, rows=10_000) - 5e11) / math.sqrt(2.5e11)
     assert abs(z.mean()) < 0.05
     assert abs(z.std() - 1) < 0.04
 
@@ -157,21 +181,19 @@ def test_logarithms_of_probabilities() -> None:
 
 
 def test_the_same_bits_for_any_number_of_threads() -> None:
-    key = gx.input("key", (2,), "uint32")
-    step = gx.compile([key], random.poisson(key, 20.0, (100_000,)))
     before, found = gx.get_num_threads(), []
     for count in (1, 2):
         gx.set_num_threads(count)
-        found.append(step(np.array([0, 9], np.uint32)).tobytes())
+        found.append(table("poisson", [20.0, 3.0], rows=50_000).tobytes())
     gx.set_num_threads(before)
     assert found[0] == found[1]
 
 
 def test_a_number_depends_on_its_place_alone() -> None:
     """Neighbours that wait longer for an accepted proposal change nothing."""
-    alone = drawn(random.poisson, np.array([30.0, 3.0]))
-    beside = drawn(random.poisson, np.array([30.0, 3.0, 1e6, 11.0, 0.0]))
-    assert alone.tolist() == beside[:2].tolist()
+    alone = table("poisson", [30.0, 3.0])
+    beside = table("poisson", [30.0, 3.0, 1e6, 11.0, 0.0])
+    assert alone[0].tolist() == beside[0, :2].tolist()
 
 
 def test_shapes_and_dtypes() -> None:
@@ -181,7 +203,7 @@ def test_shapes_and_dtypes() -> None:
         got = step(np.full((rows, 3), 12.0))
         assert got.dtype == np.int32
         assert got.shape == (rows, 3)
-    assert drawn(random.binomial, np.array([[3], [4]]), np.array([0.1, 0.2])).shape == (2, 2)
+    assert random.binomial(random.key(0), np.array([[3], [4]]), [0.1, 0.2]).shape == (2, 2)
 
 
 def test_no_gradient_flows_to_parameters() -> None:
