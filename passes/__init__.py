@@ -9,6 +9,7 @@ On graphs:
   merge_loops           run once what several loops do alike
   split_complex         write complex numbers as pairs of real ones
   hoist_from_loops      do the products of all steps as one before a loop
+  sink_from_loops       do sums of products over all steps as one product after a loop
   simplify              algebra, movements and reductions, to a fixpoint
   stabilise             logarithms and exponentials that do not overflow or cancel
   fold_constants        compute what depends on constants alone
@@ -55,6 +56,7 @@ from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
+from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
@@ -69,6 +71,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         merge_loops,
         split_complex,
         hoist_from_loops,
+        sink_from_loops,
         simplify,
         stabilise,
         fold_constants,

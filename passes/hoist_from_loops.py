@@ -8,52 +8,30 @@ it goes along as long as nothing else in the loop needs what is between.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from graphc.ir.closure import depending_on, fresh_inputs
 from graphc.ir.dim import Size
-from graphc.ir.graph import Graph, same_roots, walk
+from graphc.ir.graph import Graph, walk
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.program import Decision
-from graphc.ir.scan_parts import Carry, Scan, make_scan, take_apart
+from graphc.ir.scan_parts import Carry, Scan, make_scan
 from graphc.ops.kinds import Elementwise
 from graphc.passes.decisions import lines, record
+from graphc.passes.on_scans import on_scans, replaced, results_of
 
 MOVEMENTS = ("reshape", "ensure_shape", "permute_dims", "broadcast", "slice")
 
 
 def hoist_from_loops(graph: Graph) -> Graph:
     """Compute products of elements by matrices before the loops, but for those kept compact."""
-    done: dict[Node, Node] = {}
-    results: dict[Node, list[Node]] = {}
-    for node in graph.walk():
-        operands = tuple(done[operand] for operand in node.inputs)
-        with standing_at(node.where):
-            attrs = inside(node.attrs)
-            if node.op.name == "scan":
-                results[node] = hoisted(take_apart(build(node.op, operands, attrs)))
-                done[node] = node  # only its items are used
-            elif node.op.name == "item" and node.inputs[0] in results:
-                done[node] = results[node.inputs[0]][node.attrs["index"]]
-            else:
-                done[node] = build(node.op, operands, attrs) if operands else node
-    return graph.replace_roots(done)
-
-
-def inside(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Attributes with the loops in their graphs treated; the same where nothing changes."""
-    graphs = {key: value for key, value in attrs.items() if isinstance(value, Graph)}
-    changed = {key: hoist_from_loops(graph) for key, graph in graphs.items()}
-    if all(same_roots(graphs[key], graph) for key, graph in changed.items()):
-        return attrs
-    return {**attrs, **changed}
+    return on_scans(graph, hoisted)
 
 
 def hoisted(scan: Scan) -> list[Node]:
     """The results of a scan, of one that reads products where this one computes them."""
     roots = [] if scan.node.attrs["compact"] else hoistable(scan)
     if not roots:
-        return [apply("item", scan.node, index=k) for k in range(len(scan.body.outputs))]
+        return results_of(scan)
     decide(scan, roots)
     batch = Batch(scan)
     stand_ins = fresh_inputs("x", roots, scan.names)
@@ -167,14 +145,3 @@ class Batch:
     def outside(self, node: Node) -> Node:
         """A value that is the same in every step, over the operands of the loop."""
         return replaced([node], self.fixed)[0]
-
-
-def replaced(roots: Sequence[Node], values: Mapping[Node, Node]) -> list[Node]:
-    """The roots built again over other nodes in place of some."""
-    done = dict(values)
-    for node in walk(roots):
-        if node not in done:
-            operands = tuple(done[operand] for operand in node.inputs)
-            with standing_at(node.where):
-                done[node] = build(node.op, operands, node.attrs) if operands else node
-    return [done[root] for root in roots]

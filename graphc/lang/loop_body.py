@@ -74,7 +74,7 @@ def in_segments(loop: Loop, size: int, inner: Runner, compact: bool) -> tuple[No
     if rest == 0:
         return carry, results
     left = [part(row, tail, rest) for row in loop.rows]
-    carry, more = run(replace(loop, init=carry, rows=left, length=rest))
+    carry, more = run(replace(loop, init=carry, rows=left, length=rest), compact)
     pairs = zip(more, results, strict=True) if loop.reverse else zip(results, more, strict=True)
     return carry, [concat(pair) for pair in pairs]
 

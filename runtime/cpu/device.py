@@ -33,6 +33,7 @@ from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
+from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
@@ -55,6 +56,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
     split_complex,
     simplify,
     hoist_from_loops,
+    sink_from_loops,
     stabilise,
     fold_constants,
     simplify,
