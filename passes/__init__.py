@@ -16,6 +16,7 @@ On graphs:
   remove_duplicates     write equal things equally, so that they become one
   remove_dead_code      drop updates and results without effect
   lay_out_convolutions  store what convolutions read as their loops read it
+  lay_out_products      store the columns of large matrices in panels
   fuse                  put operators that can share a kernel into one
   inline_fusions        take fusions apart again
 
@@ -48,6 +49,7 @@ from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
+from graphc.passes.lay_out_products import lay_out_products
 from graphc.passes.lower import lower
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.plan_memory import plan_memory
@@ -78,6 +80,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         remove_duplicates,
         remove_dead_code,
         lay_out_convolutions,
+        lay_out_products,
         fuse,
         inline_fusions,
         lower,

@@ -23,11 +23,10 @@ from graphc.ops.convolution import convolve, exchange, slide
 from graphc.ops.windows import Sliding
 from graphc.passes.decisions import lines, record
 from graphc.passes.interchange_loops import LONG_SUM, SCATTER, SCATTER_OF_FEW, filled
+from graphc.passes.panels import in_panels
 
 # A kernel that is used at fewer places is not worth arranging.
 FEW_PLACES = 32
-# Outputs that a tile has side by side.
-PANEL = 32
 
 
 def lay_out_convolutions(graph: Graph) -> Graph:
@@ -152,11 +151,8 @@ def with_outputs_last(node: Node) -> Node:
         return node
     outputs = w.shape[0]
     assert isinstance(outputs, int)
-    panel = panel_of(outputs)
-    panels = reshape(w, (outputs // panel, panel, *w.shape[1:]))
-    last = (0, *range(2, w.ndim + 1), 1)
-    turned = apply("stage", permute_dims(panels, last))
-    view = reshape(permute_dims(turned, (0, w.ndim, *range(1, w.ndim))), w.shape)
+    turned = in_panels(permute_dims(w, (*range(1, w.ndim), 0)), outputs)
+    view = permute_dims(turned, (w.ndim - 1, *range(w.ndim - 1)))
     decide(node, "outputs last", "vectors along the outputs are fuller than along rows of results")
     return apply("convolution", x, view, **node.attrs)
 
@@ -179,13 +175,6 @@ def prefers_outputs(node: Node) -> bool:
 def is_fewer(size: Size, number: int) -> bool:
     """Whether a size is known to be below a number."""
     return isinstance(size, int) and size < number
-
-
-def panel_of(outputs: int) -> int:
-    """How many outputs stand side by side, so that what a tile reads lies together."""
-    if outputs <= 2 * PANEL:
-        return outputs
-    return next((p for p in (PANEL, PANEL // 2) if outputs % p == 0), outputs)
 
 
 def decide(node: Node, choice: str, reason: str) -> None:

@@ -22,6 +22,7 @@ from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
+from graphc.passes.lay_out_products import lay_out_products
 from graphc.passes.lower import lower
 from graphc.passes.memory_plan import MemoryPlan, place
 from graphc.passes.merge_loops import merge_loops
@@ -74,6 +75,7 @@ def tile_for_host(program: Program) -> Program:
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
     lay_out_convolutions,
+    lay_out_products,
     fuse,
     lower,
     split_loops,

@@ -1,0 +1,47 @@
+"""lay_out_products: put the columns of large matrices into panels before they are multiplied.
+
+Each panel then stays in cache while all rows pass by. The copy pays where there are many rows; a
+transpose below it, which would be a copy anyway, is done on the way.
+"""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Graph, rewrite
+from graphc.ir.node import Node, apply
+from graphc.ir.program import Decision
+from graphc.passes.decisions import lines, record
+from graphc.passes.panels import in_panels, panel_of
+
+# Rows for which a copy of the other matrix costs a few hundredths of the product.
+MANY_ROWS = 128
+# Smaller matrices stay in cache as they are, in bytes.
+LARGE = 1 << 19
+
+
+def lay_out_products(graph: Graph) -> Graph:
+    """Stage the right operands of large products in panels; in loops each step would copy anew."""
+    return graph.replace_roots(rewrite(graph.roots, arranged))
+
+
+def arranged(node: Node) -> Node:
+    """A product over a right operand in panels, if that pays; any other node as it is."""
+    if node.op.name != "matmul" or node.ndim != 2 or not pays(node):
+        return node
+    left, right = node.inputs
+    columns = right.shape[1]
+    assert isinstance(columns, int)
+    record(Decision(
+        "lay_out_products", "panels", repr(node), "a panel stays in cache while all rows pass by",
+        (("columns of a panel", str(panel_of(columns))),), lines([node]),
+    ))  # fmt: skip
+    return apply("matmul", left, in_panels(right, columns))
+
+
+def pays(node: Node) -> bool:
+    """Whether a copy of the right operand takes little beside the product."""
+    rows, columns = node.shape
+    depth = node.inputs[1].shape[0]
+    if not isinstance(rows, int) or not isinstance(columns, int) or not isinstance(depth, int):
+        return False
+    divided = panel_of(columns) < columns
+    return rows >= MANY_ROWS and divided and depth * columns * node.dtype.bytes >= LARGE
