@@ -54,21 +54,16 @@ def cases(name: str) -> list[Case]:
     for number, sample in enumerate(SAMPLES[name].samples):
         shapes = [*sample.shapes, infer(name, sample, gx.complex128).shape]
         known = all(isinstance(size, int) for shape in shapes for size in shape)
-        if not known or not 0 < sum(map(product, sample.shapes)) <= MOST_ELEMENTS:
-            continue
-        if name != "take_along_axis" or sample.shapes[0][sample.attrs["axis"]] != 0:
+        if known and 0 < sum(map(product, sample.shapes)) <= MOST_ELEMENTS:
             found.append(case(name, sample, number))
     return found
 
 
 def case(name: str, sample: Sample, number: int) -> Case:
-    """Smooth complex operands; indices stay inside, since beyond the range lies NaN."""
+    """Smooth complex operands, and directions."""
     random = np.random.default_rng(seed_of("complex", name, sample.shapes, sample.attrs))
     inputs, output = node_of(name, sample, gx.complex128, f"x{number}_")
     arrays = operands(SAMPLES[name], sample.types(gx.complex128), random, smooth=True)
-    if name == "take_along_axis":
-        size = arrays[0].shape[sample.attrs["axis"]]
-        arrays[1] = np.clip(arrays[1], 0 if arrays[1].dtype.kind == "u" else -size, size - 1)
     along = {node: any_values(random, node) for node in inputs if node.dtype.is_inexact}
     return Case(output, dict(zip(inputs, arrays, strict=True)), along, any_values(random, output))
 
@@ -80,7 +75,9 @@ def test_both_modes_agree_with_differences_and_with_each_other(name: str) -> Non
     step = gx.compile(list(values), [each.derivatives for each in found])
     for each, (forward, *backward) in zip(found, step(*values.values()), strict=True):
         want, error = difference(each)
-        assert np.all(np.abs(forward - want) <= error), each.output
+        outside = np.isnan(want)  # what is not there is NaN, and does not change
+        assert np.all(forward[outside] == 0), each.output
+        assert np.all(np.abs(forward - want)[~outside] <= error[~outside]), each.output
         one = np.sum(np.real(each.weight * forward))
         pairs = zip(backward, each.along.values(), strict=True)
         terms = [np.sum(np.real(gradient * direction)) for gradient, direction in pairs]

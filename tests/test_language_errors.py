@@ -130,7 +130,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "shapes (2,) and (5,) do not broadcast",
     ),
     "matmul scalar": (lambda: gx.matmul(x, 2), "matmul: operands must have axes"),
-    "matmul bool": (lambda: (x > 0) @ (x > 0).T, "takes int or uint or float, not bool"),
+    "matmul bool": (lambda: (x > 0) @ (x > 0).T, "takes int or uint or float or complex, not bool"),
     "tensordot": (
         lambda: gx.tensordot(x, y, ([0], [0])),
         "tensordot: axes [0] of (2, 3) and [0] of (4, 3) differ in size",

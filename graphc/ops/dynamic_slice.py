@@ -155,9 +155,9 @@ class DynamicUpdateSlice(PartByPart):
 
     def reference(self, x: Any, update: Any, *starts: Any) -> Any:
         """An assignment of the part that is inside."""
-        result = x.copy()
-        there, here = numpy_windows(x.shape, starts, update.shape)
-        result[there] = update[here]
+        result = np.array(x)
+        there, here = numpy_windows(x.shape, starts, np.shape(update))
+        result[there] = np.asarray(update)[here]
         return result
 
 
