@@ -12,7 +12,7 @@ from typing import Any
 
 from graphc.ir.closure import depending_on, fresh_inputs
 from graphc.ir.dim import Size
-from graphc.ir.graph import Graph, same_roots, walk
+from graphc.ir.graph import Graph, items_of, same_roots, walk
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import Carry, Scan, make_scan, take_apart
@@ -53,7 +53,7 @@ def hoisted(scan: Scan) -> list[Node]:
     """The results of a scan, of one that reads products where this one computes them."""
     roots = [] if scan.node.attrs["compact"] else hoistable(scan)
     if not roots:
-        return [apply("item", scan.node, index=k) for k in range(len(scan.body.outputs))]
+        return items_of(scan.node)
     decide(scan, roots)
     batch = Batch(scan)
     stand_ins = fresh_inputs("x", roots, scan.names)

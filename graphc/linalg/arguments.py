@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from graphc.errors import GraphError
+from graphc.ir.graph import items_of
 from graphc.ir.node import Node, apply, describe
-from graphc.ir.types import TupleType, float32, float64
+from graphc.ir.types import float32, float64
 from graphc.lang.operands import ArrayLike, as_node, same_dtype, to_float
 
 
@@ -60,6 +61,4 @@ def system(a: ArrayLike, b: ArrayLike, what: str) -> tuple[Node, Node]:
 
 def results(name: str, x: Node, **attrs: bool) -> list[Node]:
     """The results of an operator that has several."""
-    made = apply(name, x, **attrs)
-    assert isinstance(made.type, TupleType)
-    return [apply("item", made, index=k) for k in range(len(made.type.items))]
+    return items_of(apply(name, x, **attrs))

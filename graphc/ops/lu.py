@@ -10,6 +10,7 @@ import numpy as np
 from graphc.errors import GraphError
 from graphc.ir import scalar
 from graphc.ir.dim import Size, minimum
+from graphc.ir.graph import items_of
 from graphc.ir.kernel_writer import Array, KernelWriter
 from graphc.ir.node import Node, apply, made_at, say
 from graphc.ir.op import register
@@ -20,7 +21,6 @@ from graphc.ops.matrices import (
     batch_of,
     check_matrices,
     each_block,
-    results,
     stacked,
     subtract_product,
 )
@@ -79,7 +79,7 @@ class Lu(Factorization):
         if gradients[0] is None:
             return [None]
         check_differentiable(node)
-        packed, _, rows, places = results(node)
+        packed, _, rows, places = items_of(node)
         lower, upper = unpacked(packed)
         below = say("tril", gradients[0], k=-1)
         above = say("triu", gradients[0])
@@ -94,7 +94,7 @@ class Lu(Factorization):
         if tangents[0] is None:
             return [None] * 4
         check_differentiable(node)
-        packed, _, rows, places = results(node)
+        packed, _, rows, places = items_of(node)
         lower, upper = unpacked(packed)
         moved = apply("permute_rows", tangents[0], rows, places)
         left = solve(packed, moved, lower=True, transpose=False)

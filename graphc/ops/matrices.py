@@ -14,10 +14,11 @@ from typing import Any
 
 from graphc.errors import TypeRuleError
 from graphc.ir.dim import Size, product
+from graphc.ir.graph import items_of
 from graphc.ir.kernel_writer import Array, KernelWriter
-from graphc.ir.node import Node, apply, build
+from graphc.ir.node import Node, build
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import TensorType, TupleType, float32, float64, show_shape
+from graphc.ir.types import TensorType, float32, float64, show_shape
 from graphc.ops.batching import all_batched
 from graphc.ops.fusion import Several
 from graphc.ops.kinds import Shifted
@@ -47,13 +48,7 @@ class Factorization(OfMatrices, Several):
         self, node: Node, operands: Sequence[Node], batched: Sequence[bool]
     ) -> Sequence[Node]:
         """The same operator over all operands with the batch axis in front."""
-        return results(build(node.op, all_batched(operands, batched), node.attrs))
-
-
-def results(node: Node) -> list[Node]:
-    """Each of the several results of a node."""
-    assert isinstance(node.type, TupleType)
-    return [apply("item", node, index=k) for k in range(len(node.type.items))]
+        return items_of(build(node.op, all_batched(operands, batched), node.attrs))
 
 
 @dataclass(frozen=True, slots=True)

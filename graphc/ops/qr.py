@@ -13,11 +13,12 @@ import numpy as np
 from graphc.errors import GraphError
 from graphc.ir import scalar
 from graphc.ir.dim import is_nonnegative, minimum
+from graphc.ir.graph import items_of
 from graphc.ir.kernel_writer import KernelWriter
 from graphc.ir.node import Node, apply, made_at, say
 from graphc.ir.op import register
 from graphc.ir.types import TensorType, TupleType
-from graphc.ops.matrices import Factorization, batch_of, check_matrices, results, stacked
+from graphc.ops.matrices import Factorization, batch_of, check_matrices, stacked
 from graphc.ops.reflections import reflect, reflector
 from graphc.ops.spectra import added, identity, turned
 
@@ -77,7 +78,7 @@ class Qr(Factorization):
         unless m >= n and Q has n columns.
         """
         check_differentiable(node)
-        (q, r), (by_q, by_r) = results(node), gradients
+        (q, r), (by_q, by_r) = items_of(node), gradients
         parts = []
         if by_r is not None:
             parts.append(say("matmul", r, turned(by_r)))
@@ -97,7 +98,7 @@ class Qr(Factorization):
         if tangents[0] is None:
             return [None, None]
         check_differentiable(node)
-        q, r = results(node)
+        q, r = items_of(node)
         outward = turned(solve(r, turned(tangents[0]), transpose=True))
         inner = say("matmul", turned(q), outward)
         lower = say("tril", inner, k=-1)

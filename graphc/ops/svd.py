@@ -14,13 +14,14 @@ import numpy as np
 
 from graphc.ir import scalar
 from graphc.ir.dim import Size, maximum, minimum
+from graphc.ir.graph import items_of
 from graphc.ir.kernel_writer import Array, KernelWriter
 from graphc.ir.node import Node
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, TupleType, int64
 from graphc.ops.jacobi import complete, normalise, orthogonalise
-from graphc.ops.matrices import Factorization, batch_of, check_matrices, results, stacked
+from graphc.ops.matrices import Factorization, batch_of, check_matrices, stacked
 from graphc.ops.spectra import identity, largest_of, scale_of, sort_places, turned
 from graphc.ops.svd_derivatives import pull_back_svd, push_forward_svd
 
@@ -77,7 +78,7 @@ class Svd(Factorization):
 
     def vjp_results(self, node: Node, gradients: Sequence[Node | None]) -> Sequence[Node | None]:
         """See `pull_back_svd`."""
-        u, values, vt = results(node)
+        u, values, vt = items_of(node)
         by_u, by_values, by_vt = gradients
         by_v = None if by_vt is None else turned(by_vt)
         return [pull_back_svd(u, values, turned(vt), (by_u, by_values, by_v))]
@@ -86,7 +87,7 @@ class Svd(Factorization):
         """See `push_forward_svd`."""
         if tangents[0] is None:
             return [None, None, None]
-        u, values, vt = results(node)
+        u, values, vt = items_of(node)
         by_u, by_values, by_v = push_forward_svd(u, values, turned(vt), tangents[0])
         return [by_u, by_values, turned(by_v)]
 
