@@ -15,7 +15,7 @@ from graphc.ir.index_layout import Axes, Layout
 from graphc.ir.node import Node
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Number, Scalar
-from graphc.ir.types import DType, TensorType, int64
+from graphc.ir.types import INTEGERS, DType, TensorType, int64
 from graphc.lang.operands import constant
 from graphc.lang.scattering import gathered, scattered
 from graphc.ops.parts import PartByPart
@@ -107,7 +107,7 @@ def layout_of(node: Node) -> Layout:
 def check_indices(indices: Sequence[TensorType]) -> None:
     """TypeRuleError unless all are of integers."""
     for index in indices:
-        check_kind(index.dtype, ("int", "uint"))
+        check_kind(index.dtype, INTEGERS)
 
 
 def counted(given: Scalar, size: Size) -> Scalar:

@@ -27,11 +27,6 @@ from graphc.ops.procedure import Procedure
 HEIGHT = 8
 """Rows of a block: as many as a register tile holds."""
 
-SHORTEST = {"float32": 2.0**-126, "float64": 2.0**-1022}
-"""The smallest normal numbers."""
-EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52}
-"""The distance from 1 to the next number."""
-
 
 class OfMatrices(Procedure, Shifted):
     """A procedure over the matrices in the last two axes, for each of those in front."""

@@ -15,7 +15,7 @@ from graphc.ir.kernel_writer import KernelWriter
 from graphc.ir.node import Node, apply
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import DType, TensorType, int64
+from graphc.ir.types import ANY_REAL, INTEGERS, DType, TensorType, int64
 from graphc.ops.indexing import counted, is_inside, missing, missing_value, numpy_key
 from graphc.ops.kinds import Linear, Shifted
 from graphc.ops.procedure import Procedure
@@ -44,7 +44,7 @@ class Sorting(AlongAxis):
 
     def infer(self, x: TensorType, *, axis: int, descending: bool) -> TensorType:
         """The operand's shape, with the dtype that `result` says."""
-        check_kind(x.dtype, ("bool", "int", "uint", "float"))
+        check_kind(x.dtype, ANY_REAL)
         check_axis(axis, x.rank)
         return TensorType(self.result(x.dtype), x.shape)
 
@@ -183,7 +183,7 @@ class PermuteAlongAxis(Linear):
     def infer(self, x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
         """The operand's type; there is a position for each element."""
         check_axis(axis, x.rank)
-        check_kind(indices.dtype, ("int", "uint"))
+        check_kind(indices.dtype, INTEGERS)
         if x.shape != indices.shape:
             raise TypeRuleError(f"{x} and {indices} of the positions differ in shape")
         return x
@@ -228,7 +228,7 @@ class InversePermutation(AlongAxis):
     def infer(self, x: TensorType, *, axis: int) -> TensorType:
         """int64 in the operand's shape."""
         check_axis(axis, x.rank)
-        check_kind(x.dtype, ("int", "uint"))
+        check_kind(x.dtype, INTEGERS)
         return TensorType(int64, x.shape)
 
     def write(self, node: Node, kernel: KernelWriter) -> None:

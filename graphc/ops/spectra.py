@@ -12,7 +12,6 @@ from graphc.ir.scalar import Scalar
 from graphc.ir.types import int64
 from graphc.lang.sizes import size_value
 from graphc.lang.windows import Window, cut
-from graphc.ops.matrices import EPSILON
 
 # --- loops ---------------------------------------------------------------------------------------
 
@@ -90,7 +89,7 @@ def inverse_differences(values: Node) -> Node:
     """
     gaps = say("expand_dims", values, -2) - say("expand_dims", values, -1)
     size = say("max", say("abs", values), axis=-1, keepdims=True) if values.shape[-1] != 0 else 0.0
-    least = size * size_value(values.shape[-1], values.dtype) * EPSILON[values.dtype.name]
+    least = size * size_value(values.shape[-1], values.dtype) * values.dtype.epsilon
     least = say("expand_dims", say("stop_gradient", least), -1)
     apart = say("abs", gaps) > least
     return say("where", apart, 1 / say("where", apart, gaps, 1), 0)

@@ -19,8 +19,6 @@ from graphc.lang.sizes import ShapeLike, to_shape
 from graphc.random.keys import key_words
 from graphc.random.threefry import joined, words_for
 
-SIGNIFICANT_BITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
-
 
 def bits(key: ArrayLike, shape: ShapeLike = (), dtype: DTypeLike = uint32) -> Node:
     """Random bits: an array of an unsigned integer dtype in which every value is equally likely."""
@@ -55,9 +53,8 @@ def fraction(key: ArrayLike, shape: tuple[Size, ...], dtype: DType, what: str) -
     Converting p random bits and scaling them is exact, so that 1 is never reached by rounding.
     """
     width = 64 if dtype == float64 else 32
-    precision = SIGNIFICANT_BITS[dtype.name]
-    whole = bits_of(key, shape, width, what) >> (width - precision)
-    return to_node_dtype(whole, dtype) * 2.0**-precision
+    whole = bits_of(key, shape, width, what) >> (width - dtype.precision)
+    return to_node_dtype(whole, dtype) * 2.0**-dtype.precision
 
 
 def positive_fraction(word: Node, width: int, dtype: DType) -> Node:

@@ -85,9 +85,8 @@ def span(low: ArrayLike, high: ArrayLike, dtype: DType) -> Node:
     if is_integer(low) and is_integer(high):
         if not 0 < high - low <= WIDEST_SPAN:
             raise GraphError(f"randint: high - low must be from 1 to 2**32, not {high - low}")
-        limits = range(-(2 ** (dtype.bits - 1)), 2 ** (dtype.bits - 1))
-        limits = limits if dtype.kind == "int" else range(2**dtype.bits)
-        if low not in limits or high - 1 not in limits:
+        lowest, highest = dtype.limits
+        if low < lowest or high - 1 > highest:
             raise GraphError(f"randint: {low} to {high - 1} do not fit {dtype.name}")
         return as_node(int(high - low), uint64)
     first, last = bound(low, dtype), bound(high, dtype)
