@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from graphc.ir.node import Node, apply, word
-from graphc.lang.arithmetic import together_as_floats
-from graphc.lang.operands import ArrayLike, to_float
+from graphc.lang.operands import ArrayLike, to_float, together_as_floats
 
 
 @word

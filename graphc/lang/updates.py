@@ -28,7 +28,8 @@ from graphc.lang.scattering import combined, scattered
 from graphc.lang.sizes import ShapeLike, to_shape
 from graphc.lang.windows import cut
 
-ORDER = ("bool", "uint", "int", "float", "complex")
+RANKS = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
+"""Kinds of dtypes: one of a rank holds those of lower ranks, and of its own."""
 
 
 @word
@@ -80,10 +81,7 @@ def fitted(values: ArrayLike, node: Node, shape: tuple[Size, ...], what: str) ->
 
 def holds(dtype: DType, other: DType) -> builtins.bool:
     """Whether a dtype is of no lower kind than another."""
-    return ORDER.index(dtype.kind) >= ORDER.index(other.kind) or {dtype.kind, other.kind} == {
-        "int",
-        "uint",
-    }
+    return RANKS[dtype.kind] >= RANKS[other.kind]
 
 
 @word

@@ -15,11 +15,11 @@ from graphc.lang.exponential import exp, log, softplus
 from graphc.lang.indexing import take, take_along_axis
 from graphc.lang.movement import expand_dims, moveaxis, squeeze
 from graphc.lang.normalization import log_softmax
-from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype
+from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype, together_as_floats
 from graphc.lang.reduction import finite_max, mean, sum
 from graphc.lang.selection import where
 from graphc.lang.sizes import size_value
-from graphc.nn.losses import finite_at_0, floats, reduced
+from graphc.nn.losses import finite_at_0, reduced
 
 
 def cross_entropy(
@@ -164,7 +164,7 @@ def binary_cross_entropy_with_logits(
 
     Computed from softplus, without overflow. pos_weight multiplies the first term, weight all.
     """
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     positive = y * softplus(-x)
     if pos_weight is not None:
         positive = positive * pos_weight

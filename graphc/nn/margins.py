@@ -9,10 +9,10 @@ from graphc.errors import GraphError
 from graphc.ir.node import Node, describe
 from graphc.lang.arithmetic import power, relu
 from graphc.lang.exponential import log, log1p, sigmoid, softplus
-from graphc.lang.operands import ArrayLike, as_node
+from graphc.lang.operands import ArrayLike, as_node, together_as_floats
 from graphc.lang.reduction import mean
 from graphc.lang.selection import where
-from graphc.nn.losses import floats, reduced
+from graphc.nn.losses import reduced
 
 LEAST_LOGARITHM = -100.0
 """Below it logarithms of probabilities are cut off, as in PyTorch."""
@@ -20,7 +20,7 @@ LEAST_LOGARITHM = -100.0
 
 def soft_margin_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Node:
     """log(1 + exp(-target * input)) for targets of -1 and 1, without overflow."""
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     return reduced(softplus(-y * x), reduction, "soft_margin_loss")
 
 
@@ -32,7 +32,7 @@ def hinge_embedding_loss(
     Hadsell, Chopra, LeCun: Dimensionality reduction by learning an invariant mapping (2006),
     without their squares.
     """
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     return reduced(where(y == 1, x, relu(margin - x)), reduction, "hinge_embedding_loss")
 
 
@@ -44,7 +44,7 @@ def margin_ranking_loss(
     reduction: str = "mean",
 ) -> Node:
     """max(0, margin - target * (input1 - input2)): target 1 wants the first larger, -1 smaller."""
-    first, second, y = floats(input1, input2, target)
+    first, second, y = together_as_floats(input1, input2, target)
     return reduced(relu(margin - y * (first - second)), reduction, "margin_ranking_loss")
 
 
@@ -58,7 +58,7 @@ def multi_label_soft_margin_loss(
 
     weight multiplies each class. The result has the other axes.
     """
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     if not x.ndim:
         raise GraphError(f"multi_label_soft_margin_loss: needs an axis of classes{describe([x])}")
     loss = y * softplus(-x) + (1 - y) * softplus(x)
@@ -74,7 +74,7 @@ def binary_cross_entropy(
     Logarithms are at least -100, and without gradient where they would be less. Of scores,
     `binary_cross_entropy_with_logits` is more precise.
     """
-    p, y = floats(input, target)
+    p, y = together_as_floats(input, target)
     loss = -(y * cut_off(log(p)) + (1 - y) * cut_off(log1p(-p)))
     loss = loss if weight is None else loss * weight
     return reduced(loss, reduction, "binary_cross_entropy")
@@ -102,7 +102,7 @@ def sigmoid_focal_loss(
         raise GraphError(f"sigmoid_focal_loss: gamma must be 0 or at least 1, not {gamma}")
     if alpha is not None and not 0 <= alpha <= 1:
         raise GraphError(f"sigmoid_focal_loss: alpha must be 0 to 1 or None, not {alpha}")
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     wrong = y * sigmoid(-x) + (1 - y) * sigmoid(x)
     loss = (y * softplus(-x) + (1 - y) * softplus(x)) * power(wrong, gamma)
     loss = loss if alpha is None else loss * (alpha * y + (1 - alpha) * (1 - y))

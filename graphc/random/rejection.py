@@ -18,9 +18,8 @@ from graphc.ir.types import float64, int64
 from graphc.lang.arithmetic import abs, maximum, minimum
 from graphc.lang.creation import full_like, zeros_like
 from graphc.lang.exponential import log, log1p
-from graphc.lang.indexing import take_along_axis
+from graphc.lang.indexing import take
 from graphc.lang.loops import while_loop
-from graphc.lang.movement import reshape
 from graphc.lang.operands import constant, to_node_dtype
 from graphc.lang.reduction import any
 from graphc.lang.rounding import floor
@@ -130,8 +129,7 @@ def poisson_logarithm(k: Node, mean: Node) -> Node:
 def stirling_error(k: Node) -> Node:
     """log(k!) less Stirling's formula, for whole numbers from 1 on."""
     place = to_node_dtype(minimum(k, EXACT - 1), int64)
-    known = take_along_axis(constant(ERRORS), reshape(place, (k.size,)), 0)
     inverse = 1 / maximum(k, float(EXACT))
     square = inverse * inverse
     series = inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680)))
-    return where(k < EXACT, reshape(known, k.shape), series)
+    return where(k < EXACT, take(constant(ERRORS), place), series)
