@@ -11,12 +11,13 @@ from graphc.errors import GraphError
 from graphc.ir.node import Node, apply, describe
 from graphc.ir.types import int64, show_shape
 from graphc.lang.arithmetic import relu
-from graphc.lang.exponential import exp, log, softplus
+from graphc.lang.exponential import softplus
 from graphc.lang.indexing import take, take_along_axis
+from graphc.lang.losses import softmax_parts
 from graphc.lang.movement import expand_dims, moveaxis, squeeze
 from graphc.lang.normalization import log_softmax
 from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype, together_as_floats
-from graphc.lang.reduction import finite_max, mean, sum
+from graphc.lang.reduction import mean, sum
 from graphc.lang.selection import where
 from graphc.lang.sizes import size_value
 from graphc.nn.losses import finite_at_0, reduced
@@ -88,16 +89,6 @@ def soft_loss(
     if weight is not None:
         terms = terms * class_weights(weight, logs, "cross_entropy")
     return reduced(-sum(terms, axis=-1), reduction, "cross_entropy")
-
-
-def softmax_parts(scores: Node) -> tuple[Node, Node]:
-    """Scores less their maximum, and the logarithm of their exponentials' sum.
-
-    Their difference is log_softmax. Apart, a picked one costs one number an example, and its
-    gradient comes out as the softmax less 1 at the class, with nothing else to add up.
-    """
-    below = scores - finite_max(scores, (scores.ndim - 1,))
-    return below, log(sum(exp(below), axis=-1))
 
 
 def picked_loss(

@@ -21,18 +21,18 @@ from graphc.ir.node import Node, say
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, TupleType, int64
-from graphc.ops.matrices import Factorization, batch_of, check_square, stacked
-from graphc.ops.reflections import reflector
-from graphc.ops.spectra import (
+from graphc.ops.matrices import (
+    Factorization,
     added,
+    batch_of,
+    check_square,
     identity,
-    inverse_differences,
-    largest_of,
-    scale_of,
-    sort_places,
+    stacked,
     symmetric,
     turned,
 )
+from graphc.ops.reflections import reflector
+from graphc.ops.spectra import inverse_differences, largest_of, scale_of, sort_places
 from graphc.ops.tridiagonal import solve_tridiagonal
 
 

@@ -21,8 +21,10 @@ from graphc.ops.matrices import (
     batch_of,
     check_matrices,
     each_block,
+    solve_triangle,
     stacked,
     subtract_product,
+    turned,
 )
 
 WIDTH = 16
@@ -85,8 +87,8 @@ class Lu(Factorization):
         above = say("triu", gradients[0])
         inner = say("tril", say("matmul", turned(lower), below), k=-1)
         inner = inner + say("triu", say("matmul", above, turned(upper)))
-        left = solve(packed, inner, lower=True, transpose=True)
-        both = turned(solve(packed, turned(left), lower=False, transpose=False))
+        left = solve_triangle(packed, inner, lower=True, transpose=True, unit_diagonal=True)
+        both = turned(solve_triangle(packed, turned(left), lower=False))
         return [apply("permute_rows", both, places, rows)]
 
     def jvp_results(self, node: Node, tangents: Sequence[Node | None]) -> Sequence[Node | None]:
@@ -97,8 +99,8 @@ class Lu(Factorization):
         packed, _, rows, places = items_of(node)
         lower, upper = unpacked(packed)
         moved = apply("permute_rows", tangents[0], rows, places)
-        left = solve(packed, moved, lower=True, transpose=False)
-        both = turned(solve(packed, turned(left), lower=False, transpose=True))
+        left = solve_triangle(packed, moved, lower=True, unit_diagonal=True)
+        both = turned(solve_triangle(packed, turned(left), lower=False, transpose=True))
         parts = (
             say("matmul", lower, say("tril", both, k=-1)),
             say("matmul", say("triu", both), upper),
@@ -198,19 +200,7 @@ def check_differentiable(node: Node) -> None:
         )
 
 
-def turned(x: Node) -> Node:
-    """Each matrix transposed."""
-    return say("matrix_transpose", x)
-
-
 def unpacked(packed: Node) -> tuple[Node, Node]:
     """L and U of square matrices."""
     ones = say("eye", packed.shape[-1], dtype=packed.dtype)
     return say("tril", packed, k=-1) + ones, say("triu", packed)
-
-
-def solve(packed: Node, x: Node, *, lower: bool, transpose: bool) -> Node:
-    """L^-1 x or U^-1 x, or those transposed."""
-    return apply(
-        "triangular_solve", packed, x, lower=lower, transpose=transpose, unit_diagonal=lower
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from graphc.ir import scalar
 from graphc.ir.dim import Size
@@ -50,13 +50,6 @@ def sort_places(
         places[b, p] = before.value
 
 
-def identity(kernel: KernelWriter, x: Array, b: Size) -> None:
-    """Ones on the diagonal of a matrix, zeros elsewhere."""
-    with kernel.nest("parallel", x.shape[1:]) as (i, j):
-        same = scalar.call("equal", scalar.index(i), scalar.index(j))
-        x[b, i, j] = scalar.cast(same, x.dtype)
-
-
 # --- in the language -----------------------------------------------------------------------------
 
 
@@ -64,22 +57,6 @@ def columns(x: Node, first: Size, count: Size) -> Node:
     """Some columns of each matrix: from which one on, and how many."""
     whole: list[Window] = [(0, size, 1) for size in x.shape[:-1]]
     return cut(x, [*whole, (first, count, 1)])
-
-
-def turned(x: Node) -> Node:
-    """Each matrix transposed."""
-    found: Node = say("matrix_transpose", x)
-    return found
-
-
-def symmetric(x: Node) -> Node:
-    """The symmetric part of each matrix."""
-    return 0.5 * (x + turned(x))
-
-
-def added(parts: Sequence[Node]) -> Node:
-    """The sum of one or more nodes."""
-    return sum(parts[1:], parts[0])
 
 
 def inverse_differences(values: Node) -> Node:

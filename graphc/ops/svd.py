@@ -21,8 +21,8 @@ from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, TupleType, int64
 from graphc.ops.jacobi import complete, normalise, orthogonalise
-from graphc.ops.matrices import Factorization, batch_of, check_matrices, stacked
-from graphc.ops.spectra import identity, largest_of, scale_of, sort_places, turned
+from graphc.ops.matrices import Factorization, batch_of, check_matrices, identity, stacked, turned
+from graphc.ops.spectra import largest_of, scale_of, sort_places
 from graphc.ops.svd_derivatives import pull_back_svd, push_forward_svd
 
 
