@@ -10,12 +10,13 @@ import math
 
 from graphc.errors import GraphError
 from graphc.ir.node import Node
-from graphc.lang.arithmetic import abs, maximum, minimum, relu, square
+from graphc.lang.arithmetic import abs, maximum, minimum, square
 from graphc.lang.exponential import exp, log
 from graphc.lang.operands import ArrayLike, together_as_floats
 from graphc.lang.reduction import mean, sum
 from graphc.lang.selection import stop_gradient, where
 from graphc.lang.sizes import size_value
+from graphc.lang.special import xlogy
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -74,17 +75,6 @@ def smooth_l1_loss(
     return reduced(0.5 / beta * square(near) + (d - near), reduction, "smooth_l1_loss")
 
 
-def hinge_loss(
-    input: ArrayLike, target: ArrayLike, reduction: str = "mean", margin: float = 1.0
-) -> Node:
-    """max(0, margin - target * input) for targets of -1 and 1 (Cortes, Vapnik, 1995).
-
-    At the margin the sub-gradient is 0.
-    """
-    x, y = together_as_floats(input, target)
-    return reduced(relu(margin - y * x), reduction, "hinge_loss")
-
-
 def kl_divergence(
     input: ArrayLike, target: ArrayLike, reduction: str = "mean", log_target: bool = False
 ) -> Node:
@@ -95,18 +85,13 @@ def kl_divergence(
     "batchmean" is the sum over the size of the first axis.
     """
     x, y = together_as_floats(input, target)
-    weight, entropy = (exp(y), exp(y) * finite_at_0(y, exp(y))) if log_target else (y, xlogx(y))
+    weight, entropy = (exp(y), exp(y) * finite_at_0(y, exp(y))) if log_target else (y, xlogy(y, y))
     loss = entropy - weight * finite_at_0(x, weight)
     if reduction != "batchmean":
         return reduced(loss, reduction, "kl_divergence")
     if not loss.shape:
         raise GraphError("kl_divergence: batchmean needs a first axis")
     return sum(loss) / size_value(loss.shape[0], loss.dtype)
-
-
-def xlogx(x: Node) -> Node:
-    """x * log(x), 0 at 0, where its sub-gradient is 0."""
-    return where(x == 0, 0, x * log(where(x == 0, 1, x)))
 
 
 def finite_at_0(x: Node, y: Node) -> Node:
