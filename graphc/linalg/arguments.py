@@ -16,6 +16,8 @@ def floats(x: ArrayLike, what: str) -> Node:
 
 def checked_dtype(node: Node, what: str) -> Node:
     """The node itself; GraphError unless it is of float32 or float64."""
+    if node.dtype.is_complex:
+        raise GraphError(f"{what}: takes real matrices, this is {node.type}{describe([node])}")
     if node.dtype not in (float32, float64):
         raise GraphError(
             f"{what}: takes float32 or float64, this is {node.type}: cast it{describe([node])}"
