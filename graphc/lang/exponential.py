@@ -15,6 +15,12 @@ def exp(x: ArrayLike, /) -> Node:
 
 
 @word
+def exp2(x: ArrayLike, /) -> Node:
+    """2 to the power of each element; exact where that is an integer."""
+    return apply("exp2", to_float(x))
+
+
+@word
 def expm1(x: ArrayLike, /) -> Node:
     """exp(x) - 1, precise near 0."""
     return apply("expm1", to_float(x))
@@ -51,6 +57,13 @@ def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Node:
 
 
 @word
+def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Node:
+    """log2(2**x1 + 2**x2), without overflow; equal ones share the gradient, infinite too."""
+    first, second = together_as_floats(x1, x2)
+    return logaddexp(first * math.log(2), second * math.log(2)) / math.log(2)
+
+
+@word
 def sigmoid(x: ArrayLike, /) -> Node:
     """1 / (1 + exp(-x))."""
     return apply("sigmoid", to_float(x))
@@ -66,16 +79,3 @@ def softplus(x: ArrayLike, /) -> Node:
 def erf(x: ArrayLike, /) -> Node:
     """The error function: 2 / sqrt(pi) times the integral of exp(-t*t) from 0 to x."""
     return apply("erf", to_float(x))
-
-
-@word
-def exp2(x: ArrayLike, /) -> Node:
-    """2 to the power of each element; exact where that is an integer."""
-    return apply("exp2", to_float(x))
-
-
-@word
-def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Node:
-    """log2(2**x1 + 2**x2), without overflow; equal ones share the gradient, infinite too."""
-    first, second = together_as_floats(x1, x2)
-    return logaddexp(first * math.log(2), second * math.log(2)) / math.log(2)

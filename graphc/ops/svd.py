@@ -115,30 +115,25 @@ def write_results(
         at = kernel.bind(places[b, p])
         values[b, at] = scalar.where(good, lengths[b, p] * scale, float("nan"))
     with kernel.loop("serial", tall):
-        write_columns(kernel, u, (w, places), b, good)
-        write_rows(kernel, vt, (turns, places), b, good)
+        write_vectors(kernel, u, (w, places), b, good, as_columns=True)
+        write_vectors(kernel, vt, (turns, places), b, good, as_columns=False)
     with kernel.loop("serial", 1 - tall):
-        write_columns(kernel, u, (turns, places), b, good)
-        write_rows(kernel, vt, (w, places), b, good)
+        write_vectors(kernel, u, (turns, places), b, good, as_columns=True)
+        write_vectors(kernel, vt, (w, places), b, good, as_columns=False)
 
 
-def write_rows(
-    kernel: KernelWriter, result: Array, given: tuple[Array, Array], b: Size, good: Scalar
+def write_vectors(
+    kernel: KernelWriter,
+    result: Array,
+    given: tuple[Array, Array],
+    b: Size,
+    good: Scalar,
+    as_columns: bool,
 ) -> None:
-    """Rows as rows of a result in the order of their places; NaN unless good."""
+    """Rows as rows or columns of a result in the order of their places; NaN unless good."""
     x, places = given
     with kernel.loop("serial", x.shape[1]) as p:
         at = kernel.bind(places[b, p])
         with kernel.loop("parallel", x.shape[2]) as i:
-            result[b, at, i] = scalar.where(good, x[b, p, i], float("nan"))
-
-
-def write_columns(
-    kernel: KernelWriter, result: Array, given: tuple[Array, Array], b: Size, good: Scalar
-) -> None:
-    """Rows as columns of a result in the order of their places; NaN unless good."""
-    x, places = given
-    with kernel.loop("serial", x.shape[1]) as p:
-        at = kernel.bind(places[b, p])
-        with kernel.loop("parallel", x.shape[2]) as i:
-            result[b, i, at] = scalar.where(good, x[b, p, i], float("nan"))
+            index = (b, i, at) if as_columns else (b, at, i)
+            result[index] = scalar.where(good, x[b, p, i], float("nan"))
