@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.ir.closure import fresh_input
-from graphc.ir.graph import Graph, substitute
+from graphc.ir.graph import Graph, items_of, substitute
 from graphc.ir.node import Node, apply
 from graphc.ir.types import TensorType, bool_, int64
 from graphc.lang.arithmetic import floor_divide, maximum, minimum
@@ -21,7 +21,6 @@ from graphc.lang.loop_body import Loop, Nodes, run
 from graphc.lang.loops import cond, while_loop
 from graphc.lang.operands import constant
 from graphc.lang.selection import where
-from graphc.ops.chain_rule import items_of
 
 LEVELS = 2
 

@@ -16,9 +16,10 @@ from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node
 from graphc.ir.scalar import TRANSCENDENTAL, Ref, Scalar, const
 from graphc.ir.types import row_major_strides
+from graphc.ops.movement import MOVEMENTS
 from graphc.ops.procedure import Procedure
 
-MOVEMENTS = ("reshape", "ensure_shape", "permute_dims", "broadcast", "flip", "slice", "barrier")
+FREE = (*MOVEMENTS, "barrier", "iota")
 LEAVES = ("input", "variable", "constant")
 WINDOWS = ("window_sum", "window_max", "window_argmax", "window_gather", "window_scatter")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", *WINDOWS)
@@ -60,7 +61,7 @@ def is_leaf(node: Node) -> bool:
 
 def is_free(node: Node) -> bool:
     """Whether a node only says where to read: computing it again costs nothing."""
-    return node.op.name in MOVEMENTS or node.op.name == "iota" or is_uniform(node)
+    return node.op.name in FREE or is_uniform(node)
 
 
 def is_expensive(node: Node) -> bool:

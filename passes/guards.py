@@ -64,8 +64,5 @@ def holds_all(dtype: DType, wide: DType) -> bool:
         # The two 16-bit floats differ in range and precision, and neither holds the other.
         return wide.is_float and dtype.bits < wide.bits
     if wide.is_float:
-        return dtype.bits - (dtype.kind == "int") <= SIGNIFICANT_BITS[wide.name]
+        return dtype.bits - (dtype.kind == "int") <= wide.precision
     return dtype.bits < wide.bits and (dtype.kind == "uint" or wide.kind == "int")
-
-
-SIGNIFICANT_BITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}

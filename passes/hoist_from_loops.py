@@ -11,15 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from graphc.ir.closure import depending_on, fresh_inputs
 from graphc.ir.dim import Size
-from graphc.ir.graph import Graph, walk
+from graphc.ir.graph import Graph, items_of, walk
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import Carry, Scan, make_scan
-from graphc.ops.kinds import Elementwise
+from graphc.ops.kinds import Elementwise, Shifted
+from graphc.ops.movement import MOVEMENTS
 from graphc.passes.decisions import lines, record
-from graphc.passes.on_scans import on_scans, replaced, results_of
-
-MOVEMENTS = ("reshape", "ensure_shape", "permute_dims", "broadcast", "slice")
+from graphc.passes.on_scans import on_scans, replaced
 
 
 def hoist_from_loops(graph: Graph) -> Graph:
@@ -31,7 +30,7 @@ def hoisted(scan: Scan) -> list[Node]:
     """The results of a scan, of one that reads products where this one computes them."""
     roots = [] if scan.node.attrs["compact"] else hoistable(scan)
     if not roots:
-        return results_of(scan)
+        return items_of(scan.node)
     decide(scan, roots)
     batch = Batch(scan)
     stand_ins = fresh_inputs("x", roots, scan.names)
@@ -119,19 +118,8 @@ class Batch:
             tall = apply("reshape", rows, shape=(self.length * height, depth))
             return apply("reshape", apply("matmul", tall, columns), shape=self.shape(node))
         operands = [self.known[x] if x in self.known else self.repeated(x) for x in node.inputs]
-        return build(node.op, operands, self.attrs(node))
-
-    def attrs(self, node: Node) -> Mapping[str, object]:
-        """The attributes with one more axis."""
-        attrs = dict(node.attrs)
-        if node.op.name in ("reshape", "ensure_shape", "broadcast"):
-            attrs["shape"] = self.shape(node)
-        if node.op.name in ("permute_dims", "broadcast"):
-            attrs["axes"] = (0, *(axis + 1 for axis in attrs["axes"]))
-        if node.op.name == "slice":
-            first = {"starts": 0, "sizes": self.length, "steps": 1}
-            attrs = {key: (first[key], *value) for key, value in attrs.items()}
-        return attrs
+        assert isinstance(node.op, Shifted)
+        return build(node.op, operands, node.op.beside_batch(node.attrs, self.length))
 
     def shape(self, node: Node) -> tuple[Size, ...]:
         """The shape of a value with the axis of steps before it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from graphc.ir.graph import Graph, same_roots, walk
-from graphc.ir.node import Node, apply, build, standing_at
+from graphc.ir.node import Node, build, standing_at
 from graphc.ir.scan_parts import Scan, take_apart
 
 Change: TypeAlias = Callable[[Scan], list[Node]]
@@ -41,11 +41,6 @@ def inside(attrs: Mapping[str, Any], change: Change, in_compact: bool) -> Mappin
     if all(same_roots(graphs[key], graph) for key, graph in changed.items()):
         return attrs
     return {**attrs, **changed}
-
-
-def results_of(scan: Scan) -> list[Node]:
-    """The results of a scan as it is."""
-    return [apply("item", scan.node, index=k) for k in range(len(scan.body.outputs))]
 
 
 def replaced(roots: Sequence[Node], values: Mapping[Node, Node]) -> list[Node]:

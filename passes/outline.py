@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, items_of
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.op import OPS
 from graphc.passes.fusion_group import CONTRACTIONS, REDUCTIONS, Group, is_leaf
@@ -59,7 +59,7 @@ def made(group: Group, done: Mapping[Node, Node]) -> dict[Node, Node]:
         fusion = apply("fusion", *(done[node] for node in outside), body=body)
         if len(outputs) == 1:
             return {outputs[0]: fusion}
-        return {node: apply("item", fusion, index=k) for k, node in enumerate(outputs)}
+        return dict(zip(outputs, items_of(fusion), strict=True))
 
 
 def over_fusions(

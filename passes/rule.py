@@ -19,16 +19,13 @@ from typing import Any
 
 from graphc.ir.literal import Literal
 from graphc.ir.node import Node, apply, build
-from graphc.ir.types import DType, TensorType, bool_
+from graphc.ir.types import REAL_NUMBERS, DType, TensorType, bool_
 from graphc.lang.operands import as_node
 from graphc.ops.kinds import Elementwise
 from graphc.passes.splat import fill, splat
 
 BOOL = ("bool",)
-INTEGERS = ("int", "uint")
 FLOATS = ("float",)
-NUMBERS = INTEGERS + FLOATS
-ALL = BOOL + NUMBERS
 
 COMMUTATIVE = frozenset({
     "add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or",
@@ -55,7 +52,7 @@ class Rule:
     before: Callable[..., Node]
     after: Callable[..., Any]
     where: Callable[..., bool] = always
-    kinds: tuple[str, ...] = NUMBERS
+    kinds: tuple[str, ...] = REAL_NUMBERS
     conditions: tuple[str, ...] = ()
 
     def dtypes(self, dtype: DType) -> list[DType]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from graphc.ir.graph import Graph
 from graphc.ir.literal import Literal
 from graphc.ir.node import Node, apply
+from graphc.ir.types import ANY_REAL, INTEGERS
 from graphc.lang.arithmetic import abs, maximum, minimum, negative, relu, rsqrt, sqrt
 from graphc.lang.logic import logical_and, logical_not, logical_or, logical_xor
 from graphc.lang.operands import constant
@@ -19,7 +20,7 @@ from graphc.lang.selection import where
 from graphc.lang.trigonometric import cos, cosh
 from graphc.passes.fold_constants import fold_splats, folded
 from graphc.passes.guards import divides_exactly, holds_all, is_known, is_nonnegative
-from graphc.passes.rule import ALL, BOOL, FLOATS, INTEGERS, Rule, RuleTable
+from graphc.passes.rule import BOOL, FLOATS, Rule, RuleTable
 from graphc.passes.simplify_movement import simplify_movement
 from graphc.passes.simplify_reductions import simplify_reductions
 from graphc.passes.splat import fill
@@ -114,15 +115,15 @@ SIGN_OF_ZERO = (
 
 CHOICES = (
     Rule("where(c, x, x)", lambda c, x: where(c, x, x), lambda c, x: x,
-         kinds=ALL, conditions=("c",)),
-    Rule("where(true, x, y)", lambda x, y: where(True, x, y), lambda x, y: x, kinds=ALL),
-    Rule("where(false, x, y)", lambda x, y: where(False, x, y), lambda x, y: y, kinds=ALL),
+         kinds=ANY_REAL, conditions=("c",)),
+    Rule("where(true, x, y)", lambda x, y: where(True, x, y), lambda x, y: x, kinds=ANY_REAL),
+    Rule("where(false, x, y)", lambda x, y: where(False, x, y), lambda x, y: y, kinds=ANY_REAL),
     Rule("where(not c, x, y)", lambda c, x, y: where(logical_not(c), x, y),
-         lambda c, x, y: where(c, y, x), kinds=ALL, conditions=("c",)),
+         lambda c, x, y: where(c, y, x), kinds=ANY_REAL, conditions=("c",)),
     Rule("where(c, where(c, x, y), z)", lambda c, x, y, z: where(c, where(c, x, y), z),
-         lambda c, x, y, z: where(c, x, z), kinds=ALL, conditions=("c",)),
+         lambda c, x, y, z: where(c, x, z), kinds=ANY_REAL, conditions=("c",)),
     Rule("where(c, x, where(c, y, z))", lambda c, x, y, z: where(c, x, where(c, y, z)),
-         lambda c, x, y, z: where(c, x, z), kinds=ALL, conditions=("c",)),
+         lambda c, x, y, z: where(c, x, z), kinds=ANY_REAL, conditions=("c",)),
     Rule("where(c, true, false)", lambda c: where(c, True, False), lambda c: c, kinds=BOOL),
     Rule("where(c, false, true)", lambda c: where(c, False, True), logical_not, kinds=BOOL),
 )  # fmt: skip
@@ -157,8 +158,8 @@ COMPARISONS = (
     Rule("x > x", lambda x: x > x, lambda x: False),
     Rule("x <= x", lambda x: x <= x, lambda x: True, kinds=INTEGERS),
     Rule("x >= x", lambda x: x >= x, lambda x: True, kinds=INTEGERS),
-    Rule("not x == y", lambda x, y: logical_not(x == y), lambda x, y: x != y, kinds=ALL),
-    Rule("not x != y", lambda x, y: logical_not(x != y), lambda x, y: x == y, kinds=ALL),
+    Rule("not x == y", lambda x, y: logical_not(x == y), lambda x, y: x != y, kinds=ANY_REAL),
+    Rule("not x != y", lambda x, y: logical_not(x != y), lambda x, y: x == y, kinds=ANY_REAL),
     Rule("not x < y", lambda x, y: logical_not(x < y), lambda x, y: x >= y, kinds=INTEGERS),
     Rule("not x > y", lambda x, y: logical_not(x > y), lambda x, y: x <= y, kinds=INTEGERS),
     Rule("not x <= y", lambda x, y: logical_not(x <= y), lambda x, y: x > y, kinds=INTEGERS),

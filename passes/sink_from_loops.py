@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from graphc.ir.closure import depending_on
 from graphc.ir.dim import Size, is_nonnegative
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, items_of
 from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import Carry, Scan, make_scan
 from graphc.lang.movement import permute_dims, reshape
 from graphc.passes.decisions import lines, record
-from graphc.passes.on_scans import on_scans, replaced, results_of
+from graphc.passes.on_scans import on_scans, replaced
 
 # What a step may keep for the product, in elements for each that the loop reads or keeps anyway.
 MOST_KEPT = 2
@@ -61,7 +61,7 @@ def sunk(scan: Scan) -> list[Node]:
     """The results of a scan, some of them by products over what another one has kept."""
     totals = [] if scan.node.attrs["compact"] else sinkable(scan)
     if not totals:
-        return results_of(scan)
+        return items_of(scan.node)
     numbers = {total.number for total in totals}
     sequences = dict(zip(scan.elements, scan.node.inputs[scan.carries :], strict=False))
     operands = dict.fromkeys(side for total in totals for side in total.sides)

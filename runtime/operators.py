@@ -1,15 +1,24 @@
-"""What `graphc ops` shows: every operator and which of its questions are answered, and by whom."""
+"""What `graphc ops` shows: every operator and which of its questions are answered, and by whom.
+
+Below it stands how many names a user has for them: words of the language, and functions of packages
+that are written in it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from graphc.fft import __all__ as of_fft
 from graphc.ir.op import OPS, Op
 from graphc.lang import __all__ as words
+from graphc.linalg import __all__ as of_linalg
+from graphc.nn import __all__ as of_nn
 from graphc.ops.fusion import Several
 from graphc.ops.kinds import Elementwise, Shifted
 from graphc.ops.procedure import Procedure
+from graphc.optim import __all__ as of_optim
+from graphc.random import __all__ as of_random
 from graphc.runtime.device import DEVICES
 
 FACETS = {
@@ -57,6 +66,15 @@ NEEDLESS = {
     **{(n, "formula"): NATIVE for n in ("scan", "while_loop", "while_gradient", "cond")},
 }
 """(operator, facet) -> why it needs no answer."""
+
+PACKAGES = {
+    "nn": of_nn,
+    "linalg": of_linalg,
+    "fft": of_fft,
+    "random": of_random,
+    "optim": of_optim,
+}
+"""The names that each package gives; what it has is written in the language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +131,19 @@ def print_operators() -> Iterator[str]:
     for reason in dict.fromkeys(NEEDLESS.values()):
         names = dict.fromkeys(name for name, facet in NEEDLESS if NEEDLESS[name, facet] == reason)
         yield f"-  of {' and '.join(names)}: {reason}"
+    functions = {package: functions_of(package) for package in PACKAGES}
+    listed = ", ".join(f"{package} {len(names)}" for package, names in functions.items())
     holes = sum(len(row.holes) for row in rows())
-    yield f"{len(rows())} operators, {len(words)} words of the language, {holes} holes"
+    yield f"functions of packages: {listed}"
+    yield (
+        f"{len(rows())} operators, {len(words)} words of the language, "
+        f"{sum(map(len, functions.values()))} functions of packages, {holes} holes"
+    )
+
+
+def functions_of(package: str) -> list[str]:
+    """The functions of a package, without the words that it repeats and the types of results."""
+    return [name for name in PACKAGES[package] if name not in words and name.islower()]
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ Exit codes: 0 it worked; 1 the program is wrong (why is one line on stderr); 2 t
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(argv)
         options.command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough, as `head` has: the rest goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UsageError as error:
         print(f"graphc: {error}", file=sys.stderr)
         return WRONG_COMMAND

@@ -101,3 +101,8 @@ def frequencies_of_no_samples() -> object:
 @mistake
 def frequencies_of_a_symbolic_number() -> object:
     return gx.fft.rfftfreq("n")
+
+
+@mistake
+def a_decomposition_of_complex_matrices() -> object:
+    return gx.linalg.qr(gx.input("pairs", (3, 3), "complex64"))

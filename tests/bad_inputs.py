@@ -97,7 +97,7 @@ def parts_of_different_shapes() -> object:
 
 @mistake
 def a_dtype_that_the_operator_does_not_take() -> object:
-    return gx.bitwise_and(x, 1)
+    return gx.bitwise_and(x, 6)
 
 
 @mistake

@@ -12,6 +12,7 @@ from sample import KINDS, Row, Sample
 from samples_cumulative import CUMULATIVE
 from samples_elementwise import CAST, ELEMENTWISE, POLYGAMMA, WHERE
 from samples_indexing import DYNAMIC_SLICE, DYNAMIC_UPDATE_SLICE, GATHER, SCATTER
+from samples_matrices import MATRICES
 from samples_movement import BARRIER, CREATION, MOVEMENT, STAGE
 from samples_reduction import REDUCTIONS
 from samples_sorting import SORTING
@@ -55,10 +56,8 @@ MADE_BY_PASSES = {"fusion", "item"}
 HOLD_GRAPHS = {"cond", "scan", "while_gradient", "while_loop"}
 """Operators over graphs of the user's: test_scan.py and its kin run them."""
 
-OF_MATRICES = {
-    "cholesky", "eigh", "lu", "permute_rows", "qr", "svd", "triangular_solve",
-}  # fmt: skip
-"""Decompositions and what they are made of: test_matrices.py and test_linalg.py."""
+ROWS = {**SAMPLES, **MATRICES}
+"""Those too whose values leave signs and bases open: test_matrices.py and test_linalg.py."""
 
 WITH_RULES = {"custom_gradient"}
 """Operators whose derivatives the user gives: test_custom_gradient.py."""
@@ -66,7 +65,7 @@ WITH_RULES = {"custom_gradient"}
 
 def accepted(name: str) -> list[DType]:
     """The dtypes that an operator takes, as its row says; real ones last, the widest at the end."""
-    row = SAMPLES[name]
+    row = ROWS[name]
     found = [d for d in DTYPES if d.kind in KINDS[row.accepts] and d.name not in row.without]
     return sorted(found, key=lambda dtype: not dtype.is_complex)
 
@@ -80,12 +79,12 @@ def node_of(name: str, sample: Sample, dtype: DType, prefix: str = "x") -> tuple
     """Inputs for a sample, and the operator applied to them."""
     types = enumerate(sample.types(dtype))
     inputs = [gx.input(f"{prefix}{place}", t.shape, t.dtype) for place, t in types]
-    return inputs, apply(name, *inputs, **attrs_for(SAMPLES[name], sample, dtype))
+    return inputs, apply(name, *inputs, **attrs_for(ROWS[name], sample, dtype))
 
 
 def infer(name: str, sample: Sample, dtype: DType) -> Any:
     """What the type rule makes of a sample."""
-    return OPS[name].infer(*sample.types(dtype), **attrs_for(SAMPLES[name], sample, dtype))
+    return OPS[name].infer(*sample.types(dtype), **attrs_for(ROWS[name], sample, dtype))
 
 
 def each_operator(*, floats: bool = False) -> Iterator[tuple[str, DType]]:

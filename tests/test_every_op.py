@@ -36,7 +36,7 @@ from sample import (
 from samples import (
     HOLD_GRAPHS,
     MADE_BY_PASSES,
-    OF_MATRICES,
+    MATRICES,
     SAMPLES,
     STRUCTURE,
     WITH_RULES,
@@ -78,7 +78,7 @@ every_device = pytest.mark.parametrize("device", ["cpu", "reference"])
 
 
 def test_every_operator_has_samples() -> None:
-    others = (STRUCTURE, MADE_BY_PASSES, HOLD_GRAPHS, WITH_RULES, OF_MATRICES)
+    others = (STRUCTURE, MADE_BY_PASSES, HOLD_GRAPHS, WITH_RULES, MATRICES)
     assert set(OPS) == set(SAMPLES).union(*others)
 
 

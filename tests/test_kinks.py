@@ -101,3 +101,13 @@ def test_masks_follow_indices() -> None:
     by_index, by_window = step(np.array([0.0, 4.0, 0.0, 2.0]), np.array([2, 3, 3]))
     np.testing.assert_allclose(by_index, [0, 0, 0, 1])
     np.testing.assert_allclose(by_window, [0, 0, 0, 0.5])
+
+
+def test_masks_follow_promises_of_sizes_and_sorting() -> None:
+    x, m = gx.input("x", "n", "float64"), gx.input("m", "m", "float64")
+    promised = gx.ensure_shape(gx.log(gx.ensure_shape(x, "m")), "n")
+    ordered = gx.sort(gx.log(x), descending=True)
+    parts = [gx.where(part > -10, part, 0) for part in (promised, ordered)]
+    step = gx.compile([x, m], [grad(gx.sum(part), x) for part in parts])
+    for found in step(np.array([0.0, 4.0, 0.0, 2.0]), np.zeros(4)):
+        np.testing.assert_allclose(found, [0, 0.25, 0, 0.5])

@@ -2,17 +2,21 @@
 
 import pytest
 
+import graphc as gx
 from graphc.ir.op import OPS, Op
+from graphc.lang import __all__ as words
 from graphc.ops.fusion import Several
 from graphc.ops.kinds import Elementwise, Linear
 from graphc.runtime.device import DEVICES
 from graphc.runtime.operators import (
     FACETS,
     NEEDLESS,
+    PACKAGES,
     PARTS,
     UNANSWERED,
     Row,
     answer,
+    functions_of,
     method_of,
     rows,
 )
@@ -88,3 +92,18 @@ def test_the_command_prints_the_table(
     assert cells["while_gradient"] == cells["while_loop"]
     assert cells["bare"] == ["HOLE"] * 6
     assert lines[-1].endswith(" 6 holes")
+    functions = [name for package in PACKAGES for name in functions_of(package)]
+    assert f" {len(words)} words of the language, {len(functions)} functions " in lines[-1]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_is_counted_can_be_called_and_is_no_word(package: str) -> None:
+    names = functions_of(package)
+    assert names
+    assert not set(names) & set(words)
+    assert all(callable(getattr(getattr(gx, package), name)) for name in names)
+
+
+def test_the_language_has_words_enough() -> None:
+    assert len(words) == len(set(words)) >= 250
+    assert all(callable(getattr(gx, name)) for name in words)

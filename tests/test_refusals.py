@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.append(str(FOLDER))  # for the run as a program; pytest has it there already
 
 from sample import Sample  # noqa: E402
-from samples import SAMPLES, accepted, node_of  # noqa: E402
+from samples import ROWS, accepted, node_of  # noqa: E402
 
 import graphc as gx  # noqa: E402
 from graphc.ir.types import DTYPES, DType  # noqa: E402
@@ -33,7 +33,7 @@ INTERNALS = (
 
 def mistakes(name: str) -> Iterator[tuple[Sample, DType]]:
     """Operands that an operator must refuse: each such sample, and a dtype of each kind."""
-    row, dtypes = SAMPLES[name], accepted(name)
+    row, dtypes = ROWS[name], accepted(name)
     yield from ((sample, dtypes[-1]) for sample in row.refused)
     kinds = {dtype.kind: dtype for dtype in DTYPES if dtype not in dtypes}
     if row.samples[0].shapes:
@@ -50,7 +50,7 @@ def refusal(name: str, sample: Sample, dtype: DType) -> gx.GraphError:
 def catalogue() -> str:
     """Each operator's messages under its name, each once, without the places of operands."""
     parts = []
-    for name in sorted(SAMPLES):
+    for name in sorted(ROWS):
         errors = [refusal(name, *mistake) for mistake in mistakes(name)]
         messages = [re.sub(", made at .*", "", error.message) for error in errors]
         parts.append(f"== {name}\n" + "".join(f"{m}\n" for m in dict.fromkeys(messages)))
@@ -61,7 +61,7 @@ def test_every_message_is_the_one_on_record() -> None:
     assert catalogue() == CATALOGUE.read_text()
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLES))
+@pytest.mark.parametrize("name", sorted(ROWS))
 def test_refusals_are_at_the_line_and_name_the_operator(name: str) -> None:
     for mistake in mistakes(name):
         error = refusal(name, *mistake)
@@ -71,7 +71,7 @@ def test_refusals_are_at_the_line_and_name_the_operator(name: str) -> None:
         assert not any(word in error.message for word in INTERNALS), error.message
 
 
-@pytest.mark.parametrize("name", [n for n, row in SAMPLES.items() if row.samples[0].shapes])
+@pytest.mark.parametrize("name", [n for n, row in ROWS.items() if row.samples[0].shapes])
 def test_every_operator_with_operands_refuses_something(name: str) -> None:
     assert any(mistakes(name)), name
 

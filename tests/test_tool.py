@@ -1,6 +1,7 @@
 """The command line: what each command prints, and its exit codes."""
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,15 +129,31 @@ def test_help(capsys: Capture) -> None:
     assert "COMMAND" in capsys.readouterr().out
 
 
+COMMAND = "import sys; from graphc.runtime.tool import main; sys.exit(main())"
+
+
 def test_the_installed_command(graph: str) -> None:
-    code = "import sys; from graphc.runtime.tool import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", code, "print", graph], capture_output=True, text=True, check=True
+        [sys.executable, "-c", COMMAND, "print", graph], capture_output=True, text=True, check=True
     )
     assert done.stdout == GRAPH
 
 
 # --- draw, emit, run -----------------------------------------------------------------------------
+
+
+def test_who_reads_may_stop_reading() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        ended = subprocess.run(
+            [sys.executable, "-c", COMMAND, "ops"],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("passes", ["", "fuse", "fuse,lower"])

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.dim import Size, product
-from graphc.ir.node import Node, apply
+from graphc.ir.node import Node
 from graphc.ir.types import DType, float64, int64
 from graphc.lang.arithmetic import remainder
 from graphc.lang.complex_numbers import complex, conj
+from graphc.lang.creation import positions
 from graphc.lang.linear_algebra import matmul
 from graphc.lang.movement import pad, permute_dims, reshape
 from graphc.lang.operands import constant, to_node_dtype
@@ -155,7 +156,7 @@ def direct(x: Node) -> Node:
 
 def matrix_of(n: Size, dtype: DType) -> Node:
     """exp(-2 pi i j k / n) for each j and k."""
-    j, k = (apply("iota", shape=(n, n), axis=axis, dtype=int64) for axis in (0, 1))
+    j, k = positions((n, n))
     turns = to_node_dtype(remainder(j * k, size_value(n, int64)), float64)
     angle = turns * (2 * math.pi) / size_value(n, float64)
     return to_node_dtype(complex(cos(angle), -sin(angle)), dtype)

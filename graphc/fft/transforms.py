@@ -8,7 +8,7 @@ cut, or filled up with zeros, before.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from graphc.errors import GraphError
 from graphc.fft.dft import dft, inverse_dft
@@ -91,9 +91,7 @@ def fftn(
 ) -> Node:
     """`fft` along several axes, by default all; s is a size for each of them, -1 for its own."""
     node = to_complex(x)
-    for axis, size in pairs_of("fftn", node, s, axes):
-        node = fft(node, n=size, axis=axis, norm=norm)
-    return node
+    return one_by_one(fft, node, pairs_of("fftn", node, s, axes), norm)
 
 
 def ifftn(
@@ -106,9 +104,7 @@ def ifftn(
 ) -> Node:
     """The inverse of `fftn`."""
     node = to_complex(x)
-    for axis, size in pairs_of("ifftn", node, s, axes):
-        node = ifft(node, n=size, axis=axis, norm=norm)
-    return node
+    return one_by_one(ifft, node, pairs_of("ifftn", node, s, axes), norm)
 
 
 def rfftn(
@@ -122,10 +118,7 @@ def rfftn(
     """`rfft` along the last of several axes, then `fft` along the others."""
     node = to_real("rfftn", x)
     *others, (axis, size) = pairs_of("rfftn", node, s, axes)
-    node = rfft(node, n=size, axis=axis, norm=norm)
-    for axis, size in others:
-        node = fft(node, n=size, axis=axis, norm=norm)
-    return node
+    return one_by_one(fft, rfft(node, n=size, axis=axis, norm=norm), others, norm)
 
 
 def irfftn(
@@ -139,9 +132,16 @@ def irfftn(
     """The inverse of `rfftn`; the last of s is the number of elements of the real array there."""
     node = to_complex(x)
     *others, (axis, size) = pairs_of("irfftn", node, s, axes)
-    for other, count in others:
-        node = ifft(node, n=count, axis=other, norm=norm)
-    return irfft(node, n=size, axis=axis, norm=norm)
+    return irfft(one_by_one(ifft, node, others, norm), n=size, axis=axis, norm=norm)
+
+
+def one_by_one(
+    transform: Callable[..., Node], x: Node, pairs: Iterable[tuple[int, Size | None]], norm: str
+) -> Node:
+    """A transform along one axis after the other."""
+    for axis, size in pairs:
+        x = transform(x, n=size, axis=axis, norm=norm)
+    return x
 
 
 # --- arguments -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from graphc.ir.graph import Graph, walk
+from graphc.ir.graph import Graph, items_of, walk
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.op import OPS
 from graphc.ir.types import Type
@@ -84,7 +84,7 @@ def run_while(
     body, captured = close(carried, nexts)
     attrs = {"body": body, "carries": len(inits), "checkpoints": checkpoints}
     node = apply("while_loop", *inits, *captured, **attrs)
-    return [apply("item", node, index=k) for k in range(len(inits) - 1)]
+    return items_of(node)
 
 
 def run_cond(inputs: Mapping[Node, Node], yes: Sequence[Node], no: Sequence[Node]) -> list[Node]:
@@ -97,5 +97,4 @@ def run_cond(inputs: Mapping[Node, Node], yes: Sequence[Node], no: Sequence[Node
         Graph(both.inputs, outputs)
         for outputs in (both.outputs[: len(yes)], both.outputs[len(yes) :])
     ]
-    node = apply("cond", *inputs.values(), *captured, body=arms[0], otherwise=arms[1])
-    return [apply("item", node, index=k) for k in range(len(yes))]
+    return items_of(apply("cond", *inputs.values(), *captured, body=arms[0], otherwise=arms[1]))

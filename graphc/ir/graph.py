@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.ir.node import Node, build, standing_at
+from graphc.ir.node import Node, apply, build, standing_at
+from graphc.ir.types import TupleType
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +108,12 @@ def rewrite_inside(attrs: Mapping[str, Any], change: Callable[[Node], Node]) -> 
     if all(same_roots(graphs[key], graph) for key, graph in changed.items()):
         return attrs
     return {**attrs, **changed}
+
+
+def items_of(node: Node) -> list[Node]:
+    """The projections of a node with several results, in order."""
+    assert isinstance(node.type, TupleType)
+    return [apply("item", node, index=k) for k in range(len(node.type.items))]
 
 
 def same_roots(one: Graph, other: Graph) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.ir.closure import close
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, items_of
 from graphc.ir.node import Node, apply, build
 
 
@@ -70,8 +70,7 @@ class Scan:
         """The stacked values of further nodes of the body, by a scan that does the same besides."""
         body = Graph(self.body.inputs, (*self.body.outputs, *extra))
         node = build(self.node.op, self.node.inputs, {**self.node.attrs, "body": body})
-        start = len(self.body.outputs)
-        return [apply("item", node, index=start + k) for k in range(len(extra))]
+        return items_of(node)[len(self.body.outputs) :]
 
 
 def take_apart(node: Node) -> Scan:
@@ -104,5 +103,5 @@ def make_scan(
     operands = [*(carry.init for carry in carries), *sequences.values(), *captured]
     counts = {"carries": len(carries), "sequences": len(sequences)}
     node = apply("scan", *operands, body=body, **counts, **schedule)
-    items = [apply("item", node, index=k) for k in range(len(body.outputs))]
+    items = items_of(node)
     return items[: len(carries)], items[len(carries) :]

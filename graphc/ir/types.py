@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -43,7 +44,7 @@ class DType:
     @property
     def is_inexact(self) -> bool:
         """Whether this is a floating-point type, real or complex: what has derivatives."""
-        return self.kind in ("float", "complex")
+        return self.kind in INEXACT
 
     @property
     def part(self) -> DType:
@@ -53,7 +54,25 @@ class DType:
     @property
     def is_integer(self) -> bool:
         """Whether this is a signed or unsigned integer type."""
-        return self.kind in ("int", "uint")
+        return self.kind in INTEGERS
+
+    @property
+    def precision(self) -> int:
+        """Bits of a float's significand, the leading one included; of complex numbers, a part's."""
+        return PRECISIONS[self.part.name]
+
+    @property
+    def epsilon(self) -> float:
+        """The distance from 1 to the next number of a float dtype."""
+        return 2.0 ** (1 - self.precision)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The lowest and the highest number of a real dtype: infinities for floats."""
+        if self.is_float:
+            return -math.inf, math.inf
+        half = 2 ** (self.bits - 1)
+        return (-half, half - 1) if self.kind == "int" else (0, 2 * half - 1)
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -95,8 +114,17 @@ REAL_DTYPES = tuple(dtype for dtype in DTYPES if not dtype.is_complex)
 PARTS = {complex64: float32, complex128: float64}
 COMPLEX_OF = {part: whole for whole, part in PARTS.items()}
 """The complex dtype whose parts are of a dtype."""
+PRECISIONS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 BY_NAME = {d.name: d for d in DTYPES}
 BY_SHORT = {d.short: d for d in DTYPES}
+
+INTEGERS: tuple[str, ...] = ("int", "uint")
+REAL_NUMBERS = (*INTEGERS, "float")
+NUMBERS = (*REAL_NUMBERS, "complex")
+INEXACT = ("float", "complex")
+ANY_REAL = ("bool", *REAL_NUMBERS)
+ANY = ("bool", *NUMBERS)
+"""Kinds of dtypes, as operators and rules take them together."""
 
 DTypeLike: TypeAlias = DType | str | type | np.dtype[Any]
 

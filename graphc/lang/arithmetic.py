@@ -13,17 +13,11 @@ from graphc.ir.types import float64
 from graphc.lang.operands import (
     ArrayLike,
     as_node,
-    same_dtype,
-    same_shape,
     to_float,
     to_node_dtype,
     together,
+    together_as_floats,
 )
-
-
-def together_as_floats(*values: ArrayLike) -> tuple[Node, ...]:
-    """Operands as nodes of one floating-point dtype and one shape."""
-    return same_shape(*map(to_float, same_dtype(*values)))
 
 
 @word

@@ -13,9 +13,9 @@ from graphc.lang.operands import (
     as_node,
     constant,
     same_dtype,
-    same_shape,
     to_float,
     together,
+    together_as_floats,
 )
 
 
@@ -98,7 +98,7 @@ def isclose(
 
     With `equal_nan` NaN is close to NaN. Integers are compared as float64.
     """
-    first, second = same_shape(*map(to_float, same_dtype(a, b)))
+    first, second = together_as_floats(a, b)
     size = say("abs", second)
     near = less_equal(say("abs", first - second), atol + rtol * size)
     close = say("logical_or", say("logical_and", near, isfinite(second)), equal(first, second))

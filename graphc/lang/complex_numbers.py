@@ -5,7 +5,13 @@ from __future__ import annotations
 from graphc.errors import GraphError
 from graphc.ir.node import Node, apply, describe, say, word
 from graphc.ir.types import COMPLEX_OF, float32
-from graphc.lang.operands import ArrayLike, as_node, same_dtype, same_shape, to_float, to_node_dtype
+from graphc.lang.operands import (
+    ArrayLike,
+    as_node,
+    to_float,
+    to_node_dtype,
+    together_as_floats,
+)
 
 
 @word
@@ -15,7 +21,7 @@ def complex(real: ArrayLike, imag: ArrayLike, /) -> Node:
     float64 parts, and integers, give complex128; shorter floats are float32 and give complex64.
     GraphError where a part is complex.
     """
-    nodes = same_shape(*map(to_float, same_dtype(real, imag)))
+    nodes = together_as_floats(real, imag)
     if nodes[0].dtype.is_complex:
         raise GraphError(f"complex: the parts must be real{describe(nodes)}")
     if nodes[0].dtype not in COMPLEX_OF:

@@ -173,6 +173,12 @@ def line(start: Any, step: Any, count: Size, dtype: DType) -> Node:
     return scaled if start == 0 else scaled + start
 
 
+def positions(shape: ShapeLike, dtype: DType = int64) -> list[Node]:
+    """For each axis of a shape the index of every element along it."""
+    sizes = to_shape(shape, "positions")
+    return [apply("iota", shape=sizes, axis=a, dtype=dtype) for a in range(len(sizes))]
+
+
 @word
 def linspace(
     start: float, stop: float, num: SizeLike, dtype: DTypeLike | None = None, endpoint: bool = True
@@ -199,5 +205,5 @@ def eye(
     """A matrix with ones on its k-th diagonal above the main one, else zeros; square by default."""
     rows = to_size(n_rows, "eye")
     shape = (rows, rows if n_cols is None else to_size(n_cols, "eye"))
-    row, column = (apply("iota", shape=shape, axis=axis, dtype=int64) for axis in (0, 1))
+    row, column = positions(shape)
     return to_node_dtype(column == (row + k if k else row), to_dtype(dtype))

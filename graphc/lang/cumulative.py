@@ -11,8 +11,14 @@ import math
 from graphc.errors import GraphError
 from graphc.ir.node import Node, apply, describe, say, word
 from graphc.ir.types import DTypeLike
-from graphc.lang.operands import ArrayLike, as_node, same_shape, to_axis, to_dtype, to_float
-from graphc.lang.operands import same_dtype as promoted
+from graphc.lang.operands import (
+    ArrayLike,
+    as_node,
+    to_axis,
+    to_dtype,
+    to_float,
+    together_as_floats,
+)
 from graphc.lang.reduction import to_total
 
 
@@ -90,7 +96,7 @@ def linear_recurrence(
     `reverse` it runs from the last element to the first, and y[k] follows from y[k + 1].
     Its derivatives are linear recurrences too.
     """
-    factors, terms = same_shape(*map(to_float, promoted(factor, term)))
+    factors, terms = together_as_floats(factor, term)
     at = only_axis("linear_recurrence", factors, axis)
     return apply("linear_recurrence", factors, terms, axis=at, reverse=reverse)
 

@@ -9,7 +9,7 @@ import numpy as np
 from graphc.errors import GraphError
 from graphc.ir.dim import Size
 from graphc.ir.node import Node
-from graphc.ir.types import DType, DTypeLike, import_ml_dtypes, promote
+from graphc.ir.types import INTEGERS, NUMBERS, DType, DTypeLike, import_ml_dtypes, promote
 from graphc.lang import operands
 from graphc.lang.operands import same_dtype, to_dtype
 from graphc.lang.sizes import ShapeLike, to_shape
@@ -18,10 +18,10 @@ KINDS: dict[str, tuple[str, ...]] = {
     "bool": ("bool",),
     "signed integer": ("int",),
     "unsigned integer": ("uint",),
-    "integral": ("int", "uint"),
+    "integral": INTEGERS,
     "real floating": ("float",),
     "complex floating": ("complex",),
-    "numeric": ("int", "uint", "float", "complex"),
+    "numeric": NUMBERS,
 }
 """The Array API's words for kinds of dtypes."""
 

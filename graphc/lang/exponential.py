@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 
 from graphc.ir.node import Node, apply, word
-from graphc.lang.arithmetic import together_as_floats
-from graphc.lang.operands import ArrayLike, to_float
+from graphc.lang.operands import ArrayLike, to_float, together_as_floats
 
 
 @word
 def exp(x: ArrayLike, /) -> Node:
     """e to the power of each element."""
     return apply("exp", to_float(x))
+
+
+@word
+def exp2(x: ArrayLike, /) -> Node:
+    """2 to the power of each element; exact where that is an integer."""
+    return apply("exp2", to_float(x))
 
 
 @word
@@ -52,6 +57,13 @@ def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Node:
 
 
 @word
+def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Node:
+    """log2(2**x1 + 2**x2), without overflow; equal ones share the gradient, infinite too."""
+    first, second = together_as_floats(x1, x2)
+    return logaddexp(first * math.log(2), second * math.log(2)) / math.log(2)
+
+
+@word
 def sigmoid(x: ArrayLike, /) -> Node:
     """1 / (1 + exp(-x))."""
     return apply("sigmoid", to_float(x))
@@ -67,16 +79,3 @@ def softplus(x: ArrayLike, /) -> Node:
 def erf(x: ArrayLike, /) -> Node:
     """The error function: 2 / sqrt(pi) times the integral of exp(-t*t) from 0 to x."""
     return apply("erf", to_float(x))
-
-
-@word
-def exp2(x: ArrayLike, /) -> Node:
-    """2 to the power of each element; exact where that is an integer."""
-    return apply("exp2", to_float(x))
-
-
-@word
-def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Node:
-    """log2(2**x1 + 2**x2), without overflow; equal ones share the gradient, infinite too."""
-    first, second = together_as_floats(x1, x2)
-    return logaddexp(first * math.log(2), second * math.log(2)) / math.log(2)

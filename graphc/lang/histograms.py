@@ -8,7 +8,6 @@ import numpy as np
 
 from graphc.errors import GraphError
 from graphc.ir.dim import Size
-from graphc.ir.index_layout import Layout
 from graphc.ir.node import Node, describe, word
 from graphc.ir.types import float64, int64
 from graphc.lang.creation import arange, linspace
@@ -16,20 +15,16 @@ from graphc.lang.movement import concat, diff, expand_dims
 from graphc.lang.operands import (
     ArrayLike,
     as_node,
-    constant,
     reshape_node,
     to_float,
     to_node_dtype,
 )
 from graphc.lang.reduction import max, min, sum, to_total
-from graphc.lang.scattering import scattered
 from graphc.lang.searching import searchsorted
+from graphc.lang.segments import segment_sum
 from graphc.lang.selection import where
-from graphc.lang.sizes import SizeLike, is_integer, size_value, to_size
+from graphc.lang.sizes import SizeLike, is_integer, to_size
 from graphc.lang.sorting import sort
-
-ONE_AXIS = Layout((0,), (), ((0,),))
-"""A vector of indices for a vector."""
 
 
 @word
@@ -64,10 +59,7 @@ def sums_in_bins(places: Node, weights: ArrayLike, count: Size, what: str) -> No
     heavy = as_node(weights)
     if heavy.shape != places.shape:
         raise GraphError(f"{what}: a weight for each element{describe([places, heavy])}")
-    total = to_total(heavy, None)
-    number = to_node_dtype(places, int64)
-    mine = where(number < 0, size_value(count, int64), number)  # none counts from the end
-    return scattered("add", constant(0, total.dtype), total, (mine,), ONE_AXIS, (count,))
+    return segment_sum(to_total(heavy, None), places, count)
 
 
 @word

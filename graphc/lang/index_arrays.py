@@ -10,6 +10,7 @@ import numpy as np
 from graphc.errors import GraphError
 from graphc.ir.node import Node, apply, describe, word
 from graphc.ir.types import DTypeLike, int64, row_major_strides
+from graphc.lang.creation import positions
 from graphc.lang.indexing import to_integers
 from graphc.lang.movement import reshape, stack
 from graphc.lang.operands import ArrayLike, as_node, constant, to_dtype, to_node_dtype
@@ -22,7 +23,7 @@ def indices(dimensions: ShapeLike, /, dtype: DTypeLike = int64) -> Node:
     shape, kind = to_shape(dimensions, "indices"), to_dtype(dtype)
     if not shape:
         return apply("broadcast", constant(0, kind), shape=(0,), axes=())
-    return stack([apply("iota", shape=shape, axis=a, dtype=kind) for a in range(len(shape))])
+    return stack(positions(shape, kind))
 
 
 @word

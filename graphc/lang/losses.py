@@ -30,7 +30,16 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike, /) -> Node:
             f"of shape {show_shape(scores.shape)}: they must be (...) and (..., classes)"
             f"{describe([scores, chosen])}"
         )
-    # Less their maximum, scores are small where it matters, and their gradient is the softmax.
-    below = scores - finite_max(scores, (scores.ndim - 1,))
+    below, total = softmax_parts(scores)
     picked = take_along_axis(below, expand_dims(chosen, chosen.ndim), -1)
-    return log(sum(exp(below), axis=-1)) - squeeze(picked, -1)
+    return total - squeeze(picked, -1)
+
+
+def softmax_parts(scores: Node) -> tuple[Node, Node]:
+    """Scores less their maximum, and the logarithm of their exponentials' sum.
+
+    Their difference is log_softmax. Apart, a picked one costs one number an example, and its
+    gradient comes out as the softmax less 1 at the class, with nothing else to add up.
+    """
+    below = scores - finite_max(scores, (scores.ndim - 1,))
+    return below, log(sum(exp(below), axis=-1))

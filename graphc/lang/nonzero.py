@@ -11,16 +11,11 @@ from graphc.ir.dim import Size
 from graphc.ir.index_layout import Layout
 from graphc.ir.node import Node, apply, describe, say, word
 from graphc.ir.types import int64
+from graphc.lang.cumulative import cumulative_sum
 from graphc.lang.index_arrays import unravel_index
 from graphc.lang.indexing import take
 from graphc.lang.movement import reshape, stack
-from graphc.lang.operands import (
-    ArrayLike,
-    as_node,
-    constant,
-    to_axis,
-    to_node_dtype,
-)
+from graphc.lang.operands import ArrayLike, along_axis, as_node, constant, to_axis, to_node_dtype
 from graphc.lang.reduction import to_bool
 from graphc.lang.scattering import scattered
 from graphc.lang.sizes import SizeLike, size_value, to_size
@@ -84,9 +79,8 @@ def compress(
             f"{describe([mask, node])}"
         )
     found, there = places(mask, to_size(size, "compress"))
-    rows = (found.size, *(1,) * (node.ndim - at - 1))
-    chosen = take(node, found, axis=at)
-    return say("where", reshape(there, rows), chosen, filler(fill_value, node))
+    chosen, kept = take(node, found, axis=at), along_axis(there, at, node.ndim)
+    return say("where", kept, chosen, filler(fill_value, node))
 
 
 @word
@@ -115,7 +109,7 @@ def places(node: Node, size: Size) -> tuple[Node, Node]:
     """
     mask = to_bool(reshape(node, -1))
     ones = to_node_dtype(mask, int64)
-    number = apply("cumulative_sum", ones, axis=0, reverse=False) - 1
+    number = cumulative_sum(ones) - 1
     where_to = say("where", mask, number, size_value(size, int64))
     every = apply("iota", shape=mask.shape, axis=0, dtype=int64)
     layout = Layout((0,), (), ((0,),))

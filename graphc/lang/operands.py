@@ -158,6 +158,11 @@ def together(*values: ArrayLike) -> tuple[Node, ...]:
     return tuple(broadcast_node(node, shape) for node in nodes)
 
 
+def together_as_floats(*values: ArrayLike) -> tuple[Node, ...]:
+    """Operands as nodes of one floating-point dtype and one shape; integers become float64."""
+    return same_shape(*map(to_float, same_dtype(*values)))
+
+
 def same_shape(*nodes: Node) -> tuple[Node, ...]:
     """Nodes stretched to their common shape."""
     shape = broadcast_shapes([node.shape for node in nodes], nodes)
@@ -182,6 +187,11 @@ def to_axes(axis: int | Sequence[int] | None, rank: int, what: str) -> tuple[int
     if len(set(axes)) != len(axes):
         raise GraphError(f"{what}: axis {tuple(given)} names an axis twice")
     return axes
+
+
+def along_axis(vector: Node, axis: int, rank: int) -> Node:
+    """A vector as an array that broadcasts along one of `rank` axes, counted from 0."""
+    return reshape_node(vector, (vector.size, *(1,) * (rank - axis - 1)))
 
 
 def size_of(node: Node, axes: Sequence[int]) -> Size:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from graphc.errors import GraphError
-from graphc.ir.node import Node, apply, describe, word
+from graphc.ir.node import Node, describe, word
 from graphc.lang.creation import ones_like, zeros_like
+from graphc.lang.cumulative import cumulative_prod
 from graphc.lang.movement import concat, expand_dims, flip
 from graphc.lang.operands import ArrayLike, as_node, broadcast_node, same_dtype
 from graphc.lang.sizes import SizeLike, to_size
@@ -39,5 +40,5 @@ def vander(x: ArrayLike, /, n: SizeLike | None = None, increasing: bool = False)
     factors = broadcast_node(column, (node.shape[0], count))
     first = ones_like(factors[:, :1])
     factors = concat([first, factors[:, 1:]], axis=1)
-    powers = apply("cumulative_prod", factors, axis=1, reverse=False)
+    powers = cumulative_prod(factors, axis=1, dtype=factors.dtype)
     return powers if increasing else flip(powers, axis=1)

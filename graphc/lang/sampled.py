@@ -6,16 +6,17 @@ import math
 
 from graphc.errors import GraphError
 from graphc.ir.dim import maximum
-from graphc.ir.node import Axes, Node, apply, describe, word
+from graphc.ir.node import Axes, Node, describe, word
 from graphc.ir.types import int64
 from graphc.lang.arithmetic import abs, clip
 from graphc.lang.comparison import isnan
+from graphc.lang.cumulative import cumulative_sum
 from graphc.lang.indexing import take
 from graphc.lang.movement import concat, diff, part_along
 from graphc.lang.operands import (
     ArrayLike,
+    along_axis,
     as_node,
-    reshape_node,
     same_dtype,
     to_axes,
     to_axis,
@@ -60,12 +61,11 @@ def interp(
 
 def between(node: Node, points: Node, values: Node) -> Node:
     """The values at the elements of a node, linear between neighbouring points."""
-    places = searchsorted(points, reshape_node(node, (node.size,)), side="right")
+    places = searchsorted(points, node, side="right")
     last = size_value(points.shape[0] - 1, int64)
     low, high = clip(places - 1, 0, last), clip(places, 0, last)
     (start, below), (end, above) = (
-        [reshape_node(take(array, at), node.shape) for array in (points, values)]
-        for at in (low, high)
+        [take(array, at) for array in (points, values)] for at in (low, high)
     )
     inside = where(start == end, below, below + (above - below) / (end - start) * (node - start))
     return where(isnan(node), node, inside)
@@ -85,15 +85,10 @@ def trapezoid(
     if x is not None:
         points = to_float(x)
         step = diff(points, axis=at if points.ndim == node.ndim else -1)
-        step = aligned(step, node.ndim, at) if step.ndim == 1 else step
+        step = along_axis(step, at, node.ndim) if step.ndim == 1 else step
     count = maximum(node.shape[at] - 1, 0)
     middle = (part_along(node, at, 1, count) + part_along(node, at, 0, count)) / 2.0
     return sum(step * middle, axis=at)
-
-
-def aligned(vector: Node, rank: int, axis: int) -> Node:
-    """A vector as an array that broadcasts along one of so many axes."""
-    return reshape_node(vector, (vector.size, *(1,) * (rank - axis - 1)))
 
 
 @word
@@ -157,5 +152,5 @@ def unwrap(
     jump = where(abs(step) < max(half, discont or half), 0, inside - step)
     first = part_along(node, at, 0, 1)
     rest = part_along(node, at, 1, step.shape[at])
-    total = apply("cumulative_sum", jump, axis=at, reverse=False)
+    total = cumulative_sum(jump, axis=at)
     return concat([first, rest + total], axis=at)

@@ -15,6 +15,7 @@ from graphc.lang.operands import (
 )
 from graphc.lang.reduction import any, sum, to_bool
 from graphc.lang.sizes import size_value
+from graphc.lang.sorting import sort
 
 FEW = 32
 """So many comparisons side by side take less than a search."""
@@ -36,10 +37,9 @@ def isin(x: ArrayLike, values: ArrayLike, /) -> Node:
     flat = wanted.reshape((wanted.size,))
     if isinstance(wanted.size, int) and wanted.size <= FEW:
         return any(expand_dims(node, -1) == flat, axis=-1)
-    ordered = apply("sort", flat, axis=0, descending=False)
+    ordered = sort(flat)
     places = searchsorted(ordered, node)
-    found = take(ordered, places.reshape((node.size,))).reshape(node.shape)
-    return (places < size_value(wanted.size, int64)) & (found == node)
+    return (places < size_value(wanted.size, int64)) & (take(ordered, places) == node)
 
 
 @word

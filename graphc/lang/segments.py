@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from graphc.errors import GraphError
 from graphc.ir.dim import Size
 from graphc.ir.index_layout import Layout
 from graphc.ir.node import Node, describe, say, word
-from graphc.ir.types import DType, int64
+from graphc.ir.types import int64
 from graphc.lang.creation import full, ones_like
 from graphc.lang.indexing import to_integers
 from graphc.lang.operands import ArrayLike, as_node, constant, to_float, to_node_dtype
@@ -39,7 +37,7 @@ def segment_max(data: ArrayLike, segment_ids: ArrayLike, /, num_segments: SizeLi
     Of no elements it is -inf, or the lowest integer. Those that tie share the gradient.
     """
     node = as_node(data)
-    return segmented("max", node, limits(node)[0], segment_ids, num_segments, "segment_max")
+    return segmented("max", node, node.dtype.limits[0], segment_ids, num_segments, "segment_max")
 
 
 @word
@@ -49,7 +47,7 @@ def segment_min(data: ArrayLike, segment_ids: ArrayLike, /, num_segments: SizeLi
     Of no elements it is inf, or the highest integer. Those that tie share the gradient.
     """
     node = as_node(data)
-    return segmented("min", node, limits(node)[1], segment_ids, num_segments, "segment_min")
+    return segmented("min", node, node.dtype.limits[1], segment_ids, num_segments, "segment_min")
 
 
 @word
@@ -84,12 +82,3 @@ def not_negative(ids: Node, size: Size) -> Node:
         return ids
     wide = to_node_dtype(ids, int64)
     return say("where", wide < 0, full(wide.shape, size_value(size, int64)), wide)
-
-
-def limits(node: Node) -> tuple[float, float]:
-    """The lowest and the highest number of a node's dtype; infinities for floats."""
-    dtype: DType = node.dtype
-    if not dtype.is_integer:
-        return -np.inf, np.inf
-    info = np.iinfo(dtype.numpy)
-    return int(info.min), int(info.max)

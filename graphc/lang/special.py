@@ -6,11 +6,11 @@ import math
 
 from graphc.errors import GraphError, shown
 from graphc.ir.node import Node, apply, word
-from graphc.lang.arithmetic import abs, divide, together_as_floats
+from graphc.lang.arithmetic import abs, divide
 from graphc.lang.comparison import equal, greater, greater_equal, isnan, less, less_equal
 from graphc.lang.exponential import log, log1p
 from graphc.lang.logic import logical_and, logical_or
-from graphc.lang.operands import ArrayLike, to_float
+from graphc.lang.operands import ArrayLike, to_float, together_as_floats
 from graphc.lang.selection import where
 from graphc.lang.trigonometric import atanh
 

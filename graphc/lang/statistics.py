@@ -7,7 +7,7 @@ from graphc.ir.node import Axes, Node, describe, word
 from graphc.lang.arithmetic import clip, sqrt
 from graphc.lang.linear_algebra import matmul
 from graphc.lang.movement import concat, expand_dims, squeeze
-from graphc.lang.operands import ArrayLike, same_dtype, to_axis, to_float
+from graphc.lang.operands import ArrayLike, along_axis, same_dtype, to_axis, to_float
 from graphc.lang.reduction import degrees, max, mean, min, sum
 from graphc.lang.triangles import diagonal
 
@@ -42,8 +42,7 @@ def along(vector: Node, node: Node, axis: Axes) -> Node:
             "average: weights have the shape of x, or are a vector along one axis"
             f"{describe([node, vector])}"
         )
-    at = to_axis(axis, node.ndim, "average")
-    return vector.reshape((vector.size, *(1,) * (node.ndim - at - 1)))
+    return along_axis(vector, to_axis(axis, node.ndim, "average"), node.ndim)
 
 
 @word

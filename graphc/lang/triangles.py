@@ -8,6 +8,7 @@ from graphc.ir.index_layout import Layout
 from graphc.ir.node import Node, apply, describe, say, word
 from graphc.ir.size_proof import simplify
 from graphc.ir.types import DTypeLike, float64, int64
+from graphc.lang.creation import positions
 from graphc.lang.movement import reshape
 from graphc.lang.operands import ArrayLike, as_node, to_dtype, to_node_dtype
 from graphc.lang.reduction import sum
@@ -19,14 +20,14 @@ from graphc.lang.windows import cut
 @word
 def tril(x: ArrayLike, /, *, k: int = 0) -> Node:
     """The elements on and below the k-th diagonal above the main one, else 0."""
-    row, column = places(as_node(x), "tril")
+    row, column = rows_and_columns(as_node(x), "tril")
     return say("where", column <= row + k, x, 0)
 
 
 @word
 def triu(x: ArrayLike, /, *, k: int = 0) -> Node:
     """The elements on and above the k-th diagonal above the main one, else 0."""
-    row, column = places(as_node(x), "triu")
+    row, column = rows_and_columns(as_node(x), "triu")
     return say("where", column >= row + k, x, 0)
 
 
@@ -70,10 +71,9 @@ def diag(v: ArrayLike, /, k: int = 0) -> Node:
         raise GraphError(f"diag: takes a vector or a matrix{describe([node])}")
     size = node.size + abs(k)
     down, right = max(-k, 0), max(k, 0)
-    rows = apply(
-        "pad", node, low=(down,), high=(right,), interior=(0,)
-    )  # the vector's element of each row
-    row, column = (apply("iota", shape=(size, size), axis=axis, dtype=int64) for axis in (0, 1))
+    # The vector's element of each row.
+    rows = apply("pad", node, low=(down,), high=(right,), interior=(0,))
+    row, column = positions((size, size))
     wide = apply("broadcast", rows, shape=(size, size), axes=(0,))
     return say("where", column == row + k, wide, 0)
 
@@ -91,14 +91,14 @@ def tri(
     """Ones on and below the k-th diagonal above the main one, else zeros; square by default."""
     rows = to_size(n_rows, "tri")
     shape = (rows, rows if n_cols is None else to_size(n_cols, "tri"))
-    row, column = (apply("iota", shape=shape, axis=axis, dtype=int64) for axis in (0, 1))
+    row, column = positions(shape)
     return to_node_dtype(column <= row + k, to_dtype(dtype))
 
 
-def places(node: Node, what: str) -> tuple[Node, Node]:
+def rows_and_columns(node: Node, what: str) -> tuple[Node, Node]:
     """The row and the column of each element of the last two axes."""
     check_matrix(node, what)
-    row, column = (apply("iota", shape=node.shape[-2:], axis=axis, dtype=int64) for axis in (0, 1))
+    row, column = positions(node.shape[-2:])
     return row, column
 
 

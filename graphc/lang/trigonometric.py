@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from graphc.ir.node import Node, apply, word
-from graphc.lang.arithmetic import abs, copysign, together_as_floats
+from graphc.lang.arithmetic import abs, copysign
 from graphc.lang.comparison import greater, less
-from graphc.lang.operands import ArrayLike, to_float
+from graphc.lang.operands import ArrayLike, to_float, together_as_floats
 from graphc.lang.rounding import round
 from graphc.lang.selection import where
 

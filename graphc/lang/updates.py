@@ -9,13 +9,14 @@ from typing import Any
 from graphc.errors import GraphError
 from graphc.ir.dim import Size
 from graphc.ir.node import Node, apply, describe, say, word
-from graphc.ir.types import DType, int64, show_shape
-from graphc.lang.creation import ones_like
+from graphc.ir.types import DType, show_shape
+from graphc.lang.creation import ones_like, positions
 from graphc.lang.index_keys import select
 from graphc.lang.indexing import common_shape, layout_along, to_integers
 from graphc.lang.operands import (
     ArrayLike,
     Scalars,
+    along_axis,
     as_node,
     broadcast_node,
     broadcast_shapes,
@@ -28,7 +29,8 @@ from graphc.lang.scattering import combined, scattered
 from graphc.lang.sizes import ShapeLike, to_shape
 from graphc.lang.windows import cut
 
-ORDER = ("bool", "uint", "int", "float", "complex")
+RANKS = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
+"""Kinds of dtypes: one of a rank holds those of lower ranks, and of its own."""
 
 
 @word
@@ -64,7 +66,7 @@ def spread_out(part: Node, value: Node) -> Node:
 
 def fitted(values: ArrayLike, node: Node, shape: tuple[Size, ...], what: str) -> Node:
     """Values in a node's dtype, broadcast to a shape; GraphError where that would lose them."""
-    new = as_node(values, weak_dtype(values, node.dtype) if isinstance(values, Scalars) else None)
+    new = weakly(values, node.dtype)
     if not holds(node.dtype, new.dtype):
         raise GraphError(
             f"{what}: values of {new.dtype.name} do not fit into {node.dtype.name}: "
@@ -78,12 +80,14 @@ def fitted(values: ArrayLike, node: Node, shape: tuple[Size, ...], what: str) ->
     return broadcast_node(to_node_dtype(new, node.dtype), shape)
 
 
+def weakly(value: ArrayLike, dtype: DType) -> Node:
+    """A value as a node; a Python number takes a dtype where that can hold its kind."""
+    return as_node(value, weak_dtype(value, dtype) if isinstance(value, Scalars) else None)
+
+
 def holds(dtype: DType, other: DType) -> builtins.bool:
     """Whether a dtype is of no lower kind than another."""
-    return ORDER.index(dtype.kind) >= ORDER.index(other.kind) or {dtype.kind, other.kind} == {
-        "int",
-        "uint",
-    }
+    return RANKS[dtype.kind] >= RANKS[other.kind]
 
 
 @word
@@ -153,15 +157,12 @@ def fill_diagonal(x: ArrayLike, value: ArrayLike, /) -> Node:
         raise GraphError(
             f"fill_diagonal: takes a matrix, or more axes of one size{describe([node])}"
         )
-    row, *others = (
-        apply("iota", shape=node.shape, axis=axis, dtype=int64) for axis in range(node.ndim)
-    )
+    row, *others = positions(node.shape)
     on = row == others[0]
     for other in others[1:]:
         on = say("logical_and", on, row == other)
-    new = as_node(value, weak_dtype(value, node.dtype) if isinstance(value, Scalars) else None)
+    new = weakly(value, node.dtype)
     if new.ndim == 1:
-        rows = apply("iota", shape=node.shape[:1], axis=0, dtype=int64)
-        column = (node.shape[0], *(1,) * (node.ndim - 1))
-        new = reshape_node(say("take", new, rows), column)
+        (rows,) = positions(node.shape[:1])
+        new = along_axis(say("take", new, rows), 0, node.ndim)
     return say("where", on, fitted(new, node, node.shape, "fill_diagonal"), node)

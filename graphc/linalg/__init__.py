@@ -2,8 +2,7 @@
 
 Everything works on the last two axes, for each place on the axes in front, in float32 and float64;
 integers become float64. Nothing raises while a step runs: what has no value is NaN or infinite, as
-each word says. There is no `eig` of matrices that are not symmetric, whose eigenvalues are complex:
-there are no complex dtypes.
+each word says. Complex matrices are refused; there is no `eig` of matrices that are not symmetric.
 """
 
 from graphc.lang.linear_algebra import (

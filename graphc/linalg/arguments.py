@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from graphc.errors import GraphError
+from graphc.ir.graph import items_of
 from graphc.ir.node import Node, apply, describe
-from graphc.ir.types import TupleType, float32, float64
+from graphc.ir.types import float32, float64
 from graphc.lang.operands import ArrayLike, as_node, same_dtype, to_float
 
 
@@ -15,6 +16,8 @@ def floats(x: ArrayLike, what: str) -> Node:
 
 def checked_dtype(node: Node, what: str) -> Node:
     """The node itself; GraphError unless it is of float32 or float64."""
+    if node.dtype.is_complex:
+        raise GraphError(f"{what}: takes real matrices, this is {node.type}{describe([node])}")
     if node.dtype not in (float32, float64):
         raise GraphError(
             f"{what}: takes float32 or float64, this is {node.type}: cast it{describe([node])}"
@@ -60,6 +63,4 @@ def system(a: ArrayLike, b: ArrayLike, what: str) -> tuple[Node, Node]:
 
 def results(name: str, x: Node, **attrs: bool) -> list[Node]:
     """The results of an operator that has several."""
-    made = apply(name, x, **attrs)
-    assert isinstance(made.type, TupleType)
-    return [apply("item", made, index=k) for k in range(len(made.type.items))]
+    return items_of(apply(name, x, **attrs))

@@ -20,7 +20,6 @@ from graphc.linalg.arguments import matrices, results, square
 from graphc.linalg.least_squares import cutoff
 from graphc.linalg.solvers import factors, inverse, substituted
 from graphc.linalg.spectral import svdvals
-from graphc.ops.matrices import EPSILON
 
 
 class SlogdetResult(NamedTuple):
@@ -88,7 +87,7 @@ def cofactors(a: Node) -> Node:
     pivots = results("lu", a)[1]
     pivot = diagonal(packed)
     size = max(abs(pivot), axis=-1, keepdims=True) if a.shape[-1] != 0 else pivot
-    least = EPSILON[a.dtype.name] * where(size == 0, 1, size)
+    least = a.dtype.epsilon * where(size == 0, 1, size)
     nonzero = where(pivot == 0, least, pivot)
     unit = eye(a.shape[-1], dtype=a.dtype)
     mended = packed + unit * expand_dims(nonzero - pivot, -1)

@@ -17,7 +17,6 @@ from graphc.lang.reduction import max, sum
 from graphc.lang.selection import stop_gradient, where
 from graphc.lang.sizes import size_value
 from graphc.linalg.arguments import matrices, results, system
-from graphc.ops.matrices import EPSILON
 
 
 class LstsqResult(NamedTuple):
@@ -66,7 +65,7 @@ def cutoff(x: Node, values: Node, rtol: ArrayLike | None) -> Node:
     """For each matrix the singular value up to which they count as 0, with an axis of size 1."""
     if rtol is None:
         size = size_value(maximum(*x.shape[-2:]), values.dtype)
-        relative = size * EPSILON[values.dtype.name]
+        relative = size * values.dtype.epsilon
     else:
         relative = to_node_dtype(as_node(rtol, values.dtype), values.dtype)
         if relative.ndim > values.ndim - 1:

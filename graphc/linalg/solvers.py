@@ -12,6 +12,7 @@ from graphc.lang.movement import expand_dims, matrix_transpose, moveaxis, reshap
 from graphc.lang.operands import ArrayLike, broadcast_node, broadcast_shapes
 from graphc.lang.selection import stop_gradient
 from graphc.linalg.arguments import results, square, system
+from graphc.ops.matrices import solve_triangle
 
 
 def solve(x1: ArrayLike, x2: ArrayLike, /) -> Node:
@@ -48,8 +49,7 @@ def solve_triangular(
     left, right = system(square(a, "solve_triangular"), b, "solve_triangular")
 
     def substitute(one: Node, columns: Node) -> Node:
-        return apply(
-            "triangular_solve",
+        return solve_triangle(
             one,
             columns,
             lower=bool(lower),
@@ -110,9 +110,7 @@ def substituted(lu: Sequence[Node], b: Node, transpose: bool) -> Node:
     if not transpose:
         b = apply("permute_rows", b, rows, places)
     for lower in (not transpose, transpose):
-        b = apply(
-            "triangular_solve", packed, b, lower=lower, transpose=transpose, unit_diagonal=lower
-        )
+        b = solve_triangle(packed, b, lower=lower, transpose=transpose, unit_diagonal=lower)
     return apply("permute_rows", b, places, rows) if transpose else b
 
 

@@ -29,12 +29,13 @@ from graphc.nn.activations import (
     threshold,
 )
 from graphc.nn.attention import scaled_dot_product_attention
-from graphc.nn.classification import (
+from graphc.nn.binary import (
+    binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
-    multi_margin_loss,
-    negative_log_likelihood,
+    multi_label_soft_margin_loss,
+    sigmoid_focal_loss,
 )
+from graphc.nn.classification import cross_entropy, multi_margin_loss, negative_log_likelihood
 from graphc.nn.convolution import conv, conv1d, conv2d, conv3d, conv_transpose
 from graphc.nn.ctc import ctc_loss
 from graphc.nn.dropout import (
@@ -48,7 +49,6 @@ from graphc.nn.dropout import (
 from graphc.nn.embedding import embedding
 from graphc.nn.losses import (
     gaussian_nll_loss,
-    hinge_loss,
     huber_loss,
     kl_divergence,
     l1_loss,
@@ -57,11 +57,9 @@ from graphc.nn.losses import (
     smooth_l1_loss,
 )
 from graphc.nn.margins import (
-    binary_cross_entropy,
     hinge_embedding_loss,
+    hinge_loss,
     margin_ranking_loss,
-    multi_label_soft_margin_loss,
-    sigmoid_focal_loss,
     soft_margin_loss,
 )
 from graphc.nn.normalization import (

@@ -6,9 +6,10 @@ import math
 
 from graphc.errors import GraphError
 from graphc.ir.dim import Size
-from graphc.ir.node import Node, apply, describe
-from graphc.ir.types import float64, int64, show_shape
+from graphc.ir.node import Node, describe
+from graphc.ir.types import float64, show_shape
 from graphc.lang.arithmetic import rsqrt
+from graphc.lang.creation import positions
 from graphc.lang.exponential import exp
 from graphc.lang.linear_algebra import matmul
 from graphc.lang.movement import matrix_transpose, reshape
@@ -80,9 +81,7 @@ def masked(scores: Node, mask: ArrayLike | None, is_causal: bool) -> Node:
             scores = scores + to_node_dtype(node, scores.dtype)
     if not is_causal:
         return scores
-    row, column = (
-        apply("iota", shape=scores.shape[-2:], axis=axis, dtype=int64) for axis in (0, 1)
-    )
+    row, column = positions(scores.shape[-2:])
     return where(column <= row, scores, -math.inf)
 
 

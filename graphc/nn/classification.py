@@ -11,15 +11,15 @@ from graphc.errors import GraphError
 from graphc.ir.node import Node, apply, describe
 from graphc.ir.types import int64, show_shape
 from graphc.lang.arithmetic import relu
-from graphc.lang.exponential import exp, log, softplus
 from graphc.lang.indexing import take, take_along_axis
+from graphc.lang.losses import softmax_parts
 from graphc.lang.movement import expand_dims, moveaxis, squeeze
 from graphc.lang.normalization import log_softmax
 from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype
-from graphc.lang.reduction import finite_max, mean, sum
+from graphc.lang.reduction import mean, sum
 from graphc.lang.selection import where
 from graphc.lang.sizes import size_value
-from graphc.nn.losses import finite_at_0, floats, reduced
+from graphc.nn.losses import finite_at_0, reduced
 
 
 def cross_entropy(
@@ -90,16 +90,6 @@ def soft_loss(
     return reduced(-sum(terms, axis=-1), reduction, "cross_entropy")
 
 
-def softmax_parts(scores: Node) -> tuple[Node, Node]:
-    """Scores less their maximum, and the logarithm of their exponentials' sum.
-
-    Their difference is log_softmax. Apart, a picked one costs one number an example, and its
-    gradient comes out as the softmax less 1 at the class, with nothing else to add up.
-    """
-    below = scores - finite_max(scores, (scores.ndim - 1,))
-    return below, log(sum(exp(below), axis=-1))
-
-
 def picked_loss(
     what: str,
     scores: Node,
@@ -151,26 +141,6 @@ def check_classes(what: str, scores: Node, target: Node) -> None:
             f"{what}: class numbers must have shape {show_shape(scores.shape[:-1])}, that of the "
             f"scores without the classes, not {show_shape(target.shape)}{describe([target])}"
         )
-
-
-def binary_cross_entropy_with_logits(
-    input: ArrayLike,
-    target: ArrayLike,
-    weight: ArrayLike | None = None,
-    reduction: str = "mean",
-    pos_weight: ArrayLike | None = None,
-) -> Node:
-    """-(y log(s) + (1 - y) log(1 - s)) for s = sigmoid(input) and targets y from 0 to 1.
-
-    Computed from softplus, without overflow. pos_weight multiplies the first term, weight all.
-    """
-    x, y = floats(input, target)
-    positive = y * softplus(-x)
-    if pos_weight is not None:
-        positive = positive * pos_weight
-    loss = positive + (1 - y) * softplus(x)
-    loss = loss if weight is None else loss * weight
-    return reduced(loss, reduction, "binary_cross_entropy_with_logits")
 
 
 def multi_margin_loss(

@@ -9,8 +9,8 @@ from graphc.errors import GraphError
 from graphc.ir.dim import Size, remainder
 from graphc.ir.node import Node, apply, describe
 from graphc.ir.types import show_shape
-from graphc.lang.movement import moveaxis, reshape
-from graphc.lang.operands import ArrayLike, as_node, same_dtype
+from graphc.lang.movement import moveaxis
+from graphc.lang.operands import ArrayLike, along_axis, as_node, same_dtype
 from graphc.nn.arguments import (
     NAMES,
     Numbers,
@@ -105,7 +105,7 @@ def with_bias(result: Node, bias: ArrayLike | None, what: str) -> Node:
             f"{what}: bias of shape {show_shape(added.shape)} does not fit a result of shape "
             f"{show_shape(result.shape)}: it must be ({result.shape[1]},){describe([added])}"
         )
-    return result + reshape(added, (result.shape[1], *(1,) * (result.ndim - 2)))
+    return result + along_axis(added, 1, result.ndim)
 
 
 def conv1d(

@@ -16,7 +16,7 @@ from graphc.lang.movement import concat, expand_dims, pad, reshape, squeeze, sta
 from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype
 from graphc.lang.reduction import logsumexp, mean, widen
 from graphc.lang.selection import where
-from graphc.lang.sizes import is_integer
+from graphc.lang.sizes import is_integer, size_value
 from graphc.nn.losses import reduced
 
 
@@ -109,8 +109,7 @@ def last_costs(state: Node, count: Node) -> Node:
 
 def fits(length: Node, size: Size) -> Node:
     """Whether each length is one of an axis."""
-    limit = size if isinstance(size, int) else apply("size", value=size, dtype=int64)
-    return (length >= 0) & (length <= limit)
+    return (length >= 0) & (length <= size_value(size, int64))
 
 
 def check_operands(scores: Node, labels: Node, steps: Node, count: Node, blank: int) -> None:

@@ -10,12 +10,13 @@ import math
 
 from graphc.errors import GraphError
 from graphc.ir.node import Node
-from graphc.lang.arithmetic import abs, maximum, minimum, relu, square
+from graphc.lang.arithmetic import abs, maximum, minimum, square
 from graphc.lang.exponential import exp, log
-from graphc.lang.operands import ArrayLike, same_dtype, same_shape, to_float
+from graphc.lang.operands import ArrayLike, together_as_floats
 from graphc.lang.reduction import mean, sum
 from graphc.lang.selection import stop_gradient, where
 from graphc.lang.sizes import size_value
+from graphc.lang.special import xlogy
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -29,20 +30,15 @@ def reduced(loss: Node, reduction: str, what: str) -> Node:
     return mean(loss) if reduction == "mean" else sum(loss)
 
 
-def floats(*values: ArrayLike) -> tuple[Node, ...]:
-    """Operands as nodes of one floating-point dtype and one shape."""
-    return same_shape(*map(to_float, same_dtype(*values)))
-
-
 def mean_squared_error(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Node:
     """(input - target)**2."""
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     return reduced(square(x - y), reduction, "mean_squared_error")
 
 
 def l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Node:
     """|input - target|; where they are equal the sub-gradient is 0."""
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     return reduced(abs(x - y), reduction, "l1_loss")
 
 
@@ -55,7 +51,7 @@ def huber_loss(
     """
     if delta <= 0:
         raise GraphError(f"huber_loss: delta must be positive, not {delta}")
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     d = abs(x - y)
     # The part of d up to delta and the rest, so that no branch squares an infinity.
     near = minimum(d, delta)
@@ -73,21 +69,10 @@ def smooth_l1_loss(
         raise GraphError(f"smooth_l1_loss: beta must not be negative, not {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     d = abs(x - y)
     near = minimum(d, beta)
     return reduced(0.5 / beta * square(near) + (d - near), reduction, "smooth_l1_loss")
-
-
-def hinge_loss(
-    input: ArrayLike, target: ArrayLike, reduction: str = "mean", margin: float = 1.0
-) -> Node:
-    """max(0, margin - target * input) for targets of -1 and 1 (Cortes, Vapnik, 1995).
-
-    At the margin the sub-gradient is 0.
-    """
-    x, y = floats(input, target)
-    return reduced(relu(margin - y * x), reduction, "hinge_loss")
 
 
 def kl_divergence(
@@ -99,19 +84,14 @@ def kl_divergence(
     adds 0, whatever the input. With log_target the target is a logarithm too. The reduction
     "batchmean" is the sum over the size of the first axis.
     """
-    x, y = floats(input, target)
-    weight, entropy = (exp(y), exp(y) * finite_at_0(y, exp(y))) if log_target else (y, xlogx(y))
+    x, y = together_as_floats(input, target)
+    weight, entropy = (exp(y), exp(y) * finite_at_0(y, exp(y))) if log_target else (y, xlogy(y, y))
     loss = entropy - weight * finite_at_0(x, weight)
     if reduction != "batchmean":
         return reduced(loss, reduction, "kl_divergence")
     if not loss.shape:
         raise GraphError("kl_divergence: batchmean needs a first axis")
     return sum(loss) / size_value(loss.shape[0], loss.dtype)
-
-
-def xlogx(x: Node) -> Node:
-    """x * log(x), 0 at 0, where its sub-gradient is 0."""
-    return where(x == 0, 0, x * log(where(x == 0, 1, x)))
 
 
 def finite_at_0(x: Node, y: Node) -> Node:
@@ -132,7 +112,7 @@ def gaussian_nll_loss(
     The negative logarithm of the normal density with mean input (Nix, Weigend, 1994). var is kept
     from falling below eps, and receives its gradient there too.
     """
-    x, y, given = floats(input, target, var)
+    x, y, given = together_as_floats(input, target, var)
     variance = given + stop_gradient(maximum(given, eps) - given)
     loss = 0.5 * (log(variance) + square(x - y) / variance)
     loss = loss + 0.5 * math.log(2 * math.pi) if full else loss
@@ -152,7 +132,7 @@ def poisson_nll_loss(
     The negative logarithm of the Poisson probability of a count; with full its constant is added
     by Stirling's formula, target * log(target) - target + log(2 pi target) / 2 above 1.
     """
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     loss = exp(x) - y * x if log_input else x - y * log(x + eps)
     if full:
         above = where(y > 1, y, 1)

@@ -1,26 +1,32 @@
-"""Losses of scores against signs or ranks, and of probabilities and logits against bits.
+"""Losses that ask scores to keep a margin: targets are signs, -1 and 1.
 
 Names and options are PyTorch's. Operands broadcast. `reduction` is "mean", "sum" or "none".
 """
 
 from __future__ import annotations
 
-from graphc.errors import GraphError
-from graphc.ir.node import Node, describe
-from graphc.lang.arithmetic import power, relu
-from graphc.lang.exponential import log, log1p, sigmoid, softplus
-from graphc.lang.operands import ArrayLike, as_node
-from graphc.lang.reduction import mean
+from graphc.ir.node import Node
+from graphc.lang.arithmetic import relu
+from graphc.lang.exponential import softplus
+from graphc.lang.operands import ArrayLike, together_as_floats
 from graphc.lang.selection import where
-from graphc.nn.losses import floats, reduced
+from graphc.nn.losses import reduced
 
-LEAST_LOGARITHM = -100.0
-"""Below it logarithms of probabilities are cut off, as in PyTorch."""
+
+def hinge_loss(
+    input: ArrayLike, target: ArrayLike, reduction: str = "mean", margin: float = 1.0
+) -> Node:
+    """max(0, margin - target * input) for targets of -1 and 1 (Cortes, Vapnik, 1995).
+
+    At the margin the sub-gradient is 0.
+    """
+    x, y = together_as_floats(input, target)
+    return reduced(relu(margin - y * x), reduction, "hinge_loss")
 
 
 def soft_margin_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Node:
     """log(1 + exp(-target * input)) for targets of -1 and 1, without overflow."""
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     return reduced(softplus(-y * x), reduction, "soft_margin_loss")
 
 
@@ -32,7 +38,7 @@ def hinge_embedding_loss(
     Hadsell, Chopra, LeCun: Dimensionality reduction by learning an invariant mapping (2006),
     without their squares.
     """
-    x, y = floats(input, target)
+    x, y = together_as_floats(input, target)
     return reduced(where(y == 1, x, relu(margin - x)), reduction, "hinge_embedding_loss")
 
 
@@ -44,66 +50,5 @@ def margin_ranking_loss(
     reduction: str = "mean",
 ) -> Node:
     """max(0, margin - target * (input1 - input2)): target 1 wants the first larger, -1 smaller."""
-    first, second, y = floats(input1, input2, target)
+    first, second, y = together_as_floats(input1, input2, target)
     return reduced(relu(margin - y * (first - second)), reduction, "margin_ranking_loss")
-
-
-def multi_label_soft_margin_loss(
-    input: ArrayLike,
-    target: ArrayLike,
-    weight: ArrayLike | None = None,
-    reduction: str = "mean",
-) -> Node:
-    """The mean over classes, the last axis, of the binary cross entropy of scores and bits.
-
-    weight multiplies each class. The result has the other axes.
-    """
-    x, y = floats(input, target)
-    if not x.ndim:
-        raise GraphError(f"multi_label_soft_margin_loss: needs an axis of classes{describe([x])}")
-    loss = y * softplus(-x) + (1 - y) * softplus(x)
-    loss = loss if weight is None else loss * as_node(weight)
-    return reduced(mean(loss, axis=-1), reduction, "multi_label_soft_margin_loss")
-
-
-def binary_cross_entropy(
-    input: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None, reduction: str = "mean"
-) -> Node:
-    """-(y log(p) + (1 - y) log(1 - p)) of probabilities p and targets y from 0 to 1.
-
-    Logarithms are at least -100, and without gradient where they would be less. Of scores,
-    `binary_cross_entropy_with_logits` is more precise.
-    """
-    p, y = floats(input, target)
-    loss = -(y * cut_off(log(p)) + (1 - y) * cut_off(log1p(-p)))
-    loss = loss if weight is None else loss * weight
-    return reduced(loss, reduction, "binary_cross_entropy")
-
-
-def cut_off(logarithm: Node) -> Node:
-    """A logarithm, or -100 where it is less; a choice, so that no infinite slope gets through."""
-    return where(logarithm < LEAST_LOGARITHM, LEAST_LOGARITHM, logarithm)
-
-
-def sigmoid_focal_loss(
-    input: ArrayLike,
-    target: ArrayLike,
-    alpha: float | None = 0.25,
-    gamma: float = 2.0,
-    reduction: str = "mean",
-) -> Node:
-    """Binary cross entropy of scores times (1 - q)**gamma, q the probability of the right answer.
-
-    With alpha the terms of target 1 count alpha, those of 0 count 1 - alpha. Lin et al.: Focal loss
-    for dense object detection (2017). GraphError unless gamma is 0 or at least 1, where the slope
-    is finite, and alpha from 0 to 1.
-    """
-    if 0 < gamma < 1 or gamma < 0:
-        raise GraphError(f"sigmoid_focal_loss: gamma must be 0 or at least 1, not {gamma}")
-    if alpha is not None and not 0 <= alpha <= 1:
-        raise GraphError(f"sigmoid_focal_loss: alpha must be 0 to 1 or None, not {alpha}")
-    x, y = floats(input, target)
-    wrong = y * sigmoid(-x) + (1 - y) * sigmoid(x)
-    loss = (y * softplus(-x) + (1 - y) * softplus(x)) * power(wrong, gamma)
-    loss = loss if alpha is None else loss * (alpha * y + (1 - alpha) * (1 - y))
-    return reduced(loss, reduction, "sigmoid_focal_loss")

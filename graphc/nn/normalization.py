@@ -14,14 +14,11 @@ from graphc.ir.node import Node, describe
 from graphc.ir.types import DType, show_shape
 from graphc.lang.arithmetic import maximum, power, rsqrt, square
 from graphc.lang.movement import moveaxis, pad, reshape
-from graphc.lang.operands import ArrayLike, as_node, size_of, to_float, to_node_dtype
+from graphc.lang.operands import ArrayLike, along_axis, as_node, size_of, to_float, to_node_dtype
 from graphc.lang.reduction import mean, widen
 from graphc.lang.selection import stop_gradient
 from graphc.lang.sizes import ShapeLike, size_value, to_shape
 from graphc.nn.arguments import channel_axis
-
-EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
-"""The distance from 1 to the next number."""
 
 
 class BatchNorm(NamedTuple):
@@ -57,8 +54,8 @@ def batch_norm(  # noqa: PLR0913, PLR0917 (PyTorch's arguments, and the layout)
     check_channels("batch_norm", node, [*given, weight, bias])
     old_mean, old_var = (to_node_dtype(value, wide.dtype) for value in given)
     if not training:
-        centred = wide - along(old_mean, wide, 1)
-        scaled = centred * rsqrt(along(old_var, wide, 1) + eps)
+        centred = wide - along_axis(old_mean, 1, wide.ndim)
+        scaled = centred * rsqrt(along_axis(old_var, 1, wide.ndim) + eps)
         return BatchNorm(moveaxis(affine(scaled, weight, bias, 1, node.dtype), 1, channels), *given)
     axes = tuple(a for a in range(wide.ndim) if a != 1)
     average, variance, scaled = normalized(wide, axes, eps)
@@ -114,7 +111,7 @@ def rms_norm(
     node = to_float(x)
     axes = last_axes("rms_norm", node, to_shape(normalized_shape, "rms_norm"), [weight])
     wide = widen(node)
-    least = EPSILON[node.dtype.name] if eps is None else eps
+    least = node.dtype.epsilon if eps is None else eps
     scaled = wide * rsqrt(mean(square(wide), axes, keepdims=True) + least)
     return affine(scaled, weight, None, None, node.dtype)
 
@@ -211,12 +208,7 @@ def affine(
 def aligned(value: ArrayLike, x: Node, axis: int | None) -> Node:
     """A weight in x's dtype, along one axis of it or its last ones."""
     node = to_node_dtype(as_node(value), x.dtype)
-    return node if axis is None else along(node, x, axis)
-
-
-def along(vector: Node, x: Node, axis: int) -> Node:
-    """A vector that broadcasts along one axis of x."""
-    return reshape(vector, (*vector.shape, *(1,) * (x.ndim - axis - 1)))
+    return node if axis is None else along_axis(node, axis, x.ndim)
 
 
 def check_channels(what: str, x: Node, values: Sequence[ArrayLike | None]) -> None:

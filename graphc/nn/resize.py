@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from graphc.errors import GraphError
-from graphc.ir.node import Node, describe, say
+from graphc.ir.node import Node, describe
+from graphc.lang.indexing import take
 from graphc.lang.movement import broadcast_to, moveaxis, permute_dims, repeat, reshape
-from graphc.lang.operands import ArrayLike, as_node, constant, to_float, to_node_dtype
+from graphc.lang.operands import ArrayLike, along_axis, as_node, constant, to_float, to_node_dtype
 from graphc.lang.reduction import widen
 from graphc.lang.sizes import is_integer
 from graphc.nn.arguments import Numbers, channel_axis, per_axis, spatial_axes
@@ -154,22 +155,12 @@ def resize_axis(node: Node, axis: int, old: int, new: int, mode: str, align_corn
     wide = node if mode.startswith("nearest") else widen(node)
     total: Node | None = None
     for places, weights in MODES[mode](old, new, align_corners):
-        part = take(wide, np.clip(places, 0, old - 1), axis)
+        part = take(wide, np.clip(places, 0, old - 1), axis=axis)
         if weights is not None:
-            part = part * along(constant(weights, wide.dtype), axis, node.ndim)
+            part = part * along_axis(constant(weights, wide.dtype), axis, node.ndim)
         total = part if total is None else total + part
     assert total is not None
     return to_node_dtype(total, node.dtype)
-
-
-def take(node: Node, places: Array, axis: int) -> Node:
-    """The elements at places along an axis."""
-    return say("take", node, constant(places.astype(np.int64)), axis=axis)
-
-
-def along(row: Node, axis: int, rank: int) -> Node:
-    """A row of numbers as an array of so many axes, along one of them."""
-    return reshape(row, tuple(row.size if a == axis else 1 for a in range(rank)))
 
 
 def sources(old: int, new: int, align_corners: bool) -> list[Fraction]:

@@ -15,7 +15,14 @@ from graphc.lang.creation import linspace, ones
 from graphc.lang.indexing import take_along_axis
 from graphc.lang.linear_algebra import matmul
 from graphc.lang.movement import broadcast_to, concat, expand_dims, matrix_transpose, reshape
-from graphc.lang.operands import ArrayLike, constant, same_dtype, to_float, to_node_dtype
+from graphc.lang.operands import (
+    ArrayLike,
+    along_axis,
+    constant,
+    same_dtype,
+    to_float,
+    to_node_dtype,
+)
 from graphc.lang.selection import where
 from graphc.nn.arguments import per_axis
 from graphc.nn.resize import keys_far, keys_near, known_sizes
@@ -43,10 +50,7 @@ def affine_grid(theta: ArrayLike, /, sizes: Sequence[Size], *, align_corners: bo
         )
     shape = per_axis(tuple(sizes), rank, "affine_grid: sizes")
     coordinates = [
-        broadcast_to(
-            reshape(middles(size, align_corners, maps.dtype), (size, *(1,) * (rank - axis - 1))),
-            shape,
-        )
+        broadcast_to(along_axis(middles(size, align_corners, maps.dtype), axis, rank), shape)
         for axis, size in enumerate(shape)
     ]
     parts = [*coordinates[::-1], ones(shape, maps.dtype)]

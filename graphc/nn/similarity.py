@@ -11,11 +11,11 @@ from graphc.ir.types import int64
 from graphc.lang.arithmetic import abs, maximum, minimum, power, relu, rsqrt, sqrt, square
 from graphc.lang.linear_algebra import matmul, vector_norm
 from graphc.lang.movement import matrix_transpose
-from graphc.lang.operands import ArrayLike, as_node, to_float
+from graphc.lang.operands import ArrayLike, as_node, to_float, together_as_floats
 from graphc.lang.reduction import sum
 from graphc.lang.selection import where
 from graphc.nn.classification import cross_entropy
-from graphc.nn.losses import floats, reduced
+from graphc.nn.losses import reduced
 
 
 def cosine_similarity(x1: ArrayLike, x2: ArrayLike, axis: int = 1, eps: float = 1e-8) -> Node:
@@ -23,7 +23,7 @@ def cosine_similarity(x1: ArrayLike, x2: ArrayLike, axis: int = 1, eps: float = 
 
     Its gradient is finite there too.
     """
-    left, right = floats(x1, x2)
+    left, right = together_as_floats(x1, x2)
     return sum(unit(left, axis, eps) * unit(right, axis, eps), axis=axis)
 
 
@@ -53,7 +53,7 @@ def cosine_embedding_loss(
     Vectors are along the last axis; cos is x1 . x2 / sqrt((|x1|**2 + e) (|x2|**2 + e)) with
     e = 1e-12.
     """
-    left, right = floats(input1, input2)
+    left, right = together_as_floats(input1, input2)
     lengths = [sum(square(x), axis=-1) + 1e-12 for x in (left, right)]
     cosine = sum(left * right, axis=-1) * rsqrt(lengths[0] * lengths[1])
     loss = where(as_node(target) == 1, 1 - cosine, relu(cosine - margin))
@@ -64,7 +64,7 @@ def pairwise_distance(x1: ArrayLike, x2: ArrayLike, p: float = 2.0, eps: float =
     """The p-norm of x1 - x2 + eps along the last axis; at 0 its sub-gradient is 0."""
     if p <= 0:
         raise GraphError(f"pairwise_distance: p must be positive, not {p}")
-    left, right = floats(x1, x2)
+    left, right = together_as_floats(x1, x2)
     d = left - right + eps
     if p == 1:
         return sum(abs(d), axis=-1)
@@ -115,7 +115,7 @@ def info_nce(
         raise GraphError(
             f"info_nce: query and positive must be (batch, width) alike{describe([left, right])}"
         )
-    units = [unit(x, 1, 1e-8) for x in floats(left, right)]
+    units = [unit(x, 1, 1e-8) for x in together_as_floats(left, right)]
     scores = matmul(units[0], matrix_transpose(units[1])) / temperature
     own = apply("iota", shape=left.shape[:1], axis=0, dtype=int64)
     loss = cross_entropy(scores, own, reduction=reduction)

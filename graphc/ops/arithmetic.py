@@ -11,14 +11,14 @@ from graphc.ir import scalar
 from graphc.ir.node import Node
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import DType
+from graphc.ir.types import INEXACT, NUMBERS, DType
 from graphc.lang.arithmetic import copysign, floor_divide, hypot, sign
 from graphc.lang.comparison import equal, greater, less
 from graphc.lang.complex_numbers import conj, real
 from graphc.lang.selection import where
 from graphc.ops import complex_formulas
 from graphc.ops.parts import PartByPart, parts
-from graphc.ops.primitive import INEXACT, NUMBERS, Flat, FloatPrimitive, Primitive
+from graphc.ops.primitive import Flat, FloatPrimitive, Primitive
 
 Array = np.ndarray[Any, Any]
 

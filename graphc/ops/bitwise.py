@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from graphc.ir.op import register
-from graphc.ops.primitive import INTEGERS, Flat, Primitive
+from graphc.ir.types import INTEGERS
+from graphc.ops.primitive import Flat, Primitive
 
 
 class Bitwise(Flat, Primitive):

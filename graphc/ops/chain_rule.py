@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from graphc.ir.graph import walk
-from graphc.ir.node import Node, apply, standing_at
+from graphc.ir.graph import items_of, walk
+from graphc.ir.node import Node, standing_at
 from graphc.ir.types import TensorType, TupleType
 from graphc.lang.operands import broadcast_node, constant
 from graphc.ops.masks import Masks
@@ -56,12 +56,6 @@ def parts_of(node: Node, totals: Mapping[Node, Node]) -> Sequence[Node | None]:
     if node.op.name == "item" or node not in totals:
         return nothing
     return node.op.vjp(node, totals[node])
-
-
-def items_of(node: Node) -> list[Node]:
-    """The projections of a node with several results, in order."""
-    assert isinstance(node.type, TupleType)
-    return [apply("item", node, index=k) for k in range(len(node.type.items))]
 
 
 def is_zero(parts: Iterable[Node | None]) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from graphc.ir import scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel_writer import Array, KernelWriter
-from graphc.ir.node import Node, apply, say
+from graphc.ir.node import Node, say
 from graphc.ir.op import register
 from graphc.ir.types import TensorType, bool_
 from graphc.ops.matrices import (
@@ -22,8 +22,11 @@ from graphc.ops.matrices import (
     batch_of,
     check_square,
     each_block,
+    solve_triangle,
     stacked,
     subtract_product,
+    symmetric,
+    turned,
 )
 
 
@@ -56,16 +59,16 @@ class Cholesky(OfMatrices):
 
         P is the lower triangle with half of the diagonal.
         """
-        inner = halved(say("matmul", node, transposed(gradient)), "tril")
-        left = solve(node, inner)
-        return [symmetric(transposed(solve(node, transposed(left))))]
+        inner = halved(say("matmul", node, turned(gradient)), "tril")
+        left = solve_triangle(node, inner, lower=False)
+        return [symmetric(turned(solve_triangle(node, turned(left), lower=False)))]
 
     def jvp(self, node: Node, tangents: Sequence[Node | None]) -> Node | None:
         """P(U^-T tangent U^-1) U, P the upper triangle with half its diagonal."""
         if tangents[0] is None:
             return None
-        left = solve(node, symmetric(tangents[0]), transpose=True)
-        both = solve(node, transposed(left), transpose=True)
+        left = solve_triangle(node, symmetric(tangents[0]), lower=False, transpose=True)
+        both = solve_triangle(node, turned(left), lower=False, transpose=True)
         return say("matmul", halved(both, "triu"), node)
 
     def reference(self, x: Any) -> Any:
@@ -121,22 +124,7 @@ def finish(kernel: KernelWriter, u: Array, b: Size) -> None:
 # --- derivatives ---------------------------------------------------------------------------------
 
 
-def transposed(x: Node) -> Node:
-    """Each matrix transposed."""
-    return say("matrix_transpose", x)
-
-
-def symmetric(x: Node) -> Node:
-    """The symmetric part of each matrix."""
-    return 0.5 * (x + transposed(x))
-
-
 def halved(x: Node, triangle: str) -> Node:
     """A triangle of each matrix, "tril" or "triu", with half of the diagonal."""
     inner = {"tril": -1, "triu": 1}[triangle]
     return 0.5 * (say(triangle, x) + say(triangle, x, k=inner))
-
-
-def solve(u: Node, x: Node, transpose: bool = False) -> Node:
-    """U^-1 x, or U^-T x."""
-    return apply("triangular_solve", u, x, lower=False, transpose=transpose, unit_diagonal=False)

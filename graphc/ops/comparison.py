@@ -10,10 +10,10 @@ from graphc.ir import scalar
 from graphc.ir.node import Node, apply
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import DType, bool_
+from graphc.ir.types import ANY, INEXACT, DType, bool_
 from graphc.lang.logic import logical_and, logical_or
 from graphc.ops.parts import parts
-from graphc.ops.primitive import ANY, INEXACT, Flat, Primitive
+from graphc.ops.primitive import Flat, Primitive
 
 
 class Comparison(Flat, Primitive):

@@ -22,6 +22,7 @@ from graphc.lang.logic import logical_or
 from graphc.lang.operands import constant
 from graphc.lang.selection import where
 from graphc.lang.trigonometric import asinh, atan2, cos, cosh, sin, sinh
+from graphc.ops.movement import MOVEMENTS
 from graphc.ops.parts import Pair
 
 Times: TypeAlias = Callable[[Node, Node], Node]
@@ -29,7 +30,7 @@ FAR = 20.0
 """Beyond this tanh is 1 to the precision of float64, and the square of sinh is finite."""
 
 
-KEEP_ZEROS = frozenset({"broadcast", "reshape", "permute_dims", "slice", "flip", "pad"})
+KEEP_ZEROS = (*MOVEMENTS, "pad")
 """Operators that make zeros of zeros."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.errors import TypeRuleError
 from graphc.ir.closure import fresh_inputs, run_cond
-from graphc.ir.graph import Graph, substitute
+from graphc.ir.graph import Graph, items_of, substitute
 from graphc.ir.node import Node, apply
 from graphc.ir.op import register
 from graphc.ir.types import TensorType, TupleType, bool_
@@ -78,8 +78,7 @@ class Cond(Several):
             pairs = zip(both[: len(yes)], both[len(yes) :], strict=True)
             return [select(operands[0], *pair) for pair in pairs]
         graphs = [Graph(tuple(inside), tuple(outputs)) for outputs in (yes, no)]
-        made = apply("cond", *operands, body=graphs[0], otherwise=graphs[1])
-        return [apply("item", made, index=k) for k in range(len(yes))]
+        return items_of(apply("cond", *operands, body=graphs[0], otherwise=graphs[1]))
 
     def reference(
         self, *arrays: Any, body: Callable[..., list[Any]], otherwise: Callable[..., list[Any]]

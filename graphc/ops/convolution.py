@@ -15,7 +15,7 @@ from graphc.ir.dim import Dim, Size, floor_divide, is_nonnegative, remainder
 from graphc.ir.node import Node, apply
 from graphc.ir.op import Op, Read, register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import TensorType, show_shape
+from graphc.ir.types import REAL_NUMBERS, TensorType, show_shape
 from graphc.lang.movement import flip, moveaxis, permute_dims, reshape
 from graphc.ops.rules import accumulator, check_kind, widen
 from graphc.ops.windows import (
@@ -119,7 +119,7 @@ class Convolution(Op):
 
 def check_operands(x: TensorType, w: TensorType, groups: Size) -> None:
     """TypeRuleError unless the operands' dtypes, ranks and channels fit."""
-    check_kind(x.dtype, ("int", "uint", "float"))
+    check_kind(x.dtype, REAL_NUMBERS)
     if x.dtype != w.dtype:
         raise TypeRuleError(f"operands differ in dtype: {x.dtype} and {w.dtype}")
     shapes = f"shapes {show_shape(x.shape)} and {show_shape(w.shape)}"

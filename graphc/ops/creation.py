@@ -12,7 +12,7 @@ from graphc.ir.dim import Size
 from graphc.ir.node import Node
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import DType, TensorType
+from graphc.ir.types import REAL_NUMBERS, DType, TensorType
 from graphc.ops.rules import check_axis, check_kind
 from graphc.ops.structure import Leaf
 
@@ -26,7 +26,7 @@ class Iota(Leaf):
     def infer(self, *, shape: tuple[Size, ...], axis: int, dtype: DType) -> TensorType:
         """The given shape and dtype; the axis must be one of the shape's."""
         check_axis(axis, len(shape))
-        check_kind(dtype, ("int", "uint", "float"))
+        check_kind(dtype, REAL_NUMBERS)
         return TensorType(dtype, shape)
 
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
@@ -47,7 +47,7 @@ class SizeValue(Leaf):
 
     def infer(self, *, value: Size, dtype: DType) -> TensorType:
         """One element of the dtype."""
-        check_kind(dtype, ("int", "uint", "float"))
+        check_kind(dtype, REAL_NUMBERS)
         return TensorType(dtype, ())
 
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:

@@ -19,14 +19,13 @@ from graphc.ir.kernel_writer import KernelWriter
 from graphc.ir.node import Node, apply, say
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import TensorType
+from graphc.ir.types import INEXACT, NUMBERS, REAL_NUMBERS, TensorType
 from graphc.lang.creation import full, zeros_like
 from graphc.lang.loops import scan
 from graphc.lang.movement import moveaxis
 from graphc.ops.complex_formulas import multiply
 from graphc.ops.kinds import Shifted
 from graphc.ops.parts import Pair, PartByPart, joined, parts
-from graphc.ops.primitive import NUMBERS
 from graphc.ops.procedure import Procedure
 from graphc.ops.rules import accumulator, check_axis, check_kind, widen
 
@@ -38,7 +37,7 @@ class Running(Procedure, Shifted):
     and what follows from it.
     """
 
-    accepts: ClassVar[tuple[str, ...]] = ("int", "uint", "float")
+    accepts: ClassVar[tuple[str, ...]] = REAL_NUMBERS
 
     def infer(self, x: TensorType, *others: TensorType, axis: int, reverse: bool) -> TensorType:
         """The operand's type."""
@@ -117,7 +116,7 @@ class LinearRecurrence(Running):
     """y[k] = factor[k] * y[k - 1] + term[k], where y before the first element is 0."""
 
     name = "linear_recurrence"
-    accepts = ("float", "complex")
+    accepts = INEXACT
 
     def infer(self, x: TensorType, *others: TensorType, axis: int, reverse: bool) -> TensorType:
         """The type that the factors and terms have in common."""

@@ -15,23 +15,24 @@ import numpy as np
 
 from graphc.ir import scalar
 from graphc.ir.dim import Size, maximum
+from graphc.ir.graph import items_of
 from graphc.ir.kernel_writer import Array, KernelWriter
 from graphc.ir.node import Node, say
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, TupleType, int64
-from graphc.ops.matrices import Factorization, batch_of, check_square, results, stacked
-from graphc.ops.reflections import reflector
-from graphc.ops.spectra import (
+from graphc.ops.matrices import (
+    Factorization,
     added,
+    batch_of,
+    check_square,
     identity,
-    inverse_differences,
-    largest_of,
-    scale_of,
-    sort_places,
+    stacked,
     symmetric,
     turned,
 )
+from graphc.ops.reflections import reflector
+from graphc.ops.spectra import inverse_differences, largest_of, scale_of, sort_places
 from graphc.ops.tridiagonal import solve_tridiagonal
 
 
@@ -90,7 +91,7 @@ class Eigh(Factorization):
         F is 1 / (value j - value i), and 0 where rounding may have made the difference: then
         eigenvectors have no derivatives, and what depends on their space alone has the right one.
         """
-        values, vectors = results(node)
+        values, vectors = items_of(node)
         by_values, by_vectors = gradients
         parts = []
         if by_values is not None:
@@ -104,7 +105,7 @@ class Eigh(Factorization):
         """The diagonal of M = V^T tangent V, and V (F * M); F as for reverse mode."""
         if tangents[0] is None:
             return [None, None]
-        values, vectors = results(node)
+        values, vectors = items_of(node)
         inner = say("matmul", turned(vectors), symmetric(tangents[0]))
         inner = say("matmul", inner, vectors)
         return [say("diagonal", inner), say("matmul", vectors, inverse_differences(values) * inner)]

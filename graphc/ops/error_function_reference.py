@@ -17,12 +17,12 @@ def widest(x: Array) -> Array:
     return (x.astype(np.float64) if x.dtype.itemsize < 4 else x).astype(np.longdouble)
 
 
-def gaussian(x: Array, sign: int) -> Array:
-    """exp(sign * x * x), where the rounding of the square does not count."""
+def gaussian(x: Array, factor: float) -> Array:
+    """exp(factor * x * x) for a power of 2, where the rounding of the square does not count."""
     bounded = np.clip(x, -200, 200)
     high = bounded.astype(np.float32).astype(x.dtype)
     return np.asarray(
-        np.exp(sign * high * high) * np.exp(sign * (bounded - high) * (bounded + high))
+        np.exp(factor * high * high) * np.exp(factor * (bounded - high) * (bounded + high))
     )
 
 
@@ -73,10 +73,7 @@ def erfc(x: Array) -> Array:
 def ndtr(x: Array) -> Array:
     """The normal distribution: erfc(-x / sqrt(2)) / 2."""
     root = np.sqrt(x.dtype.type(0.5))
-    bounded = np.clip(x, -200, 200)
-    high = bounded.astype(np.float32).astype(x.dtype)
-    density = np.exp(-high * high / 2) * np.exp(-(bounded - high) * (bounded + high) / 2)
-    tail = density * erfcx_positive(np.abs(x) * root) / 2
+    tail = gaussian(x, -0.5) * erfcx_positive(np.abs(x) * root) / 2
     return np.asarray(np.where(x < 0, tail, 1 - tail))
 
 

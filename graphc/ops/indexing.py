@@ -15,7 +15,7 @@ from graphc.ir.index_layout import Axes, Layout
 from graphc.ir.node import Node
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Number, Scalar
-from graphc.ir.types import DType, TensorType, int64
+from graphc.ir.types import INTEGERS, DType, TensorType, int64
 from graphc.lang.operands import constant
 from graphc.lang.scattering import gathered, scattered
 from graphc.ops.parts import PartByPart
@@ -92,11 +92,7 @@ class Gather(PartByPart):
         absent: str,
     ) -> Any:
         """NumPy's indexing by arrays, with the elements out of range filled in."""
-        key, valid, shape = numpy_key(x.shape, indices, Layout(axes, along, spans))
-        result = np.full(shape, missing_value(x.dtype, absent), x.dtype)
-        if x.size:
-            np.copyto(result, x[key], where=valid)
-        return result
+        return numpy_gather(x, indices, Layout(axes, along, spans), absent)
 
 
 def layout_of(node: Node) -> Layout:
@@ -107,7 +103,7 @@ def layout_of(node: Node) -> Layout:
 def check_indices(indices: Sequence[TensorType]) -> None:
     """TypeRuleError unless all are of integers."""
     for index in indices:
-        check_kind(index.dtype, ("int", "uint"))
+        check_kind(index.dtype, INTEGERS)
 
 
 def counted(given: Scalar, size: Size) -> Scalar:
@@ -137,6 +133,15 @@ def missing_value(dtype: Any, absent: str) -> complex:
     if kind not in "cfV" or absent != "nan":
         return 0
     return complex(math.nan, math.nan) if kind == "c" else math.nan
+
+
+def numpy_gather(x: Any, indices: Sequence[Any], layout: Layout, absent: str = "nan") -> Any:
+    """The elements of an array of NumPy's that indices choose, with what stands for the absent."""
+    key, valid, shape = numpy_key(x.shape, indices, layout)
+    result = np.full(shape, missing_value(x.dtype, absent), x.dtype)
+    if x.size:
+        np.copyto(result, x[key], where=valid)
+    return result
 
 
 def numpy_key(

@@ -10,20 +10,21 @@ from graphc.ir import scalar
 from graphc.ir.dim import Dim, Size, maximum, minimum
 from graphc.ir.kernel_writer import Array, KernelWriter
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import DType, bool_
-from graphc.ops.matrices import EPSILON, SHORTEST
+from graphc.ir.types import DType, bool_, float32, float64
 
 Quad: TypeAlias = tuple[Scalar, Scalar, Scalar, Scalar]
 
 SWEEPS = 30
 """Rounds over all pairs; fewer than ten are usual."""
+SHORTEST = {float32: 2.0**-126, float64: 2.0**-1022}
+"""The smallest normal numbers."""
 BLOCK = 4
 """Rows of a block; two blocks of some hundreds of columns stay in the nearest cache."""
 
 
 def least_square(dtype: DType) -> float:
     """Squares of lengths below this may have lost digits: such rows count as 0."""
-    return SHORTEST[dtype.name] / EPSILON[dtype.name]
+    return SHORTEST[dtype] / dtype.epsilon
 
 
 def orthogonalise(kernel: KernelWriter, w: Array, turns: Array, b: Size) -> Scalar:
@@ -78,7 +79,7 @@ def rotation(
     root = scalar.call("sqrt", scalar.cast(scalar.index(length), dtype))
     lengths = scalar.call("sqrt", first.value) * scalar.call("sqrt", second.value)
     small = scalar.call("minimum", first.value, second.value) <= least_square(dtype)
-    far = scalar.call("abs", across.value) > EPSILON[dtype.name] * root * lengths
+    far = scalar.call("abs", across.value) > dtype.epsilon * root * lengths
     wide = kernel.let(far & ~small)
     cotangent = kernel.let((second.value - first.value) / (2.0 * across.value))
     size = scalar.call("abs", cotangent)

@@ -10,7 +10,7 @@ from graphc.ir.dim import Size
 from graphc.ir.node import Node, build
 from graphc.ir.op import Op, Read
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import DType, TensorType
+from graphc.ir.types import REAL_NUMBERS, DType, TensorType
 from graphc.ops.batching import all_batched
 from graphc.ops.parts import Pair, PartByPart, joined, parts
 
@@ -41,7 +41,7 @@ class Elementwise(Shifted):
     """
 
     arity: ClassVar[int] = 1
-    accepts: ClassVar[tuple[str, ...]] = ("int", "uint", "float")
+    accepts: ClassVar[tuple[str, ...]] = REAL_NUMBERS
     #: Whether the derivative may be infinite or undefined, so that 0 times it would be NaN.
     steep: ClassVar[bool] = True
     #: For complex operands the parts of the result from theirs, as a function over nodes.

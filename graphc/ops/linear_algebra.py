@@ -15,13 +15,12 @@ from graphc.ir.dim import Size
 from graphc.ir.node import Node, apply
 from graphc.ir.op import Op, Read, register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import TensorType, show_shape
+from graphc.ir.types import NUMBERS, TensorType, show_shape
 from graphc.lang.linear_algebra import multiply_matrices
 from graphc.lang.movement import matrix_transpose
 from graphc.ops.batching import all_batched
 from graphc.ops.complex_formulas import multiply
 from graphc.ops.parts import joined, parts
-from graphc.ops.primitive import NUMBERS
 from graphc.ops.rules import accumulator, check_kind, widen
 
 

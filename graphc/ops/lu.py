@@ -10,6 +10,7 @@ import numpy as np
 from graphc.errors import GraphError
 from graphc.ir import scalar
 from graphc.ir.dim import Size, minimum
+from graphc.ir.graph import items_of
 from graphc.ir.kernel_writer import Array, KernelWriter
 from graphc.ir.node import Node, apply, made_at, say
 from graphc.ir.op import register
@@ -20,9 +21,10 @@ from graphc.ops.matrices import (
     batch_of,
     check_matrices,
     each_block,
-    results,
+    solve_triangle,
     stacked,
     subtract_product,
+    turned,
 )
 
 WIDTH = 16
@@ -79,14 +81,14 @@ class Lu(Factorization):
         if gradients[0] is None:
             return [None]
         check_differentiable(node)
-        packed, _, rows, places = results(node)
+        packed, _, rows, places = items_of(node)
         lower, upper = unpacked(packed)
         below = say("tril", gradients[0], k=-1)
         above = say("triu", gradients[0])
         inner = say("tril", say("matmul", turned(lower), below), k=-1)
         inner = inner + say("triu", say("matmul", above, turned(upper)))
-        left = solve(packed, inner, lower=True, transpose=True)
-        both = turned(solve(packed, turned(left), lower=False, transpose=False))
+        left = solve_triangle(packed, inner, lower=True, transpose=True, unit_diagonal=True)
+        both = turned(solve_triangle(packed, turned(left), lower=False))
         return [apply("permute_rows", both, places, rows)]
 
     def jvp_results(self, node: Node, tangents: Sequence[Node | None]) -> Sequence[Node | None]:
@@ -94,11 +96,11 @@ class Lu(Factorization):
         if tangents[0] is None:
             return [None] * 4
         check_differentiable(node)
-        packed, _, rows, places = results(node)
+        packed, _, rows, places = items_of(node)
         lower, upper = unpacked(packed)
         moved = apply("permute_rows", tangents[0], rows, places)
-        left = solve(packed, moved, lower=True, transpose=False)
-        both = turned(solve(packed, turned(left), lower=False, transpose=True))
+        left = solve_triangle(packed, moved, lower=True, unit_diagonal=True)
+        both = turned(solve_triangle(packed, turned(left), lower=False, transpose=True))
         parts = (
             say("matmul", lower, say("tril", both, k=-1)),
             say("matmul", say("triu", both), upper),
@@ -198,19 +200,7 @@ def check_differentiable(node: Node) -> None:
         )
 
 
-def turned(x: Node) -> Node:
-    """Each matrix transposed."""
-    return say("matrix_transpose", x)
-
-
 def unpacked(packed: Node) -> tuple[Node, Node]:
     """L and U of square matrices."""
     ones = say("eye", packed.shape[-1], dtype=packed.dtype)
     return say("tril", packed, k=-1) + ones, say("triu", packed)
-
-
-def solve(packed: Node, x: Node, *, lower: bool, transpose: bool) -> Node:
-    """L^-1 x or U^-1 x, or those transposed."""
-    return apply(
-        "triangular_solve", packed, x, lower=lower, transpose=transpose, unit_diagonal=lower
-    )

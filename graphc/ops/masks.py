@@ -16,11 +16,9 @@ from graphc.lang.operands import constant
 from graphc.lang.scattering import scattered
 from graphc.ops.indexing import layout_of
 from graphc.ops.kinds import Elementwise
+from graphc.ops.movement import MOVEMENTS
 
-MOVED = (
-    "reshape", "permute_dims", "broadcast", "flip", "slice", "dynamic_slice", "pad", "concat",
-    "sum",
-)  # fmt: skip
+MOVED = (*MOVEMENTS, "dynamic_slice", "sort", "permute_along_axis", "pad", "concat", "sum")
 """Operators whose own vjp says where a mask goes."""
 
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.errors import TypeRuleError
+from graphc.ir import scalar
 from graphc.ir.dim import Size, product
+from graphc.ir.graph import items_of
 from graphc.ir.kernel_writer import Array, KernelWriter
-from graphc.ir.node import Node, apply, build
+from graphc.ir.node import Node, apply, build, say
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import TensorType, TupleType, float32, float64, show_shape
+from graphc.ir.types import TensorType, float32, float64, show_shape
 from graphc.ops.batching import all_batched
 from graphc.ops.fusion import Several
 from graphc.ops.kinds import Shifted
@@ -25,11 +27,6 @@ from graphc.ops.procedure import Procedure
 
 HEIGHT = 8
 """Rows of a block: as many as a register tile holds."""
-
-SHORTEST = {"float32": 2.0**-126, "float64": 2.0**-1022}
-"""The smallest normal numbers."""
-EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52}
-"""The distance from 1 to the next number."""
 
 
 class OfMatrices(Procedure, Shifted):
@@ -47,13 +44,7 @@ class Factorization(OfMatrices, Several):
         self, node: Node, operands: Sequence[Node], batched: Sequence[bool]
     ) -> Sequence[Node]:
         """The same operator over all operands with the batch axis in front."""
-        return results(build(node.op, all_batched(operands, batched), node.attrs))
-
-
-def results(node: Node) -> list[Node]:
-    """Each of the several results of a node."""
-    assert isinstance(node.type, TupleType)
-    return [apply("item", node, index=k) for k in range(len(node.type.items))]
+        return items_of(build(node.op, all_batched(operands, batched), node.attrs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +87,13 @@ def batch_of(node: Node) -> Size:
     return product(node.inputs[0].shape[:-2])
 
 
+def identity(kernel: KernelWriter, x: Array, b: Size) -> None:
+    """Ones on the diagonal of a matrix, zeros elsewhere."""
+    with kernel.nest("parallel", x.shape[1:]) as (i, j):
+        same = scalar.call("equal", scalar.index(i), scalar.index(j))
+        x[b, i, j] = scalar.cast(same, x.dtype)
+
+
 def each_block(
     kernel: KernelWriter, count: Size, write: Callable[[Size, int], None], height: int = HEIGHT
 ) -> None:
@@ -125,3 +123,31 @@ def subtract_product(
         with kernel.loop("serial", inner) as k:
             total.accumulate(left[i, k] * right[k, j])
         target[i, j] = target[i, j] - total.value
+
+
+# --- in the language -----------------------------------------------------------------------------
+
+
+def turned(x: Node) -> Node:
+    """Each matrix transposed."""
+    found: Node = say("matrix_transpose", x)
+    return found
+
+
+def symmetric(x: Node) -> Node:
+    """The symmetric part of each matrix."""
+    return 0.5 * (x + turned(x))
+
+
+def added(parts: Sequence[Node]) -> Node:
+    """The sum of one or more nodes."""
+    return sum(parts[1:], parts[0])
+
+
+def solve_triangle(
+    t: Node, x: Node, *, lower: bool, transpose: bool = False, unit_diagonal: bool = False
+) -> Node:
+    """T^-1 x, or T^-T x, for a triangle T of matrices; see the operator `triangular_solve`."""
+    return apply(
+        "triangular_solve", t, x, lower=lower, transpose=transpose, unit_diagonal=unit_diagonal
+    )

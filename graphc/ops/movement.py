@@ -22,6 +22,9 @@ from graphc.ops.batching import shifted
 from graphc.ops.kinds import Linear
 from graphc.ops.rules import check_axes
 
+MOVEMENTS = ("reshape", "ensure_shape", "permute_dims", "broadcast", "flip", "slice")
+"""Operators each of whose elements is one of their operand, and that say nothing but which."""
+
 
 @register
 class Reshape(Linear):

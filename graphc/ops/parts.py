@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from graphc.errors import GraphError
 from graphc.ir.closure import fresh_input
-from graphc.ir.graph import Graph, same_roots, walk
+from graphc.ir.graph import Graph, items_of, same_roots, walk
 from graphc.ir.node import Node, apply, build, made_at, standing_at
 from graphc.ir.op import Op
 from graphc.ir.types import TensorType, TupleType
@@ -101,17 +101,13 @@ def split(node: Node) -> Node:
 
 def split_several(node: Node, operands: Sequence[Node]) -> list[Node]:
     """The results of a loop or branch whose operands, carries and results are all real."""
-    count = len(node.type.items) if isinstance(node.type, TupleType) else 1
     graphs = {key: value for key, value in node.attrs.items() if isinstance(value, Graph)}
     changed = split_graphs(graphs)
     if all(same_roots(graph, changed[key]) for key, graph in graphs.items()):
-        made = build(node.op, operands, node.attrs)
-        return [apply("item", made, index=k) for k in range(count)]
+        return items_of(build(node.op, operands, node.attrs))
     assert isinstance(node.type, TupleType)
     made = build(node.op, halves(operands), {**node.attrs, **changed, **counts_of(node)})
-    assert isinstance(made.type, TupleType)
-    items = [apply("item", made, index=k) for k in range(len(made.type.items))]
-    return rejoined(node.type.items, items)
+    return rejoined(node.type.items, items_of(made))
 
 
 def split_graphs(graphs: Mapping[str, Graph]) -> dict[str, Graph]:

@@ -20,9 +20,8 @@ from graphc.ir.dim import Dim, Size, product
 from graphc.ir.node import Node, apply
 from graphc.ir.op import Op, Read, register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import DType, TensorType, int32, row_major_strides
+from graphc.ir.types import REAL_NUMBERS, TensorType, as_dtype, int32, row_major_strides
 from graphc.ops.kinds import Linear, Shifted
-from graphc.ops.reduction import limits
 from graphc.ops.rules import accumulator, check_kind, widen
 from graphc.ops.windows import (
     Sliding,
@@ -38,8 +37,6 @@ from graphc.ops.windows import (
 
 Sizes: TypeAlias = tuple[Size, ...]
 Windows: TypeAlias = Sequence[Sliding]
-
-NUMBERS = ("int", "uint", "float")
 
 
 class Pooling(Shifted):
@@ -60,7 +57,7 @@ class WindowSum(Pooling, Linear):
 
     def infer(self, x: TensorType, **attrs: Any) -> TensorType:
         """The operand's dtype; sizes are how many windows fit along each axis."""
-        check_kind(x.dtype, NUMBERS)
+        check_kind(x.dtype, REAL_NUMBERS)
         return TensorType(x.dtype, counts(slide(x.shape, attrs)))
 
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
@@ -97,7 +94,7 @@ class WindowMax(Pooling):
 
     def infer(self, x: TensorType, **attrs: Any) -> TensorType:
         """The operand's dtype; sizes are how many windows fit along each axis."""
-        check_kind(x.dtype, NUMBERS)
+        check_kind(x.dtype, REAL_NUMBERS)
         return TensorType(x.dtype, counts(slide(x.shape, attrs)))
 
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
@@ -105,7 +102,7 @@ class WindowMax(Pooling):
         windows = slide(node.inputs[0].shape, node.attrs)
         taps = tap_loops(windows, read)
         places, guard = seen_by(windows, index, taps)
-        return reduced("max", taps, guarded(guard, read(0, places, guard), lowest(node.dtype)))
+        return reduced("max", taps, guarded(guard, read(0, places, guard), node.dtype.limits[0]))
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """To the chosen tap of each window its gradient."""
@@ -120,7 +117,7 @@ class WindowMax(Pooling):
 
     def reference(self, x: Any, **attrs: Any) -> Any:
         """numpy.maximum with all that each tap sees."""
-        windows, bottom = slide(x.shape, attrs), limits(x)[0]
+        windows, bottom = slide(x.shape, attrs), as_dtype(x.dtype).limits[0]
         result = np.full(known(counts(windows)), bottom, widen(x).dtype)
         for _, seen in taps_of(lay_out(widen(x), windows, bottom), windows):
             result = np.maximum(result, seen)
@@ -155,7 +152,7 @@ class WindowArgMax(Pooling, Choice):
 
     def infer(self, x: TensorType, y: TensorType, **attrs: Any) -> TensorType:
         """int32 with the sizes of y, which must be the type of x's maximum."""
-        check_kind(x.dtype, NUMBERS)
+        check_kind(x.dtype, REAL_NUMBERS)
         expected = TensorType(x.dtype, counts(slide(x.shape, attrs)))
         if y != expected:
             raise TypeRuleError(f"the maximum of {x} in these windows is {expected}, not {y}")
@@ -196,7 +193,7 @@ class WindowGather(Pooling, Linear):
 
     def infer(self, x: TensorType, taps: TensorType, **attrs: Any) -> TensorType:
         """The operand's dtype in the shape of the taps: how many windows fit along each axis."""
-        check_kind(x.dtype, NUMBERS)
+        check_kind(x.dtype, REAL_NUMBERS)
         check_taps(taps, counts(slide(x.shape, attrs)))
         return TensorType(x.dtype, taps.shape)
 
@@ -234,7 +231,7 @@ class WindowScatter(Pooling, Linear):
 
     def infer(self, x: TensorType, taps: TensorType, **attrs: Any) -> TensorType:
         """The operand's dtype in the given shape, whose windows x and the taps belong to."""
-        check_kind(x.dtype, NUMBERS)
+        check_kind(x.dtype, REAL_NUMBERS)
         shape = attrs["shape"]
         expected = counts(slide(shape, attrs))
         check_taps(taps, expected)
@@ -314,11 +311,6 @@ def reduced(kind: str, taps: Sequence[Size], body: Scalar) -> Scalar:
     if not loops:
         return body
     return scalar.cast(scalar.Reduce(wide, kind, loops, scalar.cast(body, wide)), body.dtype)
-
-
-def lowest(dtype: DType) -> float:
-    """The number that is below every other one of a dtype."""
-    return limits(np.empty(0, dtype.numpy))[0]
 
 
 def taps_of(laid: Any, windows: Windows) -> list[tuple[int, Any]]:

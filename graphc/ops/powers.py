@@ -12,12 +12,13 @@ from graphc.ir import scalar
 from graphc.ir.node import Node
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
+from graphc.ir.types import NUMBERS
 from graphc.lang.arithmetic import power
 from graphc.lang.comparison import equal
 from graphc.lang.exponential import log
 from graphc.lang.selection import where
 from graphc.ops import complex_formulas
-from graphc.ops.primitive import NUMBERS, FloatPrimitive, InexactPrimitive, Primitive
+from graphc.ops.primitive import FloatPrimitive, InexactPrimitive, Primitive
 from graphc.ops.rules import widened
 
 Array = np.ndarray[Any, Any]

@@ -7,13 +7,8 @@ from collections.abc import Sequence
 from graphc.ir import scalar
 from graphc.ir.node import Node
 from graphc.ir.scalar import Scalar
+from graphc.ir.types import INEXACT
 from graphc.ops.kinds import Elementwise
-
-ANY: tuple[str, ...] = ("bool", "int", "uint", "float", "complex")
-NUMBERS: tuple[str, ...] = ("int", "uint", "float", "complex")
-INEXACT: tuple[str, ...] = ("float", "complex")
-INTEGERS: tuple[str, ...] = ("int", "uint")
-FLOAT: tuple[str, ...] = ("float",)
 
 
 class Primitive(Elementwise):
@@ -27,7 +22,7 @@ class Primitive(Elementwise):
 class FloatPrimitive(Primitive):
     """A primitive of real numbers; the language makes floats of integers before."""
 
-    accepts = FLOAT
+    accepts = ("float",)
 
 
 class InexactPrimitive(Primitive):

@@ -13,13 +13,22 @@ import numpy as np
 from graphc.errors import GraphError
 from graphc.ir import scalar
 from graphc.ir.dim import is_nonnegative, minimum
+from graphc.ir.graph import items_of
 from graphc.ir.kernel_writer import KernelWriter
-from graphc.ir.node import Node, apply, made_at, say
+from graphc.ir.node import Node, made_at, say
 from graphc.ir.op import register
 from graphc.ir.types import TensorType, TupleType
-from graphc.ops.matrices import Factorization, batch_of, check_matrices, results, stacked
+from graphc.ops.matrices import (
+    Factorization,
+    added,
+    batch_of,
+    check_matrices,
+    identity,
+    solve_triangle,
+    stacked,
+    turned,
+)
 from graphc.ops.reflections import reflect, reflector
-from graphc.ops.spectra import added, identity, turned
 
 
 @register
@@ -77,7 +86,7 @@ class Qr(Factorization):
         unless m >= n and Q has n columns.
         """
         check_differentiable(node)
-        (q, r), (by_q, by_r) = results(node), gradients
+        (q, r), (by_q, by_r) = items_of(node), gradients
         parts = []
         if by_r is not None:
             parts.append(say("matmul", r, turned(by_r)))
@@ -87,7 +96,7 @@ class Qr(Factorization):
         both = say("tril", inner) + turned(say("tril", inner, k=-1))
         total = say("matmul", q, both)
         total = total if by_q is None else by_q + total
-        return [turned(solve(r, turned(total), transpose=False))]
+        return [turned(solve_triangle(r, turned(total), lower=False))]
 
     def jvp_results(self, node: Node, tangents: Sequence[Node | None]) -> Sequence[Node | None]:
         """Q W + (1 - Q Q^T) tangent R^-1, and (C - W) R, with C = Q^T tangent R^-1.
@@ -97,8 +106,8 @@ class Qr(Factorization):
         if tangents[0] is None:
             return [None, None]
         check_differentiable(node)
-        q, r = results(node)
-        outward = turned(solve(r, turned(tangents[0]), transpose=True))
+        q, r = items_of(node)
+        outward = turned(solve_triangle(r, turned(tangents[0]), lower=False, transpose=True))
         inner = say("matmul", turned(q), outward)
         lower = say("tril", inner, k=-1)
         turning = lower - turned(lower)
@@ -120,8 +129,3 @@ def check_differentiable(node: Node) -> None:
             "qr: derivatives need as many rows as columns or more, and without `complete` if "
             f"more; this is {x.type}{made_at(x)}"
         )
-
-
-def solve(r: Node, x: Node, *, transpose: bool) -> Node:
-    """R^-1 x, or R^-T x."""
-    return apply("triangular_solve", r, x, lower=False, transpose=transpose, unit_diagonal=False)

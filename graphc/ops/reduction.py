@@ -17,7 +17,7 @@ from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node, apply, say
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import TensorType, as_dtype, int64
+from graphc.ir.types import NUMBERS, REAL_NUMBERS, TensorType, as_dtype, int64
 from graphc.lang.creation import full, zeros_like
 from graphc.lang.loops import scan
 from graphc.lang.movement import broadcast_to, permute_dims, reshape
@@ -27,7 +27,6 @@ from graphc.ops.complex_formulas import multiply
 from graphc.ops.kinds import Shifted
 from graphc.ops.movement import inverse
 from graphc.ops.parts import PartByPart, joined, parts
-from graphc.ops.primitive import NUMBERS
 from graphc.ops.rules import accumulator, check_axes, check_axis, check_kind, widen, without
 
 Axes = tuple[int, ...]
@@ -36,7 +35,7 @@ Axes = tuple[int, ...]
 class Reduction(Shifted):
     """A reduction over rising `axes`; its name is the kind of its `scalar.Reduce`."""
 
-    accepts: ClassVar[tuple[str, ...]] = ("int", "uint", "float")
+    accepts: ClassVar[tuple[str, ...]] = REAL_NUMBERS
     #: The operator that fits the dtypes this one refuses.
     instead: ClassVar[str] = "use any or all"
 
@@ -206,7 +205,8 @@ class Max(Extreme):
 
     def reference(self, x: Any, *, axes: Axes) -> Any:
         """numpy.max, starting from the lowest number."""
-        return np.asarray(np.max(widen(x), axis=axes, initial=limits(x)[0])).astype(x.dtype)
+        lowest, _ = as_dtype(x.dtype).limits
+        return np.asarray(np.max(widen(x), axis=axes, initial=lowest)).astype(x.dtype)
 
 
 @register
@@ -217,15 +217,8 @@ class Min(Extreme):
 
     def reference(self, x: Any, *, axes: Axes) -> Any:
         """numpy.min, starting from the highest number."""
-        return np.asarray(np.min(widen(x), axis=axes, initial=limits(x)[1])).astype(x.dtype)
-
-
-def limits(x: Any) -> tuple[float, float]:
-    """The lowest and highest number of an array's dtype; infinities for floats."""
-    if as_dtype(x.dtype).is_float:
-        return -np.inf, np.inf
-    info = np.iinfo(x.dtype)
-    return info.min, info.max
+        _, highest = as_dtype(x.dtype).limits
+        return np.asarray(np.min(widen(x), axis=axes, initial=highest)).astype(x.dtype)
 
 
 class Quantifier(Reduction):
@@ -273,7 +266,7 @@ class Position(Shifted):
 
     def infer(self, x: TensorType, *, axis: int) -> TensorType:
         """int64 with the sizes of the other axes."""
-        check_kind(x.dtype, ("int", "uint", "float"))
+        check_kind(x.dtype, REAL_NUMBERS)
         check_axis(axis, x.rank)
         check_not_empty(x, (axis,))
         return TensorType(int64, without(x.shape, axis))

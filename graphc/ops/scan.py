@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.errors import TypeRuleError
 from graphc.ir.dim import Size
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, items_of
 from graphc.ir.node import Node, apply
 from graphc.ir.op import register
 from graphc.ir.scan_parts import Scan, take_apart
@@ -76,12 +76,11 @@ class ScanOp(Several):
         ]
         made = apply("scan", *whole, **{**node.attrs, "body": body})
         differ = [*flags[: scan.carries], *(result in done for result in scan.results)]
-        items = [apply("item", made, index=k) for k in range(len(differ))]
         return [
             (moveaxis(item, 1, 0) if place >= scan.carries else item)
             if differ[place]
             else repeated(item, size)
-            for place, item in enumerate(items)
+            for place, item in enumerate(items_of(made))
         ]
 
     def reference(

@@ -16,7 +16,7 @@ from graphc.ir.kernel_writer import Array, KernelWriter
 from graphc.ir.node import Node, apply
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import TensorType, show_shape
+from graphc.ir.types import NUMBERS, REAL_NUMBERS, TensorType, show_shape
 from graphc.lang.scattering import KINDS
 from graphc.ops.batching import repeated
 from graphc.ops.fusion import size_of_batch
@@ -62,7 +62,7 @@ class Scatter(PartByPart, Procedure):
         if kind not in ("set", *KINDS):
             raise TypeRuleError(f"kind is one of set, {', '.join(KINDS)}, not {kind!r}")
         if kind != "set":
-            check_kind(x.dtype, ("int", "uint", "float", *(("complex",) if kind == "add" else ())))
+            check_kind(x.dtype, NUMBERS if kind == "add" else REAL_NUMBERS)
         check_indices(indices)
         if x.shape not in ((), shape):
             raise TypeRuleError(f"the table {x} is neither one number nor {show_shape(shape)}")

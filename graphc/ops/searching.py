@@ -14,7 +14,7 @@ from graphc.ir.kernel_writer import KernelWriter
 from graphc.ir.node import Node, apply, say
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import TensorType, int64
+from graphc.ir.types import ANY_REAL, TensorType, int64
 from graphc.ops.kinds import Shifted
 from graphc.ops.procedure import Procedure
 from graphc.ops.rules import check_kind, widen
@@ -35,7 +35,7 @@ class SearchSorted(Procedure, Shifted):
 
     def infer(self, ordered: TensorType, wanted: TensorType, *, side: str) -> TensorType:
         """int64 in the shape of the wanted values; all axes but the last are equal, and dtypes."""
-        check_kind(ordered.dtype, ("bool", "int", "uint", "float"))
+        check_kind(ordered.dtype, ANY_REAL)
         if side not in ("left", "right"):
             raise TypeRuleError(f"side is 'left' or 'right', not {side!r}")
         if ordered.dtype != wanted.dtype:

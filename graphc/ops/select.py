@@ -13,13 +13,13 @@ from graphc.ir.dim import Size
 from graphc.ir.node import Node
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import DType, TensorType, bool_
+from graphc.ir.types import ANY, DType, TensorType, bool_
 from graphc.lang import selection
 from graphc.lang.complex_numbers import real
 from graphc.lang.creation import zeros_like
 from graphc.ops.kinds import Elementwise
 from graphc.ops.parts import PartByPart, joined, parts
-from graphc.ops.primitive import ANY, Flat
+from graphc.ops.primitive import Flat
 
 
 @register

@@ -15,8 +15,8 @@ from graphc.ir.kernel_writer import KernelWriter
 from graphc.ir.node import Node, apply
 from graphc.ir.op import Read, register
 from graphc.ir.scalar import Scalar
-from graphc.ir.types import DType, TensorType, int64
-from graphc.ops.indexing import counted, is_inside, missing, missing_value, numpy_key
+from graphc.ir.types import ANY_REAL, INTEGERS, DType, TensorType, int64
+from graphc.ops.indexing import counted, is_inside, missing, numpy_gather
 from graphc.ops.kinds import Linear, Shifted
 from graphc.ops.procedure import Procedure
 from graphc.ops.radix_sort import LANES, Row, key_dtype, order_key, room
@@ -44,7 +44,7 @@ class Sorting(AlongAxis):
 
     def infer(self, x: TensorType, *, axis: int, descending: bool) -> TensorType:
         """The operand's shape, with the dtype that `result` says."""
-        check_kind(x.dtype, ("bool", "int", "uint", "float"))
+        check_kind(x.dtype, ANY_REAL)
         check_axis(axis, x.rank)
         return TensorType(self.result(x.dtype), x.shape)
 
@@ -183,7 +183,7 @@ class PermuteAlongAxis(Linear):
     def infer(self, x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
         """The operand's type; there is a position for each element."""
         check_axis(axis, x.rank)
-        check_kind(indices.dtype, ("int", "uint"))
+        check_kind(indices.dtype, INTEGERS)
         if x.shape != indices.shape:
             raise TypeRuleError(f"{x} and {indices} of the positions differ in shape")
         return x
@@ -209,11 +209,7 @@ class PermuteAlongAxis(Linear):
         """numpy.take_along_axis, with the positions out of range filled in."""
         every = tuple(range(x.ndim))
         layout = Layout((axis,), every[:axis] + every[axis + 1 :], (every,))
-        key, valid, shape = numpy_key(x.shape, (indices,), layout)
-        result = np.full(shape, missing_value(x.dtype, "nan"), x.dtype)
-        if x.size:
-            np.copyto(result, x[key], where=valid)
-        return result
+        return numpy_gather(x, (indices,), layout)
 
 
 @register
@@ -228,7 +224,7 @@ class InversePermutation(AlongAxis):
     def infer(self, x: TensorType, *, axis: int) -> TensorType:
         """int64 in the operand's shape."""
         check_axis(axis, x.rank)
-        check_kind(x.dtype, ("int", "uint"))
+        check_kind(x.dtype, INTEGERS)
         return TensorType(int64, x.shape)
 
     def write(self, node: Node, kernel: KernelWriter) -> None:
@@ -241,8 +237,7 @@ class InversePermutation(AlongAxis):
                 result[i, k, j] = scalar.const(int64, 0)
             with kernel.loop("serial", count) as k:
                 place = kernel.bind(scalar.cast(x[i, k, j], int64))
-                inside = (scalar.index(place) >= 0) & (scalar.index(place) < scalar.index(count))
-                with kernel.when(inside):
+                with kernel.when(is_inside(place, count)):
                     result[i, place, j] = scalar.index(k)
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:

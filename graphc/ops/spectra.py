@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from graphc.ir import scalar
 from graphc.ir.dim import Size
@@ -12,7 +12,6 @@ from graphc.ir.scalar import Scalar
 from graphc.ir.types import int64
 from graphc.lang.sizes import size_value
 from graphc.lang.windows import Window, cut
-from graphc.ops.matrices import EPSILON
 
 # --- loops ---------------------------------------------------------------------------------------
 
@@ -51,13 +50,6 @@ def sort_places(
         places[b, p] = before.value
 
 
-def identity(kernel: KernelWriter, x: Array, b: Size) -> None:
-    """Ones on the diagonal of a matrix, zeros elsewhere."""
-    with kernel.nest("parallel", x.shape[1:]) as (i, j):
-        same = scalar.call("equal", scalar.index(i), scalar.index(j))
-        x[b, i, j] = scalar.cast(same, x.dtype)
-
-
 # --- in the language -----------------------------------------------------------------------------
 
 
@@ -67,22 +59,6 @@ def columns(x: Node, first: Size, count: Size) -> Node:
     return cut(x, [*whole, (first, count, 1)])
 
 
-def turned(x: Node) -> Node:
-    """Each matrix transposed."""
-    found: Node = say("matrix_transpose", x)
-    return found
-
-
-def symmetric(x: Node) -> Node:
-    """The symmetric part of each matrix."""
-    return 0.5 * (x + turned(x))
-
-
-def added(parts: Sequence[Node]) -> Node:
-    """The sum of one or more nodes."""
-    return sum(parts[1:], parts[0])
-
-
 def inverse_differences(values: Node) -> Node:
     """1 / (value j - value i) at (i, j); 0 where they differ by no more than rounding may.
 
@@ -90,7 +66,7 @@ def inverse_differences(values: Node) -> Node:
     """
     gaps = say("expand_dims", values, -2) - say("expand_dims", values, -1)
     size = say("max", say("abs", values), axis=-1, keepdims=True) if values.shape[-1] != 0 else 0.0
-    least = size * size_value(values.shape[-1], values.dtype) * EPSILON[values.dtype.name]
+    least = size * size_value(values.shape[-1], values.dtype) * values.dtype.epsilon
     least = say("expand_dims", say("stop_gradient", least), -1)
     apart = say("abs", gaps) > least
     return say("where", apart, 1 / say("where", apart, gaps, 1), 0)

@@ -14,14 +14,15 @@ import numpy as np
 
 from graphc.ir import scalar
 from graphc.ir.dim import Size, maximum, minimum
+from graphc.ir.graph import items_of
 from graphc.ir.kernel_writer import Array, KernelWriter
 from graphc.ir.node import Node
 from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, TupleType, int64
 from graphc.ops.jacobi import complete, normalise, orthogonalise
-from graphc.ops.matrices import Factorization, batch_of, check_matrices, results, stacked
-from graphc.ops.spectra import identity, largest_of, scale_of, sort_places, turned
+from graphc.ops.matrices import Factorization, batch_of, check_matrices, identity, stacked, turned
+from graphc.ops.spectra import largest_of, scale_of, sort_places
 from graphc.ops.svd_derivatives import pull_back_svd, push_forward_svd
 
 
@@ -77,7 +78,7 @@ class Svd(Factorization):
 
     def vjp_results(self, node: Node, gradients: Sequence[Node | None]) -> Sequence[Node | None]:
         """See `pull_back_svd`."""
-        u, values, vt = results(node)
+        u, values, vt = items_of(node)
         by_u, by_values, by_vt = gradients
         by_v = None if by_vt is None else turned(by_vt)
         return [pull_back_svd(u, values, turned(vt), (by_u, by_values, by_v))]
@@ -86,7 +87,7 @@ class Svd(Factorization):
         """See `push_forward_svd`."""
         if tangents[0] is None:
             return [None, None, None]
-        u, values, vt = results(node)
+        u, values, vt = items_of(node)
         by_u, by_values, by_v = push_forward_svd(u, values, turned(vt), tangents[0])
         return [by_u, by_values, turned(by_v)]
 
@@ -114,30 +115,25 @@ def write_results(
         at = kernel.bind(places[b, p])
         values[b, at] = scalar.where(good, lengths[b, p] * scale, float("nan"))
     with kernel.loop("serial", tall):
-        write_columns(kernel, u, (w, places), b, good)
-        write_rows(kernel, vt, (turns, places), b, good)
+        write_vectors(kernel, u, (w, places), b, good, as_columns=True)
+        write_vectors(kernel, vt, (turns, places), b, good, as_columns=False)
     with kernel.loop("serial", 1 - tall):
-        write_columns(kernel, u, (turns, places), b, good)
-        write_rows(kernel, vt, (w, places), b, good)
+        write_vectors(kernel, u, (turns, places), b, good, as_columns=True)
+        write_vectors(kernel, vt, (w, places), b, good, as_columns=False)
 
 
-def write_rows(
-    kernel: KernelWriter, result: Array, given: tuple[Array, Array], b: Size, good: Scalar
+def write_vectors(
+    kernel: KernelWriter,
+    result: Array,
+    given: tuple[Array, Array],
+    b: Size,
+    good: Scalar,
+    as_columns: bool,
 ) -> None:
-    """Rows as rows of a result in the order of their places; NaN unless good."""
+    """Rows as rows or columns of a result in the order of their places; NaN unless good."""
     x, places = given
     with kernel.loop("serial", x.shape[1]) as p:
         at = kernel.bind(places[b, p])
         with kernel.loop("parallel", x.shape[2]) as i:
-            result[b, at, i] = scalar.where(good, x[b, p, i], float("nan"))
-
-
-def write_columns(
-    kernel: KernelWriter, result: Array, given: tuple[Array, Array], b: Size, good: Scalar
-) -> None:
-    """Rows as columns of a result in the order of their places; NaN unless good."""
-    x, places = given
-    with kernel.loop("serial", x.shape[1]) as p:
-        at = kernel.bind(places[b, p])
-        with kernel.loop("parallel", x.shape[2]) as i:
-            result[b, i, at] = scalar.where(good, x[b, p, i], float("nan"))
+            index = (b, i, at) if as_columns else (b, at, i)
+            result[index] = scalar.where(good, x[b, p, i], float("nan"))

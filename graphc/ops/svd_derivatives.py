@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.node import Node, say
-from graphc.ops.spectra import added, columns, inverse_differences, inverse_or_zero, turned
+from graphc.ops.matrices import added, turned
+from graphc.ops.spectra import columns, inverse_differences, inverse_or_zero
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from graphc.ir.dim import Dim, Size
 from graphc.ir.kernel_writer import Array, KernelWriter
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import int64
-from graphc.ops.matrices import EPSILON
 
 STEPS = 30
 """Steps for each eigenvalue; two are usual."""
@@ -39,7 +38,7 @@ def solve_tridiagonal(kernel: KernelWriter, d: Array, e: Array, z: Array, b: Siz
 
 def is_negligible(d: Array, e: Array, here: tuple[Size, Size], there: tuple[Size, Size]) -> Scalar:
     """Whether an element beside the diagonal is lost in rounding."""
-    epsilon = EPSILON[d.dtype.name]
+    epsilon = d.dtype.epsilon
     size = scalar.call("abs", d[here]) + scalar.call("abs", d[there])
     return scalar.call("abs", e[here]) <= epsilon * size + epsilon * epsilon
 

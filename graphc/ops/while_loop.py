@@ -8,13 +8,13 @@ from typing import Any
 from graphc.errors import TypeRuleError
 from graphc.ir.closure import fresh_inputs, run_while
 from graphc.ir.dim import Size
-from graphc.ir.graph import Graph, substitute
+from graphc.ir.graph import Graph, items_of, substitute
 from graphc.ir.node import Node, apply, say
 from graphc.ir.op import register
 from graphc.ir.types import TensorType, TupleType, bool_, int64
 from graphc.lang.operands import constant
 from graphc.ops.batching import repeated, select
-from graphc.ops.chain_rule import items_of, zeros
+from graphc.ops.chain_rule import zeros
 from graphc.ops.fusion import Several, moving_on_batch, show, size_of_batch, stand_in
 from graphc.ops.loop_steps import backward_step, forward_step
 

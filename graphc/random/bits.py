@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphc.errors import GraphError
 from graphc.ir.dim import Size
 from graphc.ir.node import Node
@@ -14,12 +16,10 @@ from graphc.lang.operands import (
     to_dtype,
     to_node_dtype,
 )
-from graphc.lang.selection import where
+from graphc.lang.selection import stop_gradient, where
 from graphc.lang.sizes import ShapeLike, to_shape
 from graphc.random.keys import key_words
 from graphc.random.threefry import joined, words_for
-
-SIGNIFICANT_BITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 
 
 def bits(key: ArrayLike, shape: ShapeLike = (), dtype: DTypeLike = uint32) -> Node:
@@ -49,15 +49,22 @@ def to_float_dtype(dtype: DTypeLike, what: str) -> DType:
     return kind
 
 
+def to_integer_dtype(dtype: DTypeLike, what: str) -> DType:
+    """A dtype of integers; GraphError for another."""
+    kind = to_dtype(dtype)
+    if not kind.is_integer:
+        raise GraphError(f"{what}: the dtype must be an integer, not {kind.name}")
+    return kind
+
+
 def fraction(key: ArrayLike, shape: tuple[Size, ...], dtype: DType, what: str) -> Node:
     """Multiples of 2**-p in [0, 1), all equally likely; p is the precision of the dtype.
 
     Converting p random bits and scaling them is exact, so that 1 is never reached by rounding.
     """
     width = 64 if dtype == float64 else 32
-    precision = SIGNIFICANT_BITS[dtype.name]
-    whole = bits_of(key, shape, width, what) >> (width - precision)
-    return to_node_dtype(whole, dtype) * 2.0**-precision
+    whole = bits_of(key, shape, width, what) >> (width - dtype.precision)
+    return to_node_dtype(whole, dtype) * 2.0**-dtype.precision
 
 
 def positive_fraction(word: Node, width: int, dtype: DType) -> Node:
@@ -103,3 +110,13 @@ def parameter(value: ArrayLike, dtype: DType, shape: tuple[Size, ...], what: str
     if broadcast_shapes([node.shape, shape], [node]) != shape:
         raise GraphError(f"{what}: a parameter is {node.type}, which is larger than the shape")
     return broadcast_node(to_node_dtype(node, dtype), shape)
+
+
+def parameters(
+    values: Sequence[ArrayLike], shape: ShapeLike | None, dtype: DType, what: str
+) -> list[Node]:
+    """Parameters as constants in a dtype and a shape, which defaults to what they broadcast to."""
+    nodes = [as_node(value, dtype) for value in values]
+    common = broadcast_shapes([node.shape for node in nodes], nodes)
+    sizes = common if shape is None else to_shape(shape, what)
+    return [stop_gradient(parameter(node, dtype, sizes, what)) for node in nodes]

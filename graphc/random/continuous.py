@@ -19,7 +19,6 @@ from graphc.lang.selection import where
 from graphc.lang.sizes import ShapeLike, to_shape
 from graphc.lang.trigonometric import tan
 from graphc.random.bits import (
-    SIGNIFICANT_BITS,
     bits_of,
     inner_dtype,
     positive_fraction,
@@ -53,7 +52,7 @@ def unit_positive(key: ArrayLike, shape: tuple[Size, ...], dtype: DType, what: s
 
 def below_one(unit: Node) -> Node:
     """Numbers in (0, 1] kept below 1 by half a unit in its last place."""
-    return minimum(unit, 1 - 2.0 ** -SIGNIFICANT_BITS[unit.dtype.name])
+    return minimum(unit, 1 - 2.0**-unit.dtype.precision)
 
 
 def truncated_normal(
@@ -81,7 +80,7 @@ def between(unit: Node, low: float, high: float) -> Node:
     """
     start, end = (math.erfc(-bound / math.sqrt(2)) for bound in (low, high))
     s = start + (end - start) * unit
-    least = 2.0 ** -(SIGNIFICANT_BITS[unit.dtype.name] + 1)
+    least = 2.0 ** -(unit.dtype.precision + 1)
     z = normal_quantile(where(s <= 1, s, clip(2 - s, least, None)))
     return where(s <= 1, -z, z)
 

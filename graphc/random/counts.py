@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphc.errors import GraphError
-from graphc.ir.dim import Size
 from graphc.ir.node import Node, apply, describe
-from graphc.ir.types import DType, DTypeLike, float64, int64
+from graphc.ir.types import DTypeLike, float64, int64
 from graphc.lang.arithmetic import maximum, minimum, sqrt
 from graphc.lang.creation import full_like, zeros_like
 from graphc.lang.exponential import exp, log, log1p
@@ -16,15 +15,12 @@ from graphc.lang.movement import moveaxis
 from graphc.lang.operands import (
     ArrayLike,
     as_node,
-    broadcast_node,
-    broadcast_shapes,
-    to_dtype,
     to_node_dtype,
 )
 from graphc.lang.rounding import ceil, floor
 from graphc.lang.selection import stop_gradient, where
 from graphc.lang.sizes import ShapeLike, to_shape
-from graphc.random.bits import parameter
+from graphc.random.bits import parameter, parameters, to_integer_dtype
 from graphc.random.continuous import unit_positive
 from graphc.random.keys import fold_in, key_words, split
 from graphc.random.rejection import Hat, poisson_logarithm, reject, search
@@ -42,8 +38,8 @@ def poisson(
     transformed rejection (see `rejection`). -1 for a rate that is negative or not finite. No
     gradient flows to the rate.
     """
-    kind = integer_dtype(dtype, "poisson")
-    (rates,) = parameters([rate], shape, "poisson")
+    kind = to_integer_dtype(dtype, "poisson")
+    (rates,) = parameters([rate], shape, float64, "poisson")
     valid = (rates >= 0) & (rates < float("inf"))
     few, many = split(key_of(key, "poisson"))
     low, high = minimum(rates, LARGE), maximum(rates, LARGE)
@@ -78,10 +74,10 @@ def binomial(
     expected, else by Hörmann's transformed rejection. -1 where n is negative or p no probability.
     No gradient flows to p.
     """
-    kind = integer_dtype(dtype, "binomial")
+    kind = to_integer_dtype(dtype, "binomial")
     if not as_node(n).dtype.is_integer:
         raise GraphError(f"binomial: n must be integers{describe([as_node(n)])}")
-    trials, chance = parameters([n, p], shape, "binomial")
+    trials, chance = parameters([n, p], shape, float64, "binomial")
     valid = (trials >= 0) & (chance >= 0) & (chance <= 1)
     rare = where(valid, minimum(chance, 1 - chance), 0.0)
     count = where(valid, trials, 0.0)
@@ -130,8 +126,8 @@ def geometric(
     ceil(log(u) / log(1 - p)) of a uniform u; the shape defaults to that of p. Numbers beyond the
     dtype are its largest one. No gradient flows to p.
     """
-    kind = integer_dtype(dtype, "geometric")
-    (chance,) = parameters([p], shape, "geometric")
+    kind = to_integer_dtype(dtype, "geometric")
+    (chance,) = parameters([p], shape, float64, "geometric")
     unit = unit_positive(key_of(key, "geometric"), chance.shape, float64, "geometric")
     return to_node_dtype(maximum(ceil(log(unit) / log1p(-chance)), 1.0), kind)
 
@@ -146,7 +142,7 @@ def multinomial(
     p, where n, of the shape without classes, must broadcast to it. Each class is a binomial number
     of the trials that are left. No gradient flows to p.
     """
-    kind, node = integer_dtype(dtype, "multinomial"), as_node(p, float64)
+    kind, node = to_integer_dtype(dtype, "multinomial"), as_node(p, float64)
     trials = as_node(n)
     if not node.ndim or not trials.dtype.is_integer:
         raise GraphError(
@@ -155,7 +151,7 @@ def multinomial(
         )
     sizes = node.shape if shape is None else to_shape(shape, "multinomial")
     chances = moveaxis(stop_gradient(parameter(node, float64, sizes, "multinomial")), -1, 0)
-    start = broadcast_node(to_node_dtype(trials, int64), fitting(trials, sizes[:-1], "multinomial"))
+    start = parameter(trials, int64, sizes[:-1], "multinomial")
     given, places = key_of(key, "multinomial"), apply("iota", shape=sizes[-1:], axis=0, dtype=int64)
 
     def add(total: Node, chance: Node) -> tuple[Node, Node]:
@@ -172,30 +168,7 @@ def multinomial(
     return to_node_dtype(moveaxis(counts, 0, -1), kind)
 
 
-def fitting(node: Node, shape: tuple[Size, ...], what: str) -> tuple[Size, ...]:
-    """A shape; GraphError unless a node broadcasts to it."""
-    if broadcast_shapes([node.shape, shape], [node]) != shape:
-        raise GraphError(f"{what}: a parameter is {node.type}, which is larger than the shape")
-    return shape
-
-
 def key_of(key: ArrayLike, what: str) -> Node:
     """A key as a node; GraphError unless it is one."""
     key_words(key, what)
     return as_node(key)
-
-
-def integer_dtype(dtype: DTypeLike, what: str) -> DType:
-    """A dtype of integers; GraphError for another."""
-    kind = to_dtype(dtype)
-    if not kind.is_integer:
-        raise GraphError(f"{what}: the dtype must be an integer, not {kind.name}")
-    return kind
-
-
-def parameters(values: list[ArrayLike], shape: ShapeLike | None, what: str) -> list[Node]:
-    """Parameters in float64 and one shape, which defaults to what they broadcast to."""
-    nodes = [as_node(value, float64) for value in values]
-    common = broadcast_shapes([node.shape for node in nodes], nodes)
-    sizes = common if shape is None else to_shape(shape, what)
-    return [stop_gradient(parameter(node, float64, sizes, what)) for node in nodes]

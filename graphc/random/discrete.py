@@ -18,7 +18,7 @@ from graphc.lang.operands import (
 from graphc.lang.reduction import argmax
 from graphc.lang.selection import where
 from graphc.lang.sizes import ShapeLike, is_integer, to_shape
-from graphc.random.bits import bits_of, fraction, inner_dtype, parameter
+from graphc.random.bits import bits_of, fraction, inner_dtype, parameter, to_integer_dtype
 from graphc.random.continuous import gumbel
 from graphc.random.keys import key_words
 from graphc.random.threefry import words_for
@@ -71,9 +71,7 @@ def randint(
     interval, 2019, without the rejection): a probability is wrong by less than 2**-64. The span
     can be 2**32 at most. For nodes of which high is not above low the result is unspecified.
     """
-    kind, sizes = to_dtype(dtype), to_shape(shape, "randint")
-    if not kind.is_integer:
-        raise GraphError(f"randint: the dtype must be an integer, not {kind.name}")
+    kind, sizes = to_integer_dtype(dtype, "randint"), to_shape(shape, "randint")
     upper, lower = (to_node_dtype(w, uint64) for w in words_for(key_words(key, "randint"), sizes))
     width = span(low, high, kind)
     offset = (upper * width + ((lower * width) >> 32)) >> 32
@@ -85,9 +83,8 @@ def span(low: ArrayLike, high: ArrayLike, dtype: DType) -> Node:
     if is_integer(low) and is_integer(high):
         if not 0 < high - low <= WIDEST_SPAN:
             raise GraphError(f"randint: high - low must be from 1 to 2**32, not {high - low}")
-        limits = range(-(2 ** (dtype.bits - 1)), 2 ** (dtype.bits - 1))
-        limits = limits if dtype.kind == "int" else range(2**dtype.bits)
-        if low not in limits or high - 1 not in limits:
+        lowest, highest = dtype.limits
+        if low < lowest or high - 1 > highest:
             raise GraphError(f"randint: {low} to {high - 1} do not fit {dtype.name}")
         return as_node(int(high - low), uint64)
     first, last = bound(low, dtype), bound(high, dtype)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from graphc.errors import GraphError
 from graphc.ir.dim import Size
 from graphc.ir.node import Node
@@ -13,11 +11,11 @@ from graphc.lang.exponential import exp, log, sigmoid
 from graphc.lang.indexing import take_along_axis
 from graphc.lang.movement import expand_dims, stack
 from graphc.lang.normalization import softmax
-from graphc.lang.operands import ArrayLike, as_node, broadcast_shapes, to_node_dtype
+from graphc.lang.operands import ArrayLike, as_node, to_node_dtype
 from graphc.lang.reduction import argmax
 from graphc.lang.selection import stop_gradient, where
-from graphc.lang.sizes import ShapeLike, to_shape
-from graphc.random.bits import inner_dtype, parameter, to_float_dtype
+from graphc.lang.sizes import ShapeLike
+from graphc.random.bits import inner_dtype, parameters, to_float_dtype
 from graphc.random.continuous import standard_normal, unit_positive
 from graphc.random.keys import split
 
@@ -95,17 +93,13 @@ def student_t(
 
 
 def log_gamma(
-    key: ArrayLike, parameters: list[Any], shape: ShapeLike | None, dtype: DType, what: str
+    key: ArrayLike, values: list[ArrayLike], shape: ShapeLike | None, dtype: DType, what: str
 ) -> list[Node]:
     """Logarithms of gamma numbers for each parameter, independent of each other.
 
     All are made at once, along a first axis, so that the formula stands in the graph once.
     """
-    inner = inner_dtype(dtype)
-    nodes = [as_node(value, inner) for value in parameters]
-    common = broadcast_shapes([node.shape for node in nodes], nodes)
-    sizes = common if shape is None else to_shape(shape, what)
-    wide = [stop_gradient(parameter(node, inner, sizes, what)) for node in nodes]
+    wide = parameters(values, shape, inner_dtype(dtype), what)
     together = stack(wide)
     logs = all_log_gamma(as_node(key), together, together.shape, what)
     return [logs[row] for row in range(len(wide))]

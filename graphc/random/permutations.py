@@ -8,10 +8,12 @@ from graphc.errors import GraphError
 from graphc.ir.dim import Dim, Size, product
 from graphc.ir.node import Node, apply, describe
 from graphc.ir.types import float64, int64, uint64
+from graphc.lang.cumulative import cumulative_sum
 from graphc.lang.exponential import log
 from graphc.lang.indexing import take
 from graphc.lang.operands import (
     ArrayLike,
+    along_axis,
     as_node,
     broadcast_node,
     reshape_node,
@@ -38,8 +40,8 @@ def permutation(key: ArrayLike, x: ArrayLike | SizeLike, axis: int = 0) -> Node:
     node = as_node(x)
     at = to_axis(axis, node.ndim, "permutation")
     order = random_order(key, node.shape[at])
-    aligned = reshape_node(order, (node.shape[at], *(1,) * (node.ndim - at - 1)))
-    return apply("permute_along_axis", node, broadcast_node(aligned, node.shape), axis=at)
+    whole = broadcast_node(along_axis(order, at, node.ndim), node.shape)
+    return apply("permute_along_axis", node, whole, axis=at)
 
 
 def is_size(value: Any) -> bool:
@@ -97,7 +99,7 @@ def independent_places(key: ArrayLike, count: Size, total: Size, weights: Node |
     if weights is None:
         high = count if isinstance(count, int) else size_value(count, int64)
         return randint(key, (total,), 0, high, int64)
-    sums = apply("cumulative_sum", to_node_dtype(weights, float64), axis=0, reverse=False)
+    sums = cumulative_sum(to_node_dtype(weights, float64))
     return searchsorted(sums, fraction(key, (total,), float64, "choice") * sums[-1], side="right")
 
 

@@ -18,13 +18,13 @@ from graphc.ir.types import float64, int64
 from graphc.lang.arithmetic import abs, maximum, minimum
 from graphc.lang.creation import full_like, zeros_like
 from graphc.lang.exponential import log, log1p
-from graphc.lang.indexing import take_along_axis
+from graphc.lang.indexing import take
 from graphc.lang.loops import while_loop
-from graphc.lang.movement import reshape
 from graphc.lang.operands import constant, to_node_dtype
 from graphc.lang.reduction import any
 from graphc.lang.rounding import floor
 from graphc.lang.selection import where
+from graphc.lang.special import stirling
 from graphc.random.bits import fraction
 from graphc.random.continuous import unit_positive
 from graphc.random.keys import fold_in, split
@@ -41,7 +41,7 @@ ERRORS = [0.0] + [
     math.lgamma(k + 1) - (k * math.log(k) - k + 0.5 * math.log(2 * math.pi * k))
     for k in range(1, EXACT)
 ]
-"""What Stirling's formula for log(k!) lacks; its series is good from 16 on."""
+"""What Stirling's formula for log(k!) lacks where its series is not exact."""
 
 
 def search(key: Node, first: Node, ratio: Callable[[Node], Node], active: Node, what: str) -> Node:
@@ -130,8 +130,5 @@ def poisson_logarithm(k: Node, mean: Node) -> Node:
 def stirling_error(k: Node) -> Node:
     """log(k!) less Stirling's formula, for whole numbers from 1 on."""
     place = to_node_dtype(minimum(k, EXACT - 1), int64)
-    known = take_along_axis(constant(ERRORS), reshape(place, (k.size,)), 0)
-    inverse = 1 / maximum(k, float(EXACT))
-    square = inverse * inverse
-    series = inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680)))
-    return where(k < EXACT, reshape(known, k.shape), series)
+    series = stirling(maximum(k, float(EXACT)))
+    return where(k < EXACT, take(constant(ERRORS), place), series)

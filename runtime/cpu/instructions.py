@@ -11,8 +11,6 @@ from collections.abc import Callable
 from graphc.ir.types import DType
 from graphc.runtime.cpu.block import REGISTERS, Block, literal, splat, vector
 
-INTEGERS = ("int", "uint")
-
 
 def row(
     float_: str = "", int_: str = "", uint: str | None = None, bool_: str = ""
