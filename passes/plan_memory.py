@@ -260,7 +260,7 @@ class Copies:
 def copy_kernel(name: str, type: TensorType) -> Kernel:
     """A kernel that copies an array of a type, a cache line at a time."""
     dtype, size = type.dtype, type.size
-    step = kernel.loop("i", size, "vector", (), CACHE_LINE // dtype.bytes)
+    step = kernel.loop("%i0", size, "vector", (), CACHE_LINE // dtype.bytes)
     at = kernel.variable(step)
     store = kernel.Store("target", at, scalar.Load(dtype, "source", at, None))
     buffers = (Buffer("source", dtype, size), Buffer("target", dtype, size, written=True))

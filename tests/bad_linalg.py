@@ -79,3 +79,13 @@ def a_product_of_one_matrix() -> object:
 @mistake
 def a_tolerance_for_each_singular_value() -> object:
     return gx.linalg.pinv(x, rtol=np.ones(2))
+
+
+@mistake
+def a_factor_without_its_triangle() -> object:
+    return gx.linalg.cho_solve(np.eye(2), np.ones(2))  # type: ignore[arg-type]
+
+
+@mistake
+def a_product_of_no_matrices() -> object:
+    return gx.linalg.multi_dot([])

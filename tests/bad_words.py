@@ -92,3 +92,56 @@ def a_bound_that_is_nothing() -> object:
 @mistake
 def a_loop_that_may_keep_nothing() -> object:
     return gx.while_loop(lambda v: gx.sum(v) < 9, lambda v: 2 * v, x, checkpoints=0)
+
+
+@mistake
+def branches_that_are_no_functions() -> object:
+    return gx.cond(gx.any(m), x, 2 * x)  # type: ignore[arg-type]
+
+
+@mistake
+def a_step_that_is_no_function() -> object:
+    return gx.scan(x, x, x)  # type: ignore[arg-type]
+
+
+@mistake
+def a_condition_that_is_no_function() -> object:
+    return gx.while_loop(gx.any(m), lambda v: 2 * v, x)  # type: ignore[arg-type]
+
+
+@mistake
+def a_body_that_is_no_function() -> object:
+    return gx.fori_loop(0, 3, x, x)  # type: ignore[arg-type]
+
+
+@mistake
+def a_map_of_no_function() -> object:
+    return gx.map(x, x)  # type: ignore[arg-type]
+
+
+# --- arguments in the place of others ------------------------------------------------------------
+
+
+@mistake
+def an_array_for_a_dtype() -> object:
+    return gx.cast(k, x)  # type: ignore[arg-type]
+
+
+@mistake
+def a_range_up_to_a_value() -> object:
+    return gx.arange(gx.max(k))  # type: ignore[arg-type]
+
+
+@mistake
+def points_between_values() -> object:
+    return gx.linspace(gx.min(x), gx.max(x), 5)  # type: ignore[arg-type]
+
+
+@mistake
+def an_einsum_without_subscripts() -> object:
+    return gx.einsum(x, x)  # type: ignore[arg-type]
+
+
+@mistake
+def a_choice_of_nothing() -> object:
+    return gx.choose(k, [])

@@ -103,6 +103,17 @@ WORDS = {
     "roll": (lambda x: gx.roll(x, 1, 1), lambda x: np.roll(x, 1, 1)),
     "tril": (gx.tril, np.tril),
     "eye": (lambda x: x @ gx.eye(4, dtype="complex64"), lambda x: x),
+    "cov": (gx.cov, lambda x: np.cov(x, dtype=x.dtype)),
+    "corrcoef": (gx.corrcoef, lambda x: np.corrcoef(x, dtype=x.dtype)),
+    "sinc": (gx.sinc, np.sinc),
+    "segment_mean": (
+        lambda x: gx.segment_mean(x, [1, 0, 1], 2),
+        lambda x: np.stack([x[1], (x[0] + x[2]) / 2]),
+    ),
+    "interp": (
+        lambda x: gx.interp([-1, 0.25, 3.5], [0, 1, 2, 4], x[0], right=2j),
+        lambda x: np.interp([-1, 0.25, 3.5], [0, 1, 2, 4], x[0], right=2j),
+    ),
     "division by reals": (lambda x: x / gx.abs(x), lambda x: x / np.abs(x)),
 }
 """Words that are made of operators, and NumPy's."""

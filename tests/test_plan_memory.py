@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from graphc.ir import scalar
 from graphc.ir.dim import Size, symbol
 from graphc.ir.kernel import Buffer, Kernel, Let, Statement, Store, loop, variable
+from graphc.ir.parser import parse
+from graphc.ir.printer import print_text
 from graphc.ir.program import Allocation, CallKernel, Program
 from graphc.ir.scalar import Load, Ref, Scalar
 from graphc.ir.types import DType, TensorType, float32, float64, int32
@@ -104,6 +106,13 @@ def test_swapped_states_keep_their_old_values() -> None:
     planned = plan_memory(program("y = x", updates="v=w w=v"))
     assert calls(planned) == ["copy w w_before", "copy v w", "k1 x y", "copy w_before v"]
     assert [k.name for k in planned.kernels] == ["k1", "copy"]
+
+
+def test_copies_have_a_text_that_reads_back() -> None:
+    (copy,) = (k for k in plan_memory(program("y = x", updates="v=y")).kernels if k.name == "copy")
+    copied = parse(print_text(copy))
+    assert isinstance(copied, Kernel)
+    assert copied.body == copy.body
 
 
 def test_a_state_that_is_a_result_is_returned_as_it_was() -> None:

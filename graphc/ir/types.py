@@ -138,7 +138,10 @@ def as_dtype(value: DTypeLike) -> DType:
         return value
     name = value if isinstance(value, str) else dtype_name(value)
     if name not in BY_NAME:
-        raise TypeRuleError(f"{value!r} is not a dtype; the dtypes are {', '.join(BY_NAME)}")
+        right = (
+            "its .dtype is" if hasattr(value, "dtype") else f"the dtypes are {', '.join(BY_NAME)}"
+        )
+        raise TypeRuleError(f"{value!r} is not a dtype; {right}")
     return BY_NAME[name]
 
 
@@ -153,7 +156,7 @@ def dtype_name(value: type | np.dtype[Any]) -> str:
     """NumPy's name for a type, or its text where NumPy knows none."""
     try:
         return "None" if value is None else np.dtype(value).name  # NumPy takes None for float64
-    except TypeError:
+    except (TypeError, ValueError):
         return str(value)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from graphc.errors import GraphError
 from graphc.ir.dim import Dim, Size, floor_divide, maximum
 from graphc.ir.literal import Literal
-from graphc.ir.node import Node, apply, place, say, word
+from graphc.ir.node import Node, apply, describe, place, say, word
 from graphc.ir.op import OPS
 from graphc.ir.size_proof import simplify
 from graphc.ir.state import State, Variable
@@ -141,6 +141,7 @@ def arange(
     dtype defaults to int64 for integers and symbolic sizes, else to float64. GraphError for a
     step of 0, and for numbers that are not finite.
     """
+    check_numbers("arange", start, stop, step)
     ends = (0, start) if stop is None else (start, stop)
     first, end = (to_size(value, "arange") if isinstance(value, str) else value for value in ends)
     whole = all(isinstance(value, Dim) or is_integer(value) for value in (first, end, step))
@@ -153,6 +154,16 @@ def arange(
     count = steps_between(first, end, step)
     base = int64 if whole else float64
     return to_node_dtype(line(first, step, count, base), base if dtype is None else to_dtype(dtype))
+
+
+def check_numbers(what: str, *values: Any) -> None:
+    """GraphError where a value is a node."""
+    for value in values:
+        if isinstance(value, Node):
+            raise GraphError(
+                f"{what}: takes numbers, not a node, whose values are known only when the program "
+                f"runs{describe([value])}"
+            )
 
 
 def steps_between(start: Any, stop: Any, step: Any) -> Size:
@@ -187,6 +198,7 @@ def linspace(
 
     The dtype defaults to float64. num may be symbolic.
     """
+    check_numbers("linspace", start, stop)
     count = to_size(num, "linspace")
     gaps = maximum(count - 1 if endpoint else count, 1)
     span = float(stop) - float(start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir.dim import Size, product
 from graphc.ir.node import Node, apply, describe, word
 from graphc.ir.size_proof import advice
@@ -24,6 +24,8 @@ def einsum(subscripts: str, *operands: ArrayLike) -> Node:
     Several factors are multiplied pair by pair, in the order of the fewest products. GraphError
     where letters do not fit the axes or their sizes differ; an ellipsis is not supported.
     """
+    if not isinstance(subscripts, str):
+        raise GraphError(f"einsum: the first argument is the subscripts, not {shown(subscripts)}")
     nodes = list(same_dtype(*operands)) if operands else []
     terms, output = parse(subscripts, nodes)
     sizes = label_sizes(terms, output, nodes)

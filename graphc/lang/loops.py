@@ -64,6 +64,7 @@ def scan(
 @word
 def map(function: Callable[[Any], Any], xs: Any) -> Any:
     """The function of each element along axis 0 of `xs`, stacked: a scan that carries nothing."""
+    check_function("map", "the first argument", function)
     return scan(lambda carry, x: (carry, function(x)), (), xs)[1]
 
 
@@ -83,6 +84,7 @@ def fori_loop(
     which says what `checkpoints` are; else it is a `scan`. GraphError where types or structures
     do not fit.
     """
+    check_function("fori_loop", "body", body)
     first, last = to_bound("start", start), to_bound("stop", stop)
     if not isinstance(first, Node) and not isinstance(last, Node):
         count = maximum(last - first, 0)
@@ -131,6 +133,8 @@ def while_loop(
     checkpoints ** 2 steps, every step at most three times more. Beyond, with n steps, each is
     computed about n / (2 * checkpoints ** 2) times more than that.
     """
+    check_function("while_loop", "cond", cond)
+    check_function("while_loop", "body", body)
     kept = to_count("while_loop: checkpoints", checkpoints)
     leaves, rebuild = flatten(init)
     inits = [to_node("while_loop", "a value", leaf) for leaf in leaves]
@@ -154,6 +158,8 @@ def cond(pred: Any, yes: Callable[..., Any], no: Callable[..., Any], *operands: 
     called once, on nodes. What they take from around them and does not depend on operands is
     computed in any case. GraphError where the results differ in structure or types.
     """
+    check_function("cond", "yes", yes)
+    check_function("cond", "no", no)
     condition = check_condition(pred, "cond: pred must be")
     leaves, rebuild = flatten(operands)
     nodes = [to_node("cond", "an operand", leaf) for leaf in leaves]
@@ -174,6 +180,12 @@ def cond(pred: Any, yes: Callable[..., Any], no: Callable[..., Any], *operands: 
     return flatten(results[0])[1](run_cond(inputs, *arms))
 
 
+def check_function(what: str, role: str, value: Any) -> None:
+    """GraphError unless a value can be called."""
+    if not callable(value):
+        raise GraphError(f"{what}: {role} must be a function, not {shown(value)}")
+
+
 def check_condition(value: Any, what: str = "while_loop: cond must give") -> Node:
     """A condition as a node; GraphError unless it is one bool."""
     node = as_node(value)
@@ -192,6 +204,7 @@ class Flat:
     """
 
     def __init__(self, step: Step, init: Any, rebuild_xs: Rebuild) -> None:
+        check_function("scan", "step", step)
         leaves, self.rebuild_carry = flatten(init)
         self.step = step
         self.rebuild_xs = rebuild_xs

@@ -10,6 +10,7 @@ from graphc.ir.node import Axes, Node, describe, word
 from graphc.ir.types import int64
 from graphc.lang.arithmetic import abs, clip
 from graphc.lang.comparison import isnan
+from graphc.lang.complex_numbers import real
 from graphc.lang.cumulative import cumulative_sum
 from graphc.lang.indexing import take
 from graphc.lang.movement import concat, diff, part_along
@@ -48,7 +49,8 @@ def interp(
     pairs = [as_node(xp), as_node(fp)]
     if pairs[0].ndim != 1 or pairs[0].shape != pairs[1].shape:
         raise GraphError(f"interp: xp and fp must be vectors of one length{describe(pairs)}")
-    node, points, values = same_dtype(*map(to_float, (x, *pairs)))
+    node, points, _ = same_dtype(*map(to_float, (x, pairs[0], real(pairs[1]))))
+    values = same_dtype(to_float(pairs[1]), points)[0]
     if period is None:
         found = between(node, points, values)
         found = found if left is None else where(node < points[0], left, found)

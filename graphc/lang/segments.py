@@ -57,7 +57,7 @@ def segment_mean(data: ArrayLike, segment_ids: ArrayLike, /, num_segments: SizeL
     total = segment_sum(node, ids, num_segments)
     counts = segment_sum(ones_like(ids, int64), ids, num_segments)
     rows = (*counts.shape, *(1,) * (total.ndim - counts.ndim))
-    return total / say("maximum", to_node_dtype(counts, node.dtype), 1).reshape(rows)
+    return total / to_node_dtype(say("maximum", counts, 1), node.dtype).reshape(rows)
 
 
 def segmented(

@@ -51,7 +51,10 @@ def choose(a: ArrayLike, choices: Sequence[ArrayLike], /) -> Node:
     A number out of range, or negative, gives NaN, or 0 for integers. GraphError for numbers that
     are no integers.
     """
-    numbers, options = as_node(a), same_dtype(*choices)
+    given = list(choices)
+    if not given:
+        raise GraphError("choose: needs at least one choice")
+    numbers, options = as_node(a), same_dtype(*given)
     if not numbers.dtype.is_integer:
         raise GraphError(f"choose: takes integers, not {numbers.dtype.name}{describe([numbers])}")
     absent = constant(nan if options[0].dtype.is_inexact else 0, options[0].dtype)

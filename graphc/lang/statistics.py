@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphc.errors import GraphError
 from graphc.ir.node import Axes, Node, describe, word
 from graphc.lang.arithmetic import clip, sqrt
+from graphc.lang.complex_numbers import complex, conj, imag, real
 from graphc.lang.linear_algebra import matmul
 from graphc.lang.movement import concat, expand_dims, squeeze
 from graphc.lang.operands import ArrayLike, along_axis, same_dtype, to_axis, to_float
@@ -58,7 +59,8 @@ def cov(
 
     Those of y are further ones; a vector is one variable, and its own covariance has no axes. Sums
     of products are divided by the number of observations less ddof: by default 1, with `bias` 0.
-    Integers give float64. GraphError for arrays of more than two axes.
+    Integers give float64; complex numbers are multiplied by conjugates. GraphError for arrays of
+    more than two axes.
     """
     variables = as_rows(m, rowvar)
     if y is not None:
@@ -66,7 +68,7 @@ def cov(
     correction = ddof if ddof is not None else 0 if bias else 1
     deviation = variables - mean(variables, axis=1, keepdims=True)
     free = degrees(variables.shape[1], correction, variables.dtype)
-    found = matmul(deviation, deviation.T) / free
+    found = matmul(deviation, conj(deviation).T) / free
     return squeeze(found) if found.shape == (1, 1) else found
 
 
@@ -82,9 +84,15 @@ def as_rows(values: ArrayLike, rowvar: bool) -> Node:
 
 @word
 def corrcoef(x: ArrayLike, y: ArrayLike | None = None, /, rowvar: bool = True) -> Node:
-    """The correlations of variables: their `cov` over their standard deviations; from -1 to 1."""
+    """The correlations of variables: their `cov` over their standard deviations; from -1 to 1.
+
+    Of complex numbers both parts are.
+    """
     found = cov(x, y, rowvar)
     if not found.shape:
         return found / found
-    deviation = sqrt(diagonal(found))
-    return clip(found / expand_dims(deviation, 1) / deviation, -1, 1)
+    deviation = sqrt(real(diagonal(found)))
+    scaled = found / expand_dims(deviation, 1) / deviation
+    if scaled.dtype.is_complex:
+        return complex(clip(real(scaled), -1, 1), clip(imag(scaled), -1, 1))
+    return clip(scaled, -1, 1)

@@ -7,6 +7,7 @@ import math
 from graphc.ir.node import Node, apply, word
 from graphc.lang.arithmetic import abs, copysign
 from graphc.lang.comparison import greater, less
+from graphc.lang.complex_numbers import real
 from graphc.lang.operands import ArrayLike, to_float, together_as_floats
 from graphc.lang.rounding import round
 from graphc.lang.selection import where
@@ -110,7 +111,9 @@ def sinc_series(x: Node) -> Node:
 
 def sine_of_half_turns(x: Node) -> Node:
     """sin(pi x), from what x is beyond a whole turn: as precise for large x, and 0 at integers."""
-    beyond = x - 2 * round(x * 0.5)
+    beyond = x - 2 * round(real(x) * 0.5)
+    if x.dtype.is_complex:
+        return sin(math.pi * beyond)
     folded = where(greater(abs(beyond), 0.5), copysign(1.0, beyond) - beyond, beyond)
     return sin(math.pi * folded)
 

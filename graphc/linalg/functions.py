@@ -115,9 +115,10 @@ def multi_dot(arrays: Sequence[ArrayLike], /) -> Node:
     The first may be a row (n,) and the last a column. Symbolic sizes count as a few dozen.
     GraphError where one is no matrix.
     """
-    nodes = list(same_dtype(*arrays))
-    if len(nodes) < 2:
-        raise GraphError(f"multi_dot: needs two or more matrices, not {len(nodes)}")
+    given = list(arrays)
+    if len(given) < 2:
+        raise GraphError(f"multi_dot: needs two or more matrices, not {len(given)}")
+    nodes = same_dtype(*given)
     for place, node in enumerate(nodes):
         if node.ndim != 2 and not (node.ndim == 1 and place in (0, len(nodes) - 1)):
             raise GraphError(

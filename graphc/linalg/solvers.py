@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from graphc.errors import GraphError, shown
 from graphc.ir.dim import product
 from graphc.ir.node import Node, apply
 from graphc.ir.rules import Parts, Rules
@@ -61,7 +62,15 @@ def solve_triangular(
 
 
 def cho_solve(c_and_lower: tuple[ArrayLike, bool], b: ArrayLike, /) -> Node:
-    """The x with A x = b from Cholesky's factor of A: (L, True) or (U, False), as in SciPy."""
+    """The x with A x = b from Cholesky's factor of A: (L, True) or (U, False), as in SciPy.
+
+    GraphError unless the factor comes with its triangle in a tuple.
+    """
+    if not isinstance(c_and_lower, tuple) or len(c_and_lower) != 2:
+        raise GraphError(
+            f"cho_solve: the first argument is a tuple, (L, True) or (U, False), "
+            f"not {shown(c_and_lower)}"
+        )
     c, lower = c_and_lower
     half = solve_triangular(c, b, lower=lower, transpose=not lower)
     return solve_triangular(c, half, lower=lower, transpose=lower)
