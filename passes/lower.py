@@ -19,8 +19,8 @@ from graphc.ir.op import OPS
 from graphc.ir.program import Allocation, Branch, Program, Repeat, Step, While, make_call
 from graphc.ir.scan_parts import Scan, take_apart
 from graphc.ir.types import TensorType
+from graphc.ops.complex_parts import is_complex
 from graphc.ops.fusion import results_of
-from graphc.ops.parts import is_complex
 from graphc.ops.procedure import Procedure, write_kernel
 from graphc.passes.fusion_group import is_view
 from graphc.passes.lower_kernel import lower_kernel

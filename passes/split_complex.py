@@ -15,7 +15,7 @@ from graphc.ir.op import OPS
 from graphc.ir.state import State, Variable
 from graphc.ir.types import TensorType
 from graphc.lang.movement import stack
-from graphc.ops.parts import is_complex, joined, over_parts, parts
+from graphc.ops.complex_parts import is_complex, joined, over_parts, parts
 
 
 def split_complex(graph: Graph) -> Graph:

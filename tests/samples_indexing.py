@@ -1,9 +1,10 @@
 """Samples of the operators that read and write at places which are known when a step runs."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sample import Array, B, N, Row, Sample, Shape, numbers
+from sample import Array, B, N, Row, Sample, Shape, bind, numbers
 
 import graphc as gx
 from graphc.ir.op import OPS
@@ -200,3 +201,16 @@ DYNAMIC_UPDATE_SLICE = Row(
     ),
     choose=indices_of_updates,
 )
+
+
+def in_range(arrays: Sequence[Array], sample: Sample, bound: Mapping[str, int]) -> list[Array]:
+    """Indices and starts beyond which nothing lies, since NaN does."""
+    sizes: Sequence[int] = arrays[0].shape
+    if "axes" in sample.attrs:
+        sizes = [sizes[axis] for axis in sample.attrs["axes"]]
+    else:
+        window = bind(sample.attrs["sizes"], bound)
+        sizes = [size - part + 1 for size, part in zip(sizes, window, strict=True)]
+        arrays = [abs(array) for array in arrays]
+    pairs = zip(arrays[1:], sizes, strict=True)
+    return [np.clip(a, 0 if a.dtype.kind == "u" else -n, n - 1).astype(a.dtype) for a, n in pairs]

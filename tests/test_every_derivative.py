@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sample import Array, Sample, bind, bound_types, draw, operands, seed_of
 from samples import SAMPLES, accepted, node_of
+from samples_indexing import in_range
 
 import graphc as gx
 from graphc.ir.graph import Graph, walk
@@ -72,25 +73,12 @@ def case(name: str, sample: Sample, number: int) -> Case:
     inputs, output = node_of(name, sample, gx.float64, f"x{number}_")
     arrays = operands(SAMPLES[name], bound_types(sample, gx.float64, SIZES), random, smooth=True)
     if sample.attrs.get("absent") == "nan":
-        arrays = [arrays[0], *in_range(arrays, sample)]
+        arrays = [arrays[0], *in_range(arrays, sample, SIZES)]
     values = dict(zip(inputs, arrays, strict=True))
     directions = [direction(node, random, values) for node in inputs if node.dtype.is_float]
     weights = gx.input(f"w{number}", output.shape, output.dtype)
     values[weights] = draw(random, TensorType(output.dtype, bind(output.shape, SIZES)), (0.5, 1.5))
     return Case(inputs, output, weights, directions, values)
-
-
-def in_range(arrays: Sequence[Array], sample: Sample) -> list[Array]:
-    """Indices and starts beyond which nothing lies, since NaN does."""
-    sizes: Sequence[int] = arrays[0].shape
-    if "axes" in sample.attrs:
-        sizes = [sizes[axis] for axis in sample.attrs["axes"]]
-    else:
-        window = bind(sample.attrs["sizes"], SIZES)
-        sizes = [size - part + 1 for size, part in zip(sizes, window, strict=True)]
-        arrays = [abs(array) for array in arrays]
-    pairs = zip(arrays[1:], sizes, strict=True)
-    return [np.clip(a, 0 if a.dtype.kind == "u" else -n, n - 1).astype(a.dtype) for a, n in pairs]
 
 
 def direction(node: Node, random: np.random.Generator, values: dict[Node, Array]) -> Node:

@@ -37,11 +37,6 @@ class Equation:
     source: str
     origin: Any = field(default=None, compare=False)
 
-    @property
-    def is_given(self) -> bool:
-        """Whether the right side is the number that an array has."""
-        return isinstance(self.right, int)
-
 
 class SizeConflict(Exception):  # noqa: N818 (what it is, not that it is an error)
     """Equations contradict each other: the reason, and the equation that cannot hold."""

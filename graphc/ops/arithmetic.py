@@ -17,7 +17,7 @@ from graphc.lang.comparison import equal, greater, less
 from graphc.lang.complex_numbers import conj, real
 from graphc.lang.selection import where
 from graphc.ops import complex_formulas
-from graphc.ops.parts import PartByPart, parts
+from graphc.ops.complex_parts import PartByPart, parts
 from graphc.ops.primitive import Flat, FloatPrimitive, Primitive
 
 Array = np.ndarray[Any, Any]

@@ -12,7 +12,7 @@ from graphc.ir.op import Op, Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType
 from graphc.ops.batching import repeated
-from graphc.ops.parts import halves, joined, parts
+from graphc.ops.complex_parts import halves, joined, parts
 
 
 @register

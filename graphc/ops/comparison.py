@@ -12,7 +12,7 @@ from graphc.ir.op import register
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import ANY, INEXACT, DType, bool_
 from graphc.lang.logic import logical_and, logical_or
-from graphc.ops.parts import parts
+from graphc.ops.complex_parts import parts
 from graphc.ops.primitive import Flat, Primitive
 
 

@@ -22,8 +22,8 @@ from graphc.lang.logic import logical_or
 from graphc.lang.operands import constant
 from graphc.lang.selection import where
 from graphc.lang.trigonometric import asinh, atan2, cos, cosh, sin, sinh
+from graphc.ops.complex_parts import Pair
 from graphc.ops.movement import MOVEMENTS
-from graphc.ops.parts import Pair
 
 Times: TypeAlias = Callable[[Node, Node], Node]
 FAR = 20.0

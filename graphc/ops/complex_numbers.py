@@ -18,8 +18,8 @@ from graphc.ir.op import register
 from graphc.ir.types import COMPLEX_OF, DType
 from graphc.lang.complex_numbers import complex, imag, real
 from graphc.ops.chain_rule import zeros
+from graphc.ops.complex_parts import parts
 from graphc.ops.kinds import Elementwise
-from graphc.ops.parts import parts
 
 Array = np.ndarray[Any, Any]
 

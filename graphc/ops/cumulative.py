@@ -24,8 +24,8 @@ from graphc.lang.creation import full, zeros_like
 from graphc.lang.loops import scan
 from graphc.lang.movement import moveaxis
 from graphc.ops.complex_formulas import multiply
+from graphc.ops.complex_parts import Pair, PartByPart, joined, parts
 from graphc.ops.kinds import Shifted
-from graphc.ops.parts import Pair, PartByPart, joined, parts
 from graphc.ops.procedure import Procedure
 from graphc.ops.rules import accumulator, check_axis, check_kind, widen
 

@@ -20,6 +20,7 @@ from graphc.lang.operands import constant
 from graphc.lang.scattering import counted_from_start, gathered, scattered
 from graphc.lang.sizes import size_value
 from graphc.ops.batching import repeated
+from graphc.ops.complex_parts import PartByPart
 from graphc.ops.fusion import size_of_batch
 from graphc.ops.indexing import (
     ABSENT,
@@ -29,7 +30,6 @@ from graphc.ops.indexing import (
     missing,
     missing_value,
 )
-from graphc.ops.parts import PartByPart
 from graphc.ops.slicing import conjunction
 
 Sizes = tuple[Size, ...]

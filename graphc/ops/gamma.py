@@ -18,7 +18,7 @@ from graphc.ir.scalar import Scalar
 from graphc.ir.types import TensorType, float32
 from graphc.lang.special import HIGHEST_ORDER, digamma, polygamma
 from graphc.ops import gamma_reference as numpy
-from graphc.ops.bernoulli import bernoulli
+from graphc.ops.bernoulli_numbers import bernoulli
 from graphc.ops.error_function_reference import widest
 from graphc.ops.primitive import FloatPrimitive
 from graphc.ops.rules import widened

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ops.bernoulli import bernoulli
+from graphc.ops.bernoulli_numbers import bernoulli
 
 Array = np.ndarray[Any, Any]
 

@@ -18,7 +18,7 @@ from graphc.ir.scalar import Number, Scalar
 from graphc.ir.types import INTEGERS, DType, TensorType, int64
 from graphc.lang.operands import constant
 from graphc.lang.scattering import gathered, scattered
-from graphc.ops.parts import PartByPart
+from graphc.ops.complex_parts import PartByPart
 from graphc.ops.rules import check_kind
 from graphc.ops.slicing import conjunction
 

@@ -12,7 +12,7 @@ from graphc.ir.op import Op, Read
 from graphc.ir.scalar import Scalar
 from graphc.ir.types import REAL_NUMBERS, DType, TensorType
 from graphc.ops.batching import all_batched
-from graphc.ops.parts import Pair, PartByPart, joined, parts
+from graphc.ops.complex_parts import Pair, PartByPart, joined, parts
 
 
 class Shifted(Op):

@@ -20,7 +20,7 @@ from graphc.lang.linear_algebra import multiply_matrices
 from graphc.lang.movement import matrix_transpose
 from graphc.ops.batching import all_batched
 from graphc.ops.complex_formulas import multiply
-from graphc.ops.parts import joined, parts
+from graphc.ops.complex_parts import joined, parts
 from graphc.ops.rules import accumulator, check_kind, widen
 
 

@@ -24,9 +24,9 @@ from graphc.lang.movement import broadcast_to, permute_dims, reshape
 from graphc.lang.operands import size_of, to_node_dtype
 from graphc.ops.batching import shifted
 from graphc.ops.complex_formulas import multiply
+from graphc.ops.complex_parts import PartByPart, joined, parts
 from graphc.ops.kinds import Shifted
 from graphc.ops.movement import inverse
-from graphc.ops.parts import PartByPart, joined, parts
 from graphc.ops.rules import accumulator, check_axes, check_axis, check_kind, widen, without
 
 Axes = tuple[int, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphc.ir.op import register
-from graphc.ops.parts import PartByPart
+from graphc.ops.complex_parts import PartByPart
 from graphc.ops.primitive import Flat, FloatPrimitive, InexactPrimitive
 
 

@@ -19,9 +19,9 @@ from graphc.ir.scalar import Scalar
 from graphc.ir.types import NUMBERS, REAL_NUMBERS, TensorType, show_shape
 from graphc.lang.scattering import KINDS
 from graphc.ops.batching import repeated
+from graphc.ops.complex_parts import PartByPart
 from graphc.ops.fusion import size_of_batch
 from graphc.ops.indexing import check_indices, counted, is_inside, layout_of, numpy_key
-from graphc.ops.parts import PartByPart
 from graphc.ops.procedure import Procedure
 from graphc.ops.rules import accumulator, check_kind, widen
 from graphc.ops.scatter_derivatives import RULES, Parts

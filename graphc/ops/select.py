@@ -17,8 +17,8 @@ from graphc.ir.types import ANY, DType, TensorType, bool_
 from graphc.lang import selection
 from graphc.lang.complex_numbers import real
 from graphc.lang.creation import zeros_like
+from graphc.ops.complex_parts import PartByPart, joined, parts
 from graphc.ops.kinds import Elementwise
-from graphc.ops.parts import PartByPart, joined, parts
 from graphc.ops.primitive import Flat
 
 

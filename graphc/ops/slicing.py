@@ -24,8 +24,8 @@ from graphc.ir.scalar import Scalar
 from graphc.ir.size_proof import advice
 from graphc.ir.types import TensorType, show_shape
 from graphc.lang.creation import zeros_like
+from graphc.ops.complex_parts import PartByPart
 from graphc.ops.kinds import Linear, Shifted
-from graphc.ops.parts import PartByPart
 from graphc.ops.rules import check_axis, without
 
 Sizes = tuple[Size, ...]

@@ -13,7 +13,7 @@ from graphc.ir.op import Op, Read, register
 from graphc.ir.scalar import Scalar
 from graphc.ir.state import State
 from graphc.ir.types import TensorType
-from graphc.ops.parts import joined
+from graphc.ops.complex_parts import joined
 
 
 class Leaf(Op):
