@@ -38,6 +38,21 @@ def a_window_larger_than_the_array() -> object:
     return gx.dynamic_slice(x, (0, 0), (3, 3))
 
 
+@mistake
+def parts_that_are_not_equal() -> object:
+    return gx.split(x, 2, axis=1)
+
+
+@mistake
+def parts_at_places_that_fall() -> object:
+    return gx.split(x, [2, 1], axis=1)
+
+
+@mistake
+def equal_ratios_through_zero() -> object:
+    return gx.geomspace(0, 5)
+
+
 # --- order ---------------------------------------------------------------------------------------
 
 

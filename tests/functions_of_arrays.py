@@ -154,6 +154,19 @@ CREATION: dict[str, Sequence[Call]] = {
         alike(lambda m: m.arange(3, dtype="float32")),
         alike(lambda m: m.arange(3, 3)),
     ],
+    "logspace": [
+        pair(lambda: gx.logspace(-1, 2, 7), lambda: np.logspace(-1, 2, 7), ulp=8),
+        pair(
+            lambda: gx.logspace(0, 3, 4, endpoint=False, base=2, dtype="float32"),
+            lambda: np.logspace(0, 3, 4, endpoint=False, base=2, dtype="float32"),
+            ulp=4,
+        ),
+    ],
+    "geomspace": [
+        pair(lambda: gx.geomspace(1, 1000, 4), lambda: np.geomspace(1, 1000, 4), ulp=8),
+        pair(lambda: gx.geomspace(-2, -32, 5), lambda: np.geomspace(-2, -32, 5), ulp=8),
+        pair(lambda: gx.geomspace(3, 5, 1), lambda: np.geomspace(3, 5, 1), ulp=8),
+    ],
     "linspace": [
         nothing(lambda m: m.linspace(0, 1, 7), lambda m: m.linspace(0, 1, 7), ulp=2),
         nothing(
@@ -209,6 +222,12 @@ MOVEMENT: dict[str, Sequence[Call]] = {
         both(lambda m, x: m.permute_dims(x, (-1, 0)), X),
     ],
     "matrix_transpose": [call("matrix_transpose", X3)],
+    "split": [
+        pair(lambda x: gx.split(x, 2, axis=1)[1], lambda x: np.split(x, 2, axis=1)[1], X),
+        pair(lambda x: gx.split(x, [1, 2], axis=-1)[1], lambda x: np.split(x, [1, 2], -1)[1], X),
+        pair(lambda x: gx.concat(gx.split(x, [0, 2, 2])), lambda x: x, K),
+    ],
+    "swapaxes": [pair(lambda x: gx.swapaxes(x, 0, -1), lambda x: np.swapaxes(x, 0, -1), X3)],
     "moveaxis": [
         both(lambda m, x: m.moveaxis(x, 0, -1), X3),
         both(lambda m, x: m.moveaxis(x, (0, 1), (2, 0)), X3),

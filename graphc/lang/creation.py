@@ -211,6 +211,43 @@ def linspace(
 
 
 @word
+def logspace(
+    start: float,
+    stop: float,
+    num: SizeLike = 50,
+    endpoint: bool = True,
+    base: float = 10.0,
+    dtype: DTypeLike | None = None,
+) -> Node:
+    """base to the powers that `linspace` gives: num numbers at equal ratios, float64 by default."""
+    powers = say("power", float(base), linspace(start, stop, num, endpoint=endpoint))
+    return to_node_dtype(powers, float64 if dtype is None else to_dtype(dtype))
+
+
+@word
+def geomspace(
+    start: float, stop: float, num: SizeLike = 50, endpoint: bool = True,
+    dtype: DTypeLike | None = None,
+) -> Node:  # fmt: skip
+    """num numbers at equal ratios from start to stop, which have one sign; float64 by default.
+
+    GraphError where one is 0 or their signs differ.
+    """
+    check_numbers("geomspace", start, stop)
+    if not start * stop > 0:
+        raise GraphError(f"geomspace: {start} and {stop} must have one sign, and not be 0")
+    sign = math.copysign(1.0, start)
+    ends = (math.log(abs(start)), math.log(abs(stop)))
+    points = sign * say("exp", linspace(*ends, num, endpoint=endpoint))
+    place = apply("iota", shape=points.shape, axis=0, dtype=int64)
+    points = say("where", place == 0, float(start), points)  # the ends exactly, not to a rounding
+    if endpoint and points.shape[0] not in (0, 1):
+        last = place == size_value(points.shape[0] - 1, int64)
+        points = say("where", last, float(stop), points)
+    return to_node_dtype(points, float64 if dtype is None else to_dtype(dtype))
+
+
+@word
 def eye(
     n_rows: SizeLike, n_cols: SizeLike | None = None, k: int = 0, dtype: DTypeLike = float64
 ) -> Node:

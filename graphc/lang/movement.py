@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from graphc.errors import GraphError
-from graphc.ir.dim import Size, divide_terms, floor_divide, maximum, product, remainder
+from graphc.ir.dim import (
+    Size,
+    divide_terms,
+    floor_divide,
+    is_nonnegative,
+    maximum,
+    product,
+    remainder,
+)
 from graphc.ir.node import Axes, Node, apply, describe, say, word
 from graphc.ir.size_proof import advice, may_be_equal
 from graphc.ir.types import show_shape
@@ -109,6 +118,16 @@ def moveaxis(
     order = [axis for axis in range(node.ndim) if axis not in taken]
     for place, axis in sorted(zip(places, taken, strict=True)):
         order.insert(place, axis)
+    return permute_dims(node, order)
+
+
+@word
+def swapaxes(x: ArrayLike, axis1: int, axis2: int, /) -> Node:
+    """Two axes in each other's place."""
+    node = as_node(x)
+    order = list(range(node.ndim))
+    one, other = (to_axis(axis, node.ndim, "swapaxes") for axis in (axis1, axis2))
+    order[one], order[other] = other, one
     return permute_dims(node, order)
 
 
@@ -230,6 +249,37 @@ def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Node, ...]:
         raise GraphError(f"unstack: axis {at} of {node.type} has a symbolic size")
     before = (slice(None),) * at
     return tuple(node[(*before, place)] for place in range(count))
+
+
+@word
+def split(
+    x: ArrayLike, indices_or_sections: SizeLike | Sequence[SizeLike], /, axis: int = 0
+) -> list[Node]:
+    """Parts along an axis: so many of equal size, or those between given places.
+
+    GraphError where the axis is known not to have equal parts, or places fall or lie outside.
+    """
+    node = as_node(x)
+    at = to_axis(axis, node.ndim, "split")
+    size, given = node.shape[at], indices_or_sections
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        ends: list[Size] = [0, *(to_size(place, "split") for place in given), size]
+    else:
+        count = to_size(given, "split")
+        if not isinstance(count, int) or count < 1 or remainder(size, count) != 0:
+            raise GraphError(
+                f"split: axis {at} of {node.type} does not have {count} equal parts"
+                f"{describe([node])}"
+            )
+        ends = [floor_divide(size, count) * k for k in range(count + 1)]
+    pairs = list(pairwise(ends))
+    for start, stop in pairs:
+        if not is_nonnegative(stop - start):
+            raise GraphError(
+                f"split: places must rise from 0 to {size}, {start} comes before {stop}"
+                f"{describe([node])}"
+            )
+    return [part_along(node, at, start, stop - start) for start, stop in pairs]
 
 
 @word
