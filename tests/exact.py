@@ -22,7 +22,8 @@ UNIT = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24, "float64"
 MOVES = {
     "reshape", "permute_dims", "broadcast", "flip", "slice", "pad", "concat", "gather",
     "dynamic_slice", "dynamic_update_slice", "input", "variable", "constant", "iota", "where",
-    "stop_gradient", "max", "min", "maximum", "minimum", "negative", "abs", "relu", "size",
+    "stop_gradient", "max", "min", "maximum", "minimum", "negative", "abs", "relu", "size", "sort",
+    "cumulative_max", "window_max", "permute_along_axis",
 }  # fmt: skip
 """Operators that round nothing."""
 AMPLITUDE = 4.0
@@ -169,6 +170,8 @@ def distance(node: Node, operands: Sequence[Array]) -> float:
         return gap(operands[0] if name.endswith("max") else -operands[0], axes)
     if name == "cast" and not node.dtype.is_float:
         return float(np.min(from_integers(operands[0])))
+    if name in ("sort", "argsort", "cumulative_max", "window_max"):
+        return closest(operands[0], node.attrs.get("axis", -1))
     measure = DISTANCES.get(name)
     return np.inf if measure is None else float(np.min(measure(*operands), initial=np.inf))
 
@@ -181,6 +184,11 @@ def gap(x: Array, axes: Sequence[int]) -> float:
         return np.inf
     top = np.sort(rows, axis=-1)[..., -2:]
     return float(np.min(top[..., 1] - top[..., 0]))
+
+
+def closest(x: Array, axis: int) -> float:
+    """The least difference between two elements along an axis."""
+    return float(np.min(np.diff(np.sort(x, axis=axis), axis=axis), initial=np.inf))
 
 
 def smooth_within(values: Mapping[Node, Array], new: Iterable[Node]) -> float:

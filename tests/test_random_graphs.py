@@ -15,13 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_builder import SEED, RandomGraph
 from random_graphs import random_graph
+from random_orders import random_order
 
 import graphc as gx
 from graphc.ir.graph import Graph, walk
 from graphc.ir.node import Node
 from graphc.ir.printer import print_text
 
-CASES, CHUNKS = 2000, 20
+CASES, CHUNKS, ORDERS = 2000, 20, 60
 OTHER_SIZES = (1, 7, 0, 2)
 STEP = 2.0**-14
 UNDECIDED = 0.05
@@ -130,6 +131,17 @@ def test_random_graphs(chunk: int) -> None:
         f"{len(numbers)} of {CASES} random graphs from seed {SEED} agree with the reference, "
         f"{decided} of their gradients with differences; {nodes / len(numbers):.0f} nodes each"
     )
+
+
+@pytest.mark.parametrize("chunk", range(3))
+def test_random_graphs_of_words_across_an_axis(chunk: int) -> None:
+    cases = [random_order(number) for number in range(chunk, ORDERS, 3)]
+    for case in cases:
+        check_values(case)
+    decided = sum(check_gradient(random_order(case.number, dtype="float64")) for case in cases)
+    assert decided >= (1 - UNDECIDED) * len(cases)
+    names = {node.op.name for node in walk(itertools.chain(*(case.outputs for case in cases)))}
+    assert names >= {"sort", "cumulative_sum", "convolution", "cholesky", "scatter"}
 
 
 @given(

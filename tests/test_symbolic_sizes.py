@@ -131,6 +131,22 @@ TEXTS = {
 }
 
 
+@pytest.mark.parametrize("key", [(), slice(None), slice(None, None, -1), (..., slice(1))], ids=str)
+def test_an_axis_of_which_everything_is_taken_keeps_its_size(key: Any) -> None:
+    x = gx.input("x", ("n - 2", 3), FLOAT)
+    assert x[key].shape[0] == x.shape[0]
+
+
+def test_a_transposed_convolution_beside_an_axis_that_may_be_too_short() -> None:
+    x, w = gx.input("x", (2, 3, "n", 7), FLOAT), gx.input("w", (3, 1, 2, 1), FLOAT)
+    y = gx.nn.conv_transpose(x, w, stride=(1, 2), padding=((1, 1), (0, 0)))
+    random = np.random.default_rng(0)
+    shapes = [(2, 3, 5, 7), (3, 1, 2, 1)]
+    arrays = [random.normal(size=shape).astype(FLOAT) for shape in shapes]
+    got, want = (gx.compile([x, w], y, device=device)(*arrays) for device in ("cpu", "reference"))
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("text", TEXTS)
 def test_text_of_a_size(text: str) -> None:
     (size,) = gx.input("x", text, FLOAT).shape

@@ -21,6 +21,8 @@ def window(part: slice, size: Size) -> Window:
     step = 1 if part.step is None else int(part.step)
     ends = slice(to_bound(part.start), to_bound(part.stop))
     first, stop = (forward if step > 0 else backward)(ends, size)
+    if part.start is None and part.stop is None and abs(step) == 1:
+        return simplify(first), size, step  # of a size that could be negative too, as it is
     span, stride = (stop - first, step) if step > 0 else (first - stop, -step)
     count = positive(floor_divide(span + stride - 1, stride))
     return simplify(first), simplify(count), step
