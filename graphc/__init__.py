@@ -49,8 +49,9 @@ from graphc.passes.differentiate import grad, jvp, value_and_grad
 from graphc.runtime.compiler import compile
 from graphc.runtime.cpu.pool import get_num_threads, set_num_threads
 from graphc.runtime.executable import Executable
+from graphc.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 newaxis = None
 

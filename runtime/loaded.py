@@ -28,6 +28,10 @@ class Loaded(Protocol):
     def seconds(self) -> tuple[tuple[str, float], ...]:
         """How long each pass and stage took, in order."""
 
+    @property
+    def found(self) -> int:
+        """How many of the program's kernels a cache had, so that they were not generated anew."""
+
     def run(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> list[Array]:
         """Run the step once: the outputs as new arrays; the variables are updated.
 

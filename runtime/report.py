@@ -16,7 +16,7 @@ def report(device: str, loaded: Loaded) -> str:
     program = loaded.program
     lines = [
         f"compiled for {device}: {len(program.calls)} calls of {len(program.kernels)} kernels, "
-        f"in {seconds:.3f} s"
+        f"{loaded.found} from the cache, in {seconds:.3f} s"
     ]
     lines += [line for number, call in enumerate(program.calls) for line in shown(program, number)]
     return "\n".join([*lines, *buffers(program)])

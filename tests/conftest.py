@@ -13,6 +13,8 @@ import contextlib
 import io
 import os
 import shlex
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,14 @@ from graphc.runtime import tool
 
 # Every pass of every test is followed by the verifier.
 os.environ.setdefault("GRAPHC_VERIFY", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the tests keep machine code in a folder of their own, which all workers share."""
+    if "GRAPHC_CACHE" not in os.environ:  # a worker has it from the process that started it
+        folder = tempfile.mkdtemp(prefix="graphc-tests-")
+        os.environ["GRAPHC_CACHE"] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 class TextTestError(Exception):

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from graphc.runtime.cpu.jit import InvalidCodeError, emit_object, load
+from graphc.runtime.cpu.jit import InvalidCodeError, generate, load
 
 TWICE = """
 define i64 @twice(i64 %x) {
@@ -74,4 +74,4 @@ def test_a_library_is_freed() -> None:
 
 
 def test_an_object_file_holds_the_names() -> None:
-    assert b"twice" in emit_object(TWICE)
+    assert b"twice" in generate(TWICE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,9 +38,7 @@ from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
-from graphc.runtime.cpu.emit import Emitted, emit
-from graphc.runtime.cpu.jit import Library
-from graphc.runtime.cpu.jit import load as load_code
+from graphc.runtime.cpu.build import Built, build
 from graphc.runtime.cpu.pool import address as pool_address
 from graphc.runtime.cpu.target import host
 from graphc.runtime.loaded import Array
@@ -89,14 +86,7 @@ PIPELINE: tuple[Pass, ...] = (
 def load(graph: Graph) -> CpuStep:
     """A graph compiled for this processor."""
     run = run_passes(graph, PIPELINE)
-    start = time.perf_counter()
-    emitted = emit(run.result, host())
-    middle = time.perf_counter()
-    library = load_code(emitted.text)
-    end = time.perf_counter()
-    seconds = (*run.seconds, ("emit", middle - start), ("machine code", end - middle))
-    types = [node.tensor for node in graph.outputs]
-    return CpuStep(Run(run.result, run.decisions, seconds), emitted, library, types)
+    return CpuStep(run, build(run.result), [node.tensor for node in graph.outputs])
 
 
 @dataclass
@@ -125,16 +115,15 @@ class CpuStep:
     `types` are those of the results as the user's graph has them.
     """
 
-    def __init__(
-        self, run: Run, emitted: Emitted, library: Library, types: Sequence[TensorType]
-    ) -> None:
+    def __init__(self, run: Run, built: Built, types: Sequence[TensorType]) -> None:
         self.program: Program = run.result
         self.decisions = (*run.decisions, *self.program.decisions)
-        self.seconds = run.seconds
-        self.emitted = emitted
-        self.library = library
+        self.seconds = (*run.seconds, *built.seconds)
+        self.found = built.found
+        self.sizes = built.sizes
+        self.library = built.library
         self.types = types
-        self.step = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(library.address("step"))
+        self.step = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(built.library.address("step"))
         self.bindings: dict[tuple[tuple[str, int], ...], Binding] = {}
         self.arena = Arena()
         self.slots = {a.name: slot for slot, a in enumerate(self.program.allocations)}
@@ -162,7 +151,7 @@ class CpuStep:
         """The plan for given sizes, made on their first call and remembered."""
         key = tuple(sizes.items())
         if key not in self.bindings:
-            table = [dim.evaluate(size, sizes) for size in self.emitted.sizes]
+            table = [dim.evaluate(size, sizes) for size in self.sizes]
             shapes = [shape_for(self.program.allocations[k].type, sizes) for k in self.outputs]
             plan = place(self.program, sizes)
             addresses = np.zeros(len(self.slots), np.uint64)
@@ -199,7 +188,7 @@ class CpuStep:
 
     def code(self, kind: str) -> str:
         """The LLVM text or the assembly."""
-        codes = {"llvm": lambda: self.emitted.text, "assembly": lambda: self.library.assembly}
+        codes = {"llvm": lambda: self.library.text, "assembly": lambda: self.library.assembly}
         if kind not in codes:
             raise GraphError(f"the device 'cpu' has no code {kind!r}: it has {', '.join(codes)}")
         return codes[kind]()

@@ -4,15 +4,20 @@
     define internal void @NAME.parallelK(ptr, i64, i64)         iterations of a parallel loop
     define void @step(ptr %sizes, ptr %pool, ptr %buffers)      every call of the program
 
-%sizes is a table of 64-bit integers that the caller fills by `Emitted.sizes`. The module needs
-from outside only `graphc_parallel_for(pool, function, context, count, work)`, which calls the
-function with ranges that cover 0 <= i < count; work is the nanoseconds of an iteration, roughly.
+%sizes is a table of 64-bit integers that the caller fills by `Emitted.sizes`; each kernel has a
+table of its own, and that of `step` holds them all. A module of kernels needs from outside only
+`graphc_parallel_for(pool, function, context, count, work)`, which calls the function with ranges
+that cover 0 <= i < count; work is the nanoseconds of an iteration, roughly.
+
+So a kernel's text depends on the kernel alone. It is compiled as a module of its own, and so is
+`step`; `emit` puts all of them into one text.
 
 The text needs no optimisation passes: what they would find is already done.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from graphc.ir.dim import Size
@@ -25,7 +30,7 @@ from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, 
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.loops import bind, write_body
 from graphc.runtime.cpu.memory import ZEROS, ZEROS_DEFINITION
-from graphc.runtime.cpu.steps import STEP, Steps
+from graphc.runtime.cpu.steps import STEP, Called, Steps
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.work import nanoseconds
 
@@ -57,16 +62,18 @@ class Module:
         head = [f'target triple = "{self.target.triple}"'] if self.target.triple else []
         head += [ZEROS_DEFINITION] if ZEROS in body else []
         head += [PARALLEL_FOR] if "@graphc_parallel_for" in body else []
-        return Emitted("\n".join(head) + "\n\n" + body + "\n", tuple(self.sizes.slots))
+        return Emitted("\n".join(head) + "\n\n" + body + "\n", tuple(self.sizes.entries))
 
 
 def emit(program: Program, target: Target) -> Emitted:
-    """A program as a module: its kernels, and `step`, which calls them."""
+    """A program as one module: its kernels, and `step`, which calls them."""
     module = Module(target)
+    called: dict[str, Called] = {}
     for kernel in program.kernels:
+        module.sizes = SizeTable()
         add_kernel(module, kernel)
-    entry = Steps(program, module.sizes, module.target)
-    module.functions.append(finish([STEP], entry.function, entry.write()))
+        called[kernel.name] = Called(kernel.name, tuple(module.sizes.entries))
+    add_step(module, program, called)
     return module.finish()
 
 
@@ -75,6 +82,26 @@ def emit_kernel(kernel: Kernel, target: Target) -> Emitted:
     module = Module(target)
     add_kernel(module, kernel)
     return module.finish()
+
+
+def emit_step(program: Program, called: Mapping[str, Called], target: Target) -> Emitted:
+    """`step` as a module; called tells of each kernel what its function is."""
+    module = Module(target)
+    buffers = {called[kernel.name].function: len(kernel.buffers) for kernel in program.kernels}
+    declarations = (
+        f"declare void {symbol(function)}({', '.join(['ptr'] * (2 + count))})"
+        for function, count in buffers.items()
+    )
+    module.functions.append("\n".join(declarations))
+    add_step(module, program, called)
+    return module.finish()
+
+
+def add_step(module: Module, program: Program, called: Mapping[str, Called]) -> None:
+    """Add `step` with a new table of sizes."""
+    module.sizes = SizeTable()
+    entry = Steps(program, called, module.sizes, module.target)
+    module.functions.append(finish([STEP], entry.function, entry.write()))
 
 
 def add_kernel(module: Module, kernel: Kernel) -> None:

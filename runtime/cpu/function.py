@@ -115,14 +115,26 @@ class Scope:
 
 
 class SizeTable:
-    """The slots of the table of sizes that the host fills, shared by a module's functions."""
+    """What stands in the table of sizes that the host fills, in the making."""
 
     def __init__(self) -> None:
+        self.entries: list[Size] = []
         self.slots: dict[Dim, int] = {}
+        self.runs: dict[tuple[Size, ...], int] = {}
 
     def slot(self, size: Dim) -> int:
         """The place of a size in the table."""
-        return self.slots.setdefault(size, len(self.slots))
+        if size not in self.slots:
+            self.slots[size] = len(self.entries)
+            self.entries.append(size)
+        return self.slots[size]
+
+    def run(self, sizes: tuple[Size, ...]) -> int:
+        """Where a table inside this one begins that has just these entries."""
+        if sizes not in self.runs:
+            self.runs[sizes] = len(self.entries)
+            self.entries += sizes
+        return self.runs[sizes]
 
 
 class Function:

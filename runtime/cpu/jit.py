@@ -1,8 +1,8 @@
-"""LLVM text -> machine code in this process: parse, generate, link, give addresses.
+"""LLVM text -> object files -> machine code in this process: generate, link, give addresses.
 
 The text arrives as it should run (vectors, unrolling and tiles are there already), so LLVM's
-passes over IR are left out and only its code generator runs. Every text is one object file, put
-into one engine for the process; each can be freed alone.
+passes over IR are left out and only its code generator runs. Object files that belong together
+are linked into one library in the engine of the process; each library can be freed alone.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import itertools
 import os
 import re
 import threading
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 
 import llvmlite.binding as llvm
 
-from graphc.runtime.cpu.pool_code import pool_code
+from graphc.runtime.cpu.code_cache import kept
+from graphc.runtime.cpu.code_key import key_of
+from graphc.runtime.cpu.pool_code import EXPORTS, pool_code
 
 OPTIMIZATION = 2  # of the code generator: instruction selection, scheduling, registers
 QUICK = 0  # for the pool, whose time goes into waiting: a fifth of the time to generate
@@ -33,16 +36,21 @@ class InvalidCodeError(Exception):
 class Library:
     """Machine code that lives in this process for as long as this object.
 
-    text is the LLVM text that it was made from.
+    text gives the LLVM text that it was made from.
     """
 
-    def __init__(self, text: str, tracker: llvm.ResourceTracker) -> None:
-        self.text = text
+    def __init__(self, tracker: llvm.ResourceTracker, text: Callable[[], str]) -> None:
         self.tracker = tracker
+        self.write_text = text
 
     def address(self, name: str) -> int:
-        """The address of a function or variable of the text; KeyError if it has none."""
+        """The address of an exported function or variable; KeyError for any other name."""
         return int(self.tracker[name])
+
+    @cached_property
+    def text(self) -> str:
+        """The LLVM text that the library was made from."""
+        return self.write_text()
 
     @cached_property
     def assembly(self) -> str:
@@ -55,44 +63,71 @@ def load(text: str) -> Library:
 
     Raises InvalidCodeError where LLVM refuses the text or a name is defined nowhere.
     """
+    module = parse(text)
+    return link([object_of(module, OPTIMIZATION)], definitions(module), lambda: text)
+
+
+def generate(text: str, optimization: int = OPTIMIZATION) -> bytes:
+    """The bytes of a relocatable object file for the host, from an LLVM text.
+
+    Raises InvalidCodeError where LLVM refuses the text.
+    """
+    return object_of(parse(text), optimization)
+
+
+def object_of(module: llvm.ModuleRef, optimization: int) -> bytes:
+    """The bytes of a module's object file."""
+    return bytes(generator(optimization).emit_object(module))
+
+
+def link(objects: Iterable[bytes], exports: Iterable[str], text: Callable[[], str]) -> Library:
+    """Put object files into the engine as a library that may use the pool and the process.
+
+    text gives the LLVM text that they were made from. Raises InvalidCodeError where they need
+    what is defined nowhere.
+    """
     pool_library()
-    return link(text, f"graphc_{next(serials)}", uses=(POOL,))
+    try:
+        return put(objects, exports, f"graphc_{next(serials)}", (POOL,), text)
+    except RuntimeError as error:
+        reason = missing(parse(text())) or error
+        raise InvalidCodeError(f"LLVM cannot link a module: {reason}") from error
 
 
-def emit_object(text: str) -> bytes:
-    """The bytes of a relocatable object file for the host, from an LLVM text."""
-    return bytes(generator(OPTIMIZATION).emit_object(parse(text)))
+def put(
+    objects: Iterable[bytes],
+    exports: Iterable[str],
+    name: str,
+    uses: tuple[str, ...],
+    text: Callable[[], str],
+) -> Library:
+    """Put object files into the engine under a new name.
+
+    uses names the libraries in the engine, besides the process itself, that they may call.
+    """
+    builder = llvm.JITLibraryBuilder()
+    for code in objects:
+        builder.add_object_img(code)
+    builder.add_current_process()
+    for library in uses:
+        builder.add_jit_library(library)
+    for exported in exports:
+        builder.export_symbol(exported)
+    return Library(builder.link(engine(), name), text)
 
 
 def pool_library() -> Library:
     """The thread pool's own code; there is one pool in a process."""
     with once:
-        return generated_pool()
+        return loaded_pool()
 
 
 @cache
-def generated_pool() -> Library:
+def loaded_pool() -> Library:
     """The code of the pool, and with it the engine, made on first use."""
-    return link(pool_code(), POOL, uses=(), optimization=QUICK)
-
-
-def link(text: str, name: str, uses: tuple[str, ...], optimization: int = OPTIMIZATION) -> Library:
-    """Generate code for a text and put it into the engine under a new name.
-
-    uses names the libraries in the engine, besides the process itself, that it may call.
-    """
-    module = parse(text)
-    builder = llvm.JITLibraryBuilder()
-    builder.add_object_img(generator(optimization).emit_object(module))
-    builder.add_current_process()
-    for library in uses:
-        builder.add_jit_library(library)
-    for defined in definitions(module):
-        builder.export_symbol(defined)
-    try:
-        return Library(text, builder.link(engine(), name))
-    except RuntimeError as error:
-        raise InvalidCodeError(f"LLVM cannot link a module: {missing(module) or error}") from error
+    text = pool_code()
+    code, _ = kept(key_of("pool", text), lambda: generate(text, QUICK))
+    return put([code], EXPORTS, POOL, (), lambda: text)
 
 
 def missing(module: llvm.ModuleRef) -> str:

@@ -21,6 +21,15 @@ CHUNKS_PER_THREAD = 4
 SPINS = 1_000
 """Pauses before a worker that finds no work goes to sleep."""
 
+EXPORTS = (
+    "graphc_pool",
+    "graphc_parallel_for",
+    "graphc_pool_work",
+    "graphc_pool_resize",
+    "graphc_pool_reset",
+)
+"""The names that the text defines for others."""
+
 # What several threads write stands on cache lines of its own (of 128 bytes: they come in pairs).
 POOL = Template("""
 %Pool = type {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from graphc.ir.dim import Size
 from graphc.ir.kernel import For
@@ -18,14 +19,25 @@ from graphc.runtime.cpu.target import Target
 STEP = "define void @step(ptr %sizes, ptr %pool, ptr %buffers) nounwind {"
 
 
+class Called(NamedTuple):
+    """A kernel as `step` sees it: the name of its function, and its table of sizes."""
+
+    function: str
+    sizes: tuple[Size, ...]
+
+
 class Steps:
     """The steps of a program in one function; it holds no arithmetic but that of offsets."""
 
-    def __init__(self, program: Program, sizes: SizeTable, target: Target) -> None:
+    def __init__(
+        self, program: Program, called: Mapping[str, Called], sizes: SizeTable, target: Target
+    ) -> None:
         self.program = program
+        self.called = called
         self.function = Function((), sizes, target, lambda name: None)
         self.dtypes = {a.name: a.type.dtype for a in program.allocations}
         self.pointers: dict[str, str] = {}
+        self.tables: dict[int, str] = {0: "%sizes"}
 
     def write(self) -> Block:
         """The body of the function."""
@@ -57,9 +69,18 @@ class Steps:
 
     def call(self, call: CallKernel) -> None:
         """The call of a kernel."""
+        function, sizes = self.called[call.kernel]
         places = [f"ptr {self.place(name, offset)}" for name, offset in call.places]
-        arguments = ", ".join(["ptr %sizes", "ptr %pool", *places])
-        self.function.block.add(f"call void {symbol(call.kernel)}({arguments})")
+        arguments = ", ".join([f"ptr {self.table(sizes)}", "ptr %pool", *places])
+        self.function.block.add(f"call void {symbol(function)}({arguments})")
+
+    def table(self, sizes: tuple[Size, ...]) -> str:
+        """The pointer to a kernel's table of sizes, a part of the table of all."""
+        at = self.function.sizes.run(sizes) if sizes else 0
+        if at not in self.tables:
+            inside = f"getelementptr i64, ptr %sizes, i64 {at}"
+            self.tables[at] = self.function.prologue.op("sizes", inside)
+        return self.tables[at]
 
     def place(self, name: str, offset: Size) -> str:
         """The pointer to a part of an allocation."""

@@ -20,6 +20,7 @@ class ReferenceStep:
     program: Program | None = None
     decisions: tuple[Decision, ...] = ()
     seconds: tuple[tuple[str, float], ...] = ()
+    found = 0
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

@@ -1,0 +1,105 @@
+"""Programs as machine code: each kernel an object of its own, from a cache wherever possible.
+
+A kernel is known by its text without its name and origin. So kernels that say the same share one
+object, in one program and in all others.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from graphc.ir.dim import Size
+from graphc.ir.kernel import Kernel
+from graphc.ir.lexer import Reader
+from graphc.ir.parse_value import parse_size
+from graphc.ir.print_kernel import print_kernel
+from graphc.ir.program import Program
+from graphc.runtime.cpu.code_cache import kept
+from graphc.runtime.cpu.code_key import key_of
+from graphc.runtime.cpu.emit import Emitted, emit, emit_kernel, emit_step
+from graphc.runtime.cpu.jit import Library, generate, link
+from graphc.runtime.cpu.steps import Called
+from graphc.runtime.cpu.target import Target, host
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A program's machine code, with what stands in each slot of the table of sizes.
+
+    found is how many of the program's kernels did not have to be generated.
+    """
+
+    library: Library
+    sizes: tuple[Size, ...]
+    found: int
+    seconds: tuple[tuple[str, float], ...]
+
+
+class Part(NamedTuple):
+    """A kernel's machine code, how it is called, and whether a cache had it."""
+
+    called: Called
+    code: bytes
+    found: bool
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """The seconds that stages of work have taken."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time of a block to a stage."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def build(program: Program) -> Built:
+    """The machine code of a program for this processor, linked and ready to be called."""
+    watch, target = Stopwatch({"emit": 0.0, "machine code": 0.0}), host()
+    parts = {kernel.name: kernel_part(kernel, target, watch) for kernel in program.kernels}
+    with watch.measure("emit"):
+        step = emit_step(program, {name: part.called for name, part in parts.items()}, target)
+    with watch.measure("machine code"):
+        code, _ = kept(key_of("step", step.text), lambda: generate(step.text))
+        objects = {part.called.function: part.code for part in parts.values()} | {"step": code}
+        library = link(objects.values(), ["step"], lambda: emit(program, target).text)
+    found = sum(part.found for part in parts.values())
+    return Built(library, step.sizes, found, tuple(watch.seconds.items()))
+
+
+def kernel_part(kernel: Kernel, target: Target, watch: Stopwatch) -> Part:
+    """A kernel's machine code, generated unless a cache has it."""
+    with watch.measure("machine code"):
+        bare = replace(kernel, name="", origin=())
+        key = key_of("kernel", print_kernel(bare))
+    function = f"kernel_{key}"
+
+    def make() -> bytes:
+        with watch.measure("emit"):
+            emitted = emit_kernel(replace(bare, name=function), target)
+        with watch.measure("machine code"):
+            return packed(emitted, generate(emitted.text))
+
+    entry, found = kept(key, make)
+    sizes, code = unpacked(entry)
+    return Part(Called(function, sizes), code, found)
+
+
+def packed(emitted: Emitted, code: bytes) -> bytes:
+    """A kernel's sizes and its object file, as one entry of a cache."""
+    return json.dumps([str(size) for size in emitted.sizes]).encode() + b"\n" + code
+
+
+def unpacked(entry: bytes) -> tuple[tuple[Size, ...], bytes]:
+    """The sizes and the object file in an entry."""
+    sizes, _, code = entry.partition(b"\n")
+    return tuple(parse_size(Reader(text, "<cache>")) for text in json.loads(sizes)), code
