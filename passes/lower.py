@@ -52,6 +52,7 @@ class Lowering:
         self.names: set[str] = set()
         self.last: dict[str, int] = {}
         self.kernels: dict[tuple[object, ...], Kernel] = {}
+        self.bodies: dict[tuple[tuple[Node, ...], ...], Kernel] = {}
         self.variables = 0
 
     def program(self) -> Program:
@@ -96,10 +97,17 @@ class Lowering:
             self.kernels[code] = Kernel(name, kernel.buffers, kernel.body, kernel.origin)
         return self.kernels[code]
 
+    def kernel(self, body: Graph) -> Kernel:
+        """The kernel of a body; equal bodies are made of the same nodes, and share it."""
+        nodes = (body.inputs, body.outputs)
+        if nodes not in self.bodies:
+            self.bodies[nodes] = self.share(lower_kernel(body))
+        return self.bodies[nodes]
+
     def copy(self, tensor: TensorType, source: Place, target: Place) -> Step:
         """The call that copies a value."""
         value = build(OPS["input"], (), {"name": "value", "type": tensor})
-        kernel = self.share(lower_kernel(Graph((value,), (value,))))
+        kernel = self.kernel(Graph((value,), (value,)))
         return make_call(kernel.name, (source, target))
 
     def variable(self, limit: Size) -> Symbol:
@@ -173,7 +181,7 @@ class Block:
     def fusion(self, fusion: Node) -> None:
         """The call of a fusion's kernel."""
         results = [self.allocate(fusion, k, t) for k, t in enumerate(results_of(fusion))]
-        kernel = self.lowering.share(lower_kernel(fusion.attrs["body"]))
+        kernel = self.lowering.kernel(fusion.attrs["body"])
         places = [*map(self.place, fusion.inputs), *results]
         self.steps.append(make_call(kernel.name, places))
 

@@ -148,7 +148,7 @@ def match(pattern: Node, node: Node, bound: dict[Node, Node]) -> bool:
     return (
         pattern.op is node.op
         and pattern.attrs == node.attrs
-        and all(match(p, n, bound) for p, n in zip(pattern.inputs, node.inputs, strict=True))
+        and all(map(match, pattern.inputs, node.inputs, itertools.repeat(bound)))
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from graphc.errors import GraphError, shown
+from graphc.garbage import collector_paused
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, made_at
 from graphc.ir.state import Variable
@@ -17,6 +18,7 @@ from graphc.runtime.sizes import check_decided
 from graphc.structure import Rebuild, flatten
 
 
+@collector_paused()
 def compile(
     inputs: Node | Sequence[Node],
     outputs: Any,
@@ -40,6 +42,7 @@ def compile(
     return compile_graph(graph, device, structure)
 
 
+@collector_paused()
 def compile_graph(graph: Graph, device: str = "cpu", structure: Rebuild = list) -> Executable:
     """Compile a graph as it stands; a call gives the list of its outputs."""
     return Executable(graph, find_device(device).load(graph), structure, device)

@@ -273,6 +273,19 @@ def test_a_step_shows_what_was_compiled(x: gx.Node) -> None:
     )
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_compiling_leaves_the_collector_of_cycles_as_it_was(x: gx.Node, enabled: bool) -> None:
+    try:
+        (gc.enable if enabled else gc.disable)()
+        gx.compile([x], gx.exp(x))
+        assert gc.isenabled() is enabled
+        with pytest.raises(gx.GraphError):
+            gx.compile([x, x], x)
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
+
+
 def test_a_step_shows_its_code_and_why_it_is_so(x: gx.Node) -> None:
     step = gx.compile([x], gx.exp(x) / gx.sum(x))
     assert "define" in step.llvm_ir

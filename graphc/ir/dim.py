@@ -62,6 +62,8 @@ class Dim:
         return isinstance(other, Dim) and self.terms == other.terms
 
     def __add__(self, other: Size) -> Size:
+        if isinstance(other, int) and other == 0:
+            return self
         return polynomial(itertools.chain(self.terms, terms_of(other)))
 
     def __neg__(self) -> Size:
@@ -74,8 +76,16 @@ class Dim:
         return other + -self
 
     def __mul__(self, other: Size) -> Size:
+        if isinstance(other, int):
+            return self.times(other)
         pairs = itertools.product(self.terms, terms_of(other))
         return polynomial((sort_atoms(a + b), m * n) for (a, m), (b, n) in pairs)
+
+    def times(self, factor: int) -> Size:
+        """The polynomial with all coefficients multiplied; its terms keep their order."""
+        if factor == 1:
+            return self
+        return Dim([(monomial, factor * each) for monomial, each in self.terms]) if factor else 0
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -132,8 +142,10 @@ def polynomial(terms: Iterable[tuple[Monomial, int]]) -> Size:
     kept = {monomial: factor for monomial, factor in total.items() if factor}
     if not kept.keys() - {()}:
         return kept.get((), 0)
+    if len(kept) == 1:
+        return Dim(kept.items())
     order = sorted(kept, key=lambda m: (-len(m), [atom_order(atom) for atom in m]))
-    return Dim((monomial, kept[monomial]) for monomial in order)
+    return Dim([(monomial, kept[monomial]) for monomial in order])
 
 
 def symbol(name: str, kind: str = "size", limit: Size | None = None) -> Dim:
@@ -356,17 +368,23 @@ def substitute(size: Size, values: Mapping[str, Size]) -> Size:
     """The size with symbols replaced by name."""
     if isinstance(size, int) or not values:
         return size
-    total: Size = 0
+    kept: list[tuple[Monomial, int]] = []
+    parts: list[tuple[Monomial, int]] = []
     for monomial, factor in size.terms:
-        part: Size = factor
-        for a in monomial:
-            if isinstance(a, Symbol):
-                part = part * values.get(a.name, atom(a))
-            else:
-                left, right = substitute(a.left, values), substitute(a.right, values)
-                part = part * FUNCTIONS[a.function](left, right)
-        total = total + part
-    return total
+        if all(isinstance(a, Symbol) and a.name not in values for a in monomial):
+            kept.append((monomial, factor))
+        else:
+            factors = [substitute_atom(a, values) for a in monomial]
+            parts += terms_of(product(factors) * factor)
+    return polynomial([*kept, *parts]) if parts or len(kept) < len(size.terms) else size
+
+
+def substitute_atom(a: Atom, values: Mapping[str, Size]) -> Size:
+    """An atom with symbols replaced by name."""
+    if isinstance(a, Symbol):
+        return values[a.name] if a.name in values else atom(a)
+    left, right = substitute(a.left, values), substitute(a.right, values)
+    return FUNCTIONS[a.function](left, right)
 
 
 def evaluate(size: Size, sizes: Mapping[str, int]) -> int:

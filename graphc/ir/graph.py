@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,7 @@ def walk(roots: Iterable[Node]) -> list[Node]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((operand, False) for operand in reversed(node.inputs))
+            stack += [(operand, False) for operand in reversed(node.inputs)]
     return order
 
 
@@ -93,7 +94,7 @@ def rewrite(
         operands = tuple(done[operand] for operand in node.inputs)
         with standing_at(node.where):
             attrs = rewrite_inside(node.attrs, change) if inside else node.attrs
-            kept = all(new is old for new, old in zip(operands, node.inputs, strict=True))
+            kept = all(map(operator.is_, operands, node.inputs))
             copy = node if kept and attrs is node.attrs else build(node.op, operands, attrs)
             new = change(copy)
         assert new.type == node.type, f"{node.op.name}: {node.type} rewritten to {new.type}"
@@ -104,6 +105,8 @@ def rewrite(
 def rewrite_inside(attrs: Mapping[str, Any], change: Callable[[Node], Node]) -> Mapping[str, Any]:
     """Attributes with the graphs among them rewritten; the same where nothing changes."""
     graphs = {key: value for key, value in attrs.items() if isinstance(value, Graph)}
+    if not graphs:
+        return attrs
     changed = {key: graph.rewrite(change) for key, graph in graphs.items()}
     if all(same_roots(graphs[key], graph) for key, graph in changed.items()):
         return attrs

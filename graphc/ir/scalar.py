@@ -238,8 +238,11 @@ def walk(roots: Iterable[Scalar]) -> Iterator[Scalar]:
             yield value
         elif value not in seen:
             seen.add(value)
-            stack.append((value, True))
-            stack.extend((child, False) for child in reversed(children(value)))
+            if parts := children(value):
+                stack.append((value, True))
+                stack += [(part, False) for part in reversed(parts)]
+            else:
+                yield value
 
 
 def rebuild(value: Scalar, replace: Callable[[Scalar], Scalar | None]) -> Scalar:
