@@ -108,20 +108,19 @@ def nested(loops: list[For], inside: tuple[Statement, ...]) -> For:
 
 
 def is_one_sum(inside: tuple[Statement, ...]) -> bool:
-    """Whether a body is about one sum, whose result is stored once."""
-    sums = [s for s in inside if isinstance(s, Accumulator)]
-    return len(sums) == 1 and len(list(stores(inside))) == 1
+    """Whether a body is about one sum, which what it stores is made of."""
+    return len([s for s in inside if isinstance(s, Accumulator)]) == 1
 
 
 def score(pair: tuple[For, For], inside: tuple[Statement, ...]) -> float:
     """How much of a tile's work counts: full vectors, many rows, results stored side by side."""
     rows, columns = pair
-    (store,) = stores(inside)
     worth = filled(columns.limit) * min(typical(rows.limit), MAX_ROWS) / MAX_ROWS
     strides = [dim.coefficient(load.offset, rows.variable.name) for load in loads(inside)]
     if any(not isinstance(stride, int) or abs(stride) > FAR for stride in strides):
         worth *= FAR_ROWS
-    if dim.coefficient(store.offset, columns.variable.name) == 1:
+    along = [dim.coefficient(store.offset, columns.variable.name) for store in stores(inside)]
+    if all(step == 1 for step in along):
         return worth
     steps = 1
     for statement in statements(inside):
