@@ -29,6 +29,7 @@ On programs:
   split_loops           cut a loop where its variable is divided
   collapse_loops        make one loop of nested loops that walk memory as one
   interchange_loops     put two loops innermost that can become a register tile
+  block_sums            cut long sums into blocks whose terms stay in cache
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
   plan_memory           update states in place, and reuse memory that dies
 
@@ -44,6 +45,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.passes.assign_layouts import assign_layouts
+from graphc.passes.block_sums import block_sums
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
@@ -93,6 +95,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         split_loops,
         collapse_loops,
         interchange_loops,
+        block_sums,
         tile_loops,
         plan_memory,
     )

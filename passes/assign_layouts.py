@@ -18,11 +18,7 @@ from graphc.ir.types import TensorType
 from graphc.lang.movement import permute_dims, reshape
 from graphc.ops.kinds import Elementwise
 from graphc.passes.decisions import lines, record
-from graphc.passes.lay_out_convolutions import (
-    is_fewer,
-    prefers_outputs,
-    taps_and_places,
-)
+from graphc.passes.lay_out_convolutions import is_fewer, prefers_outputs, taps_and_places
 from graphc.passes.lay_out_convolutions import permuted as merged
 
 Axes = tuple[int, ...]

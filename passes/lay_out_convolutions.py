@@ -21,10 +21,12 @@ from graphc.ops.convolution import convolve, slide
 from graphc.ops.windows import Sliding
 from graphc.passes.decisions import lines, record
 from graphc.passes.interchange_loops import filled
-from graphc.passes.panels import in_panels, panel_of
+from graphc.passes.panels import PANEL, in_panels, panel_of
 
 # A kernel that is used at fewer places is not worth arranging.
 FEW_PLACES = 32
+# Bytes of a second cache.
+SECOND_CACHE = 1 << 20
 
 
 def lay_out_convolutions(graph: Graph) -> Graph:
@@ -113,10 +115,16 @@ def with_outputs_last(node: Node) -> Node:
     lying = permuted(w, axes)
     outputs = w.shape[0]
     assert isinstance(outputs, int)
-    if lying.op.name == "permute_dims" or panel_of(outputs) < outputs:
-        lying = in_panels(lying, outputs)
+    panel = PANEL if is_streamed(w) and outputs % PANEL == 0 else panel_of(outputs)
+    if lying.op.name == "permute_dims" or panel < outputs:
+        lying = in_panels(lying, outputs, panel)
     back = [axes.index(axis) for axis in range(w.ndim)]
     return apply("convolution", x, permuted(lying, back), **node.attrs)
+
+
+def is_streamed(w: Node) -> bool:
+    """Whether a kernel is too large for the second cache: each panel comes from further away."""
+    return not is_fewer(w.size * w.dtype.bytes, SECOND_CACHE)
 
 
 def permuted(node: Node, axes: Sequence[int]) -> Node:

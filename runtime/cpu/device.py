@@ -16,6 +16,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.program import Allocation, Program
 from graphc.ir.types import TensorType
 from graphc.passes.assign_layouts import assign_layouts
+from graphc.passes.block_sums import block_sums
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
@@ -85,6 +86,7 @@ PIPELINE: tuple[Pass, ...] = (
     split_loops,
     collapse_loops,
     interchange_loops,
+    block_sums,
     tile_for_host,
     plan_memory,
 )
