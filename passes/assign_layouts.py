@@ -18,7 +18,12 @@ from graphc.ir.types import TensorType
 from graphc.lang.movement import permute_dims, reshape
 from graphc.ops.kinds import Elementwise
 from graphc.passes.decisions import lines, record
-from graphc.passes.lay_out_convolutions import is_fewer, prefers_outputs, taps_and_places
+from graphc.passes.lay_out_convolutions import (
+    is_fewer,
+    lies_by_channels,
+    prefers_outputs,
+    taps_and_places,
+)
 from graphc.passes.lay_out_convolutions import permuted as merged
 
 Axes = tuple[int, ...]
@@ -77,7 +82,8 @@ def convolution(node: Node) -> Node | None:
     The gradient by a kernel is left alone: it has more taps than places, and is itself a kernel.
     """
     taps, places = taps_and_places(node)
-    if not prefers_outputs(node) or not isinstance(taps, int) or is_fewer(places, taps):
+    fuller = prefers_outputs(node) and isinstance(taps, int) and not is_fewer(places, taps)
+    if not fuller and not lies_by_channels(node):
         return None
     reason = "vectors along the channels are stored as they stand"
     record(Decision("assign_layouts", "channels last", repr(node), reason, where=lines([node])))
@@ -151,8 +157,11 @@ def reshaped(node: Node) -> Node | None:
 
 
 def permuted(node: Node) -> Node | None:
-    """permute_dims(permute_dims(x)) -> permute_dims(x), or x."""
-    return merged(node.inputs[0], node.attrs["axes"])
+    """permute_dims(permute_dims(x)) -> permute_dims(x), or x; a product is in memory before."""
+    (inner,) = node.inputs
+    if inner.op.name == "convolution":
+        return permute_dims(apply("stage", inner), node.attrs["axes"])
+    return merged(inner, node.attrs["axes"])
 
 
 Rule = Callable[[Node], Node | None]

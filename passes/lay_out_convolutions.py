@@ -39,9 +39,11 @@ def arranged(node: Node) -> Node:
     windows = slide(node.inputs[0].shape, node.inputs[1].shape, node.attrs)
     if any(window.spacing > 1 for window in windows):
         return node
-    outputs_last = prefers_outputs(node)
+    outputs_last = prefers_outputs(node) or lies_by_channels(node)
     padded = with_padding_stored(node, windows, outputs_last)
-    return with_outputs_last(padded) if outputs_last else padded
+    if outputs_last:
+        return with_outputs_last(padded)
+    return apply("convolution", *map(with_rows, padded.inputs), **padded.attrs)
 
 
 # --- padding --------------------------------------------------------------------------------------
@@ -100,6 +102,12 @@ def source_of(x: Node) -> tuple[Node, tuple[int, ...]]:
     return x, tuple(range(x.ndim))
 
 
+def with_rows(operand: Node) -> Node:
+    """An operand whose last axis is the last one in memory, as vectors along rows read it."""
+    _, axes = source_of(operand)
+    return operand if axes[-1] == operand.ndim - 1 else apply("stage", operand)
+
+
 # --- kernels --------------------------------------------------------------------------------------
 
 
@@ -116,6 +124,7 @@ def with_outputs_last(node: Node) -> Node:
     outputs = w.shape[0]
     assert isinstance(outputs, int)
     panel = PANEL if is_streamed(w) and outputs % PANEL == 0 else panel_of(outputs)
+    panel = panel if node.attrs["groups"] == 1 else outputs
     if lying.op.name == "permute_dims" or panel < outputs:
         lying = in_panels(lying, outputs, panel)
     back = [axes.index(axis) for axis in range(w.ndim)]
@@ -143,6 +152,18 @@ def prefers_outputs(node: Node) -> bool:
     row = product(node.shape[2:]) if pointwise else node.shape[-1]
     along_rows = filled(row) if node.attrs["strides"][-1] == 1 else 0
     return not is_fewer(places, FEW_PLACES) and filled(outputs) >= along_rows
+
+
+def is_depthwise(node: Node) -> bool:
+    """Whether each channel is by itself, with one kernel."""
+    w = node.inputs[1]
+    return bool(w.shape[1] == 1 and node.attrs["groups"] == w.shape[0] != 1)
+
+
+def lies_by_channels(node: Node) -> bool:
+    """Whether channels are by themselves and stand last in memory, so that vectors take them."""
+    _, order = source_of(node.inputs[0])
+    return is_depthwise(node) and isinstance(node.shape[1], int) and order[1] == node.ndim - 1
 
 
 def taps_and_places(node: Node) -> tuple[Size, Size]:
