@@ -15,6 +15,8 @@ On graphs:
   fold_constants        compute what depends on constants alone
   remove_duplicates     write equal things equally, so that they become one
   remove_dead_code      drop updates and results without effect
+  split_convolutions    do without the zeros between elements that stand apart
+  assign_layouts        keep values between convolutions with their channels last
   lay_out_convolutions  store what convolutions read as their loops read it
   lay_out_products      store the columns of large matrices in panels
   fuse                  put operators that can share a kernel into one
@@ -27,6 +29,7 @@ On programs:
   split_loops           cut a loop where its variable is divided
   collapse_loops        make one loop of nested loops that walk memory as one
   interchange_loops     put two loops innermost that can become a register tile
+  block_sums            cut long sums into blocks whose terms stay in cache
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
   plan_memory           update states in place, and reuse memory that dies
 
@@ -41,6 +44,8 @@ if __name__ != "graphc.passes":
 from collections.abc import Callable
 from typing import Any
 
+from graphc.passes.assign_layouts import assign_layouts
+from graphc.passes.block_sums import block_sums
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
@@ -60,6 +65,7 @@ from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
 from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
+from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
@@ -79,6 +85,8 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         fold_constants,
         remove_duplicates,
         remove_dead_code,
+        split_convolutions,
+        assign_layouts,
         lay_out_convolutions,
         lay_out_products,
         fuse,
@@ -87,6 +95,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         split_loops,
         collapse_loops,
         interchange_loops,
+        block_sums,
         tile_loops,
         plan_memory,
     )

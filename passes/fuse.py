@@ -179,6 +179,8 @@ def legal(node: Node, group: Group) -> str | None:
     name = node.op.name
     if name in CONTRACTIONS:
         return contraction_refusal(node, group)
+    if name == "stage" and stages_contraction(node):
+        return contraction_refusal(node, group)
     if name in REDUCTIONS:
         return reduction_refusal(node, group)
     if name == "concat" and any(access.guarded for access in accesses):
@@ -191,9 +193,21 @@ def contraction_refusal(node: Node, group: Group) -> str | None:
     if group.contraction is not None or group.has_reduction:
         return "a kernel holds one matrix product, and no other reduction beside it"
     whole = Access(index_of(node.shape, group.loops))
-    if list(group.reads[node]) != [whole] or without_units(node.shape) != group.domain:
-        return "a matrix product must be read exactly at the indices of the kernel's loops"
-    return None
+    accesses = list(group.reads[node])
+    if accesses == [whole] and without_units(node.shape) == group.domain:
+        return None
+    if node.op.name == "convolution" and has_outputs_last(accesses, group):
+        return None
+    return "a matrix product must be read exactly at the indices of the kernel's loops"
+
+
+def has_outputs_last(accesses: list[Access], group: Group) -> bool:
+    """Whether a convolution is read once at the kernel's loops, along its outputs innermost."""
+    if len(accesses) != 1 or accesses[0].guarded or accesses[0].operand >= 0 or not group.loops:
+        return False
+    index = accesses[0].index
+    named = [part for part in index if not isinstance(part, int)]
+    return index[1] == group.loops[-1] and sorted(map(str, named)) == sorted(map(str, group.loops))
 
 
 def reduction_refusal(node: Node, group: Group) -> str | None:
@@ -273,6 +287,14 @@ def reads_in_steps(group: Group, node: Node) -> bool:
         return False
     scan = take_apart(loop)
     return node not in {*loop.inputs[: scan.carries], *loop.inputs[scan.first_constant :]}
+
+
+def stages_contraction(node: Node) -> bool:
+    """Whether a value is a product in another order, which it puts into memory as it is made."""
+    (node,) = node.inputs
+    while is_free(node) and node.inputs:
+        node = node.inputs[0]
+    return node.op.name in CONTRACTIONS
 
 
 def is_staged(node: Node) -> bool:

@@ -16,7 +16,7 @@ from graphc.ir.kernel import Accumulator, For, Kernel, Let, Statement, loads, st
 from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
 from graphc.passes.on_kernels import on_kernels
-from graphc.passes.register_tile import MAX_ROWS, is_tileable
+from graphc.passes.register_tile import is_tileable
 
 # A vector of float32 in the widest registers: how a row's last vector is filled is what counts.
 LANES = 16
@@ -27,6 +27,8 @@ SCATTER, SCATTER_OF_FEW = 0.95, 0.3
 # What rows are worth that lie far apart in memory, and how far that is, in elements.
 FAR_ROWS, FAR = 0.8, 64
 USUALLY_FILLED = 0.9
+# With this many rows, multiplications wait for one another no longer.
+ENOUGH_ROWS = 8
 # How long a loop is taken to be whose limit is symbolic.
 TYPICAL_LIMIT = 64
 
@@ -45,8 +47,10 @@ def interchange_kernel(kernel: Kernel) -> Kernel:
 def interchanged(nest: For, name: str) -> For:
     """A nest of loops with its best pair innermost; as it is where no pair is better."""
     loops, inside = perfect(nest)
-    if len(loops) < 2 or not is_one_sum(inside) or is_tileable(nested(loops[-2:], inside)):
+    if len(loops) < 2 or not is_one_sum(inside):
         return nest
+    if is_tileable(nested(loops[-2:], inside)):
+        return nested(loops, near_terms_inside(inside))
     pairs = [
         (score(pair, inside), pair)
         for pair in itertools.permutations(loops, 2)
@@ -65,7 +69,27 @@ def interchanged(nest: For, name: str) -> For:
             (("score", f"{best:.2f}"),),
         )
     )
-    return nested(outer_loops(loops, pair, inside) + list(pair), inside)
+    return nested(outer_loops(loops, pair, inside) + list(pair), near_terms_inside(inside))
+
+
+def near_terms_inside(inside: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """A sum's body with those of its loops innermost whose terms are nearest in memory."""
+    sums = [s for s in inside if isinstance(s, For)]
+    if len(sums) != 1:
+        return inside
+    loops = [sums[0]]
+    while len(loops[-1].body) == 1 and isinstance(loops[-1].body[0], For):
+        loops.append(loops[-1].body[0])
+    far = [strides_of(loop, loops[-1].body) for loop in loops]
+    order = sorted(range(len(loops)), key=lambda at: far[at], reverse=True)
+    new = nested([loops[at] for at in order], loops[-1].body)
+    return tuple(new if s is sums[0] else s for s in inside)
+
+
+def strides_of(loop: For, inside: tuple[Statement, ...]) -> list[int]:
+    """How far loads in a body move with a loop's variable, the longest way first, where known."""
+    steps = [dim.coefficient(load.offset, loop.variable.name) for load in loads(inside)]
+    return sorted((abs(step) for step in steps if isinstance(step, int)), reverse=True)
 
 
 def outer_loops(
@@ -108,20 +132,19 @@ def nested(loops: list[For], inside: tuple[Statement, ...]) -> For:
 
 
 def is_one_sum(inside: tuple[Statement, ...]) -> bool:
-    """Whether a body is about one sum, whose result is stored once."""
-    sums = [s for s in inside if isinstance(s, Accumulator)]
-    return len(sums) == 1 and len(list(stores(inside))) == 1
+    """Whether a body is about one sum, which what it stores is made of."""
+    return len([s for s in inside if isinstance(s, Accumulator)]) == 1
 
 
 def score(pair: tuple[For, For], inside: tuple[Statement, ...]) -> float:
     """How much of a tile's work counts: full vectors, many rows, results stored side by side."""
     rows, columns = pair
-    (store,) = stores(inside)
-    worth = filled(columns.limit) * min(typical(rows.limit), MAX_ROWS) / MAX_ROWS
+    worth = filled(columns.limit) * min(typical(rows.limit), ENOUGH_ROWS) / ENOUGH_ROWS
     strides = [dim.coefficient(load.offset, rows.variable.name) for load in loads(inside)]
     if any(not isinstance(stride, int) or abs(stride) > FAR for stride in strides):
         worth *= FAR_ROWS
-    if dim.coefficient(store.offset, columns.variable.name) == 1:
+    along = [dim.coefficient(store.offset, columns.variable.name) for store in stores(inside)]
+    if all(step == 1 for step in along):
         return worth
     steps = 1
     for statement in statements(inside):

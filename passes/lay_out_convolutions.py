@@ -2,8 +2,6 @@
 
 What a convolution multiplies is read once for every tap, so that it pays to arrange it before:
 
-- zeros between elements (of a transposed convolution, or a strided one's gradient) are not stored
-  and multiplied: the results whose windows meet elements alike are a convolution of their own;
 - padding is stored, so that no tap asks whether it looks at an element;
 - where rows of results would not fill vectors, the kernel has its outputs last, in panels as wide
   as a tile, so that vectors can lie along the outputs.
@@ -16,93 +14,48 @@ from dataclasses import replace
 
 from graphc.ir.dim import Size, product
 from graphc.ir.graph import Graph
-from graphc.ir.node import Node, apply, say
+from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
-from graphc.lang.movement import permute_dims, reshape
-from graphc.ops.convolution import convolve, exchange, slide
+from graphc.lang.movement import permute_dims
+from graphc.ops.convolution import convolve, slide
 from graphc.ops.windows import Sliding
 from graphc.passes.decisions import lines, record
-from graphc.passes.interchange_loops import LONG_SUM, SCATTER, SCATTER_OF_FEW, filled
-from graphc.passes.panels import in_panels
+from graphc.passes.interchange_loops import filled
+from graphc.passes.panels import PANEL, in_panels, panel_of
 
 # A kernel that is used at fewer places is not worth arranging.
 FEW_PLACES = 32
+# Bytes of a second cache.
+SECOND_CACHE = 1 << 20
 
 
 def lay_out_convolutions(graph: Graph) -> Graph:
-    """Rewrite each convolution into ones without gaps, over operands staged as they are read."""
+    """Rewrite each convolution to read operands staged as its loops want them."""
     return graph.rewrite(lambda node: arranged(node) if node.op.name == "convolution" else node)
 
 
 def arranged(node: Node) -> Node:
     """A convolution over operands that are arranged for it, if their sizes allow."""
     windows = slide(node.inputs[0].shape, node.inputs[1].shape, node.attrs)
-    gap = next((axis for axis, window in enumerate(windows) if window.spacing > 1), None)
-    if gap is not None:
-        return without_gaps(node, windows, gap)
-    return with_outputs_last(with_padding_stored(node, windows))
-
-
-# --- zeros between elements -----------------------------------------------------------------------
-
-
-def without_gaps(node: Node, windows: Sequence[Sliding], axis: int) -> Node:
-    """The convolution as one for each distance of a window from the element before it.
-
-    Window o looks at the elements with tap t where (o + t - low) is a multiple of the spacing, so
-    that windows a spacing apart use the same taps, on neighbouring elements.
-    """
-    window = windows[axis]
-    if not is_separable(window):
+    if any(window.spacing > 1 for window in windows):
         return node
-    spacing, count = window.spacing, window.count
-    assert isinstance(count, int)
-    rows = -(-count // spacing)
-    parts = [phase(node, windows, axis, start, rows) for start in range(spacing)]
-    decide(node, "one convolution for each phase", "zeros between elements are not multiplied")
-    together = say("stack", parts, axis=axis + 3)
-    shape = (*node.shape[: axis + 2], rows * spacing, *node.shape[axis + 3 :])
-    whole = reshape(together, shape)
-    return whole[(slice(None),) * (axis + 2) + (slice(0, count),)]
-
-
-def is_separable(window: Sliding) -> bool:
-    """Whether the taps that a window uses are known, and as many windows as are needed."""
-    numbers = (window.count, window.taps, window.low, window.high, window.size)
-    known = all(isinstance(number, int) for number in numbers)
-    return known and window.stride == window.dilation == 1 and window.count != 0
-
-
-def phase(node: Node, windows: Sequence[Sliding], axis: int, start: int, rows: int) -> Node:
-    """The results of every spacing-th window from a start on, along an axis."""
-    x, w = node.inputs
-    window = windows[axis]
-    assert isinstance(window.low, int)
-    assert isinstance(window.size, int)
-    assert isinstance(window.taps, int)
-    first = (window.low - start) % window.spacing
-    taps = len(range(first, window.taps, window.spacing))
-    shape = (*node.shape[: axis + 2], rows, *node.shape[axis + 3 :])
-    if not taps:
-        return say("zeros", shape, dtype=node.dtype)
-    chosen = w[(slice(None),) * (axis + 2) + (slice(first, None, window.spacing),)]
-    low = (window.low - start - first) // window.spacing
-    high = rows - 1 + taps - window.size - low
-    dense = Sliding(window.size, taps, 1, low, high)
-    sliding = [*windows[:axis], dense, *windows[axis + 1 :]]
-    return arranged(convolve(x, chosen, sliding, node.attrs["groups"]))
+    outputs_last = prefers_outputs(node) or lies_by_channels(node)
+    padded = with_padding_stored(node, windows, outputs_last)
+    if outputs_last:
+        return with_outputs_last(padded)
+    return apply("convolution", *map(with_rows, padded.inputs), **padded.attrs)
 
 
 # --- padding --------------------------------------------------------------------------------------
 
 
-def with_padding_stored(node: Node, windows: Sequence[Sliding]) -> Node:
+def with_padding_stored(node: Node, windows: Sequence[Sliding], any_order: bool) -> Node:
     """The convolution over its first operand with its padding."""
     x, w = node.inputs
     if all(window.low == window.high == 0 for window in windows) or not all(map(is_known, windows)):
         return node
     dense = [replace(v, size=reach(v), low=0, high=0) for v in windows]
-    made = convolve(stored(x, windows), w, dense, node.attrs["groups"])
+    made = convolve(stored(x, windows, any_order), w, dense, node.attrs["groups"])
     if made.type != node.type:
         return node
     decide(node, "padding stored", "no tap asks whether it looks at an element")
@@ -119,57 +72,103 @@ def reach(window: Sliding) -> Size:
     return (window.count - 1) * window.stride + window.span
 
 
-def stored(x: Node, windows: Sequence[Sliding]) -> Node:
-    """x as windows reach it, in memory; examples and channels change places only when it is read.
+def stored(x: Node, windows: Sequence[Sliding], any_order: bool) -> Node:
+    """x as windows reach it, in memory; axes change places only when it is read.
 
-    So the gradient by the kernel, which exchanges them, finds what the convolution has stored.
+    So the gradient by the kernel, which exchanges two of them, finds what the convolution has
+    stored. Unless any order will do, the last axis is the last one in memory.
     """
-    if x.op.name == "permute_dims" and x.attrs["axes"] == exchange(x.ndim):
-        return permute_dims(stored(x.inputs[0], windows), exchange(x.ndim))
-    cut: list[slice] = [slice(None)] * 2
-    low: list[Size] = [0, 0]
-    high: list[Size] = [0, 0]
-    for window in windows:
+    source, axes = source_of(x)
+    if not any_order and axes[-1] != x.ndim - 1:
+        source, axes = x, tuple(range(x.ndim))
+    cut: list[slice] = [slice(None)] * x.ndim
+    low: list[Size] = [0] * x.ndim
+    high: list[Size] = [0] * x.ndim
+    for axis, window in zip(axes[2:], windows, strict=True):
         before, after = window.low, reach(window) - window.low - window.size
         assert isinstance(before, int)
         assert isinstance(after, int)
-        cut.append(slice(max(0, -before), window.size + min(0, after)))
-        low.append(max(0, before))
-        high.append(max(0, after))
-    inside = x[tuple(cut)]
+        cut[axis] = slice(max(0, -before), window.size + min(0, after))
+        low[axis] = max(0, before)
+        high[axis] = max(0, after)
     margins = {"low": tuple(low), "high": tuple(high), "interior": (0,) * x.ndim}
-    return apply("stage", apply("pad", inside, **margins))
+    return permute_dims(apply("stage", apply("pad", source[tuple(cut)], **margins)), axes)
+
+
+def source_of(x: Node) -> tuple[Node, tuple[int, ...]]:
+    """What a value is a permutation of, as it lies in memory, and the axes there of its own."""
+    if x.op.name == "permute_dims":
+        return x.inputs[0], x.attrs["axes"]
+    return x, tuple(range(x.ndim))
+
+
+def with_rows(operand: Node) -> Node:
+    """An operand whose last axis is the last one in memory, as vectors along rows read it."""
+    _, axes = source_of(operand)
+    return operand if axes[-1] == operand.ndim - 1 else apply("stage", operand)
 
 
 # --- kernels --------------------------------------------------------------------------------------
 
 
 def with_outputs_last(node: Node) -> Node:
-    """The convolution with its kernel stored so that neighbours are outputs, if that is better."""
+    """The convolution with its kernel stored so that neighbours are outputs.
+
+    Its other axes follow one another as those of the operand that slides below it.
+    """
     x, w = node.inputs
-    if node.attrs["groups"] != 1 or not prefers_outputs(node):
-        return node
+    _, order = source_of(x)
+    axes = (*sorted(range(1, w.ndim), key=lambda axis: order[axis]), 0)
+    decide(node, "outputs last", "vectors along the outputs are fuller than along rows of results")
+    lying = permuted(w, axes)
     outputs = w.shape[0]
     assert isinstance(outputs, int)
-    turned = in_panels(permute_dims(w, (*range(1, w.ndim), 0)), outputs)
-    view = permute_dims(turned, (w.ndim - 1, *range(w.ndim - 1)))
-    decide(node, "outputs last", "vectors along the outputs are fuller than along rows of results")
-    return apply("convolution", x, view, **node.attrs)
+    panel = PANEL if is_streamed(w) and outputs % PANEL == 0 else panel_of(outputs)
+    panel = panel if node.attrs["groups"] == 1 else outputs
+    if lying.op.name == "permute_dims" or panel < outputs:
+        lying = in_panels(lying, outputs, panel)
+    back = [axes.index(axis) for axis in range(w.ndim)]
+    return apply("convolution", x, permuted(lying, back), **node.attrs)
+
+
+def is_streamed(w: Node) -> bool:
+    """Whether a kernel is too large for the second cache: each panel comes from further away."""
+    return not is_fewer(w.size * w.dtype.bytes, SECOND_CACHE)
+
+
+def permuted(node: Node, axes: Sequence[int]) -> Node:
+    """permute_dims as one, also of what is permuted already."""
+    source, before = source_of(node)
+    return permute_dims(source, [before[axis] for axis in axes])
 
 
 def prefers_outputs(node: Node) -> bool:
-    """Whether vectors along the outputs do more for each result than vectors along its rows.
-
-    Results are then stored one by one, which a long sum for each of them hides.
-    """
+    """Whether vectors along the outputs are as full as vectors along its rows."""
     w, places = node.inputs[1], product((node.shape[0], *node.shape[2:]))
-    outputs, steps = w.shape[0], product(w.shape[1:])
-    if not isinstance(outputs, int) or outputs < 2 or is_fewer(places, FEW_PLACES):
+    outputs = w.shape[0]
+    if node.attrs["groups"] != 1 or not isinstance(outputs, int) or outputs < 2:
         return False
     pointwise = all(taps == 1 for taps in w.shape[2:])
     row = product(node.shape[2:]) if pointwise else node.shape[-1]
     along_rows = filled(row) if node.attrs["strides"][-1] == 1 else 0
-    return filled(outputs) * (SCATTER_OF_FEW if is_fewer(steps, LONG_SUM) else SCATTER) > along_rows
+    return not is_fewer(places, FEW_PLACES) and filled(outputs) >= along_rows
+
+
+def is_depthwise(node: Node) -> bool:
+    """Whether each channel is by itself, with one kernel."""
+    w = node.inputs[1]
+    return bool(w.shape[1] == 1 and node.attrs["groups"] == w.shape[0] != 1)
+
+
+def lies_by_channels(node: Node) -> bool:
+    """Whether channels are by themselves and stand last in memory, so that vectors take them."""
+    _, order = source_of(node.inputs[0])
+    return is_depthwise(node) and isinstance(node.shape[1], int) and order[1] == node.ndim - 1
+
+
+def taps_and_places(node: Node) -> tuple[Size, Size]:
+    """How many taps a convolution has, and how many windows in an example."""
+    return product(node.inputs[1].shape[2:]), product(node.shape[2:])
 
 
 def is_fewer(size: Size, number: int) -> bool:

@@ -17,6 +17,7 @@ from graphc.ir.kernel import (
     Statement,
     loads,
     loop,
+    statements,
     substitute,
     variable,
 )
@@ -26,6 +27,9 @@ from graphc.passes.ordered_loops import is_ordered
 
 # More rows than this need more registers for loads than the reuse is worth.
 MAX_ROWS, MAX_VECTORS = 8, 4
+# Bytes of a first cache. Columns that do not stay in it come from further away for each tile, and
+# as many rows as there are registers share them.
+FIRST_CACHE = 1 << 15
 # Columns are the outer loop where they make this many tasks: a tile of columns stays in cache
 # while all rows pass by, and rows are narrower, so that the other order reads more memory.
 ENOUGH_TASKS = 4
@@ -111,8 +115,19 @@ def shape_of_tile(rows: For, columns: For, registers: Registers) -> tuple[list[P
     sums = next(s for s in columns.body if isinstance(s, Accumulator))
     lanes = registers.bits // max(sums.dtype.bits, 32)
     vectors = vectors_for(columns.limit, lanes)
-    most = max(1, min(MAX_ROWS, (registers.count - vectors - 1) // vectors))
+    most = max(1, (registers.count - vectors - 1) // vectors)
+    if steps_of(columns) * vectors * lanes * sums.dtype.bytes <= FIRST_CACHE:
+        most = min(MAX_ROWS, most)
     return row_parts(rows.limit, most), column_parts(columns.limit, vectors * lanes, lanes)
+
+
+def steps_of(columns: For) -> int:
+    """How many products a sum adds up; a symbolic number counts as none."""
+    steps = 1
+    for statement in statements(columns.body):
+        if isinstance(statement, For):
+            steps *= statement.limit if isinstance(statement.limit, int) else 0
+    return steps
 
 
 def vectors_for(limit: Size, lanes: int) -> int:

@@ -27,6 +27,7 @@ from graphc.ops.windows import (
     Sliding,
     guarded,
     lay_out,
+    meetings,
     number,
     seen_by,
     take_back,
@@ -63,9 +64,8 @@ class WindowSum(Pooling, Linear):
     def element(self, node: Node, index: Sequence[Size], read: Read) -> Scalar:
         """The sum over the taps."""
         windows = slide(node.inputs[0].shape, node.attrs)
-        taps = tap_loops(windows, read)
-        places, guard = seen_by(windows, index, taps)
-        return reduced("sum", taps, guarded(guard, read(0, places, guard), 0))
+        met = meetings(windows, index, read)
+        return reduced("sum", met.loops, guarded(met.guard, read(0, met.places, met.guard), 0))
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """To each element the sum of the gradients of the windows that saw it."""
@@ -243,12 +243,12 @@ class WindowScatter(Pooling, Linear):
         """The sum over the windows that see this element of those whose tap is at it."""
         windows = slide(node.shape, node.attrs)
         turned = [window.backward() for window in windows]
-        loops = tap_loops(turned, read)
-        places, guard = seen_by(turned, index, loops)
-        taps = [w.taps - 1 - loop for w, loop in zip(windows, loops, strict=True)]
+        met = meetings(turned, index, read)
+        guard, places = met.guard, met.places
+        taps = [w.taps - 1 - tap for w, tap in zip(windows, met.taps, strict=True)]
         counts = scalar.call("equal", read(1, places, guard), numbered(windows, taps))
         counts = counts if guard is None else guard & counts
-        return reduced("sum", loops, scalar.where(counts, read(0, places, guard), 0))
+        return reduced("sum", met.loops, scalar.where(counts, read(0, places, guard), 0))
 
     def vjp(self, node: Node, gradient: Node) -> Sequence[Node | None]:
         """To each window the gradient that its tap sees."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,28 @@ class Sliding:
         rest = remainder(window * self.stride + tap * self.dilation - self.low, self.spacing)
         return [] if rest == 0 else [scalar.call("equal", scalar.index(rest), 0)]
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether few taps of a window meet elements, and it is plain which."""
+        return self.spacing > 1 and self.stride == self.dilation == 1 and self.taps != 1
+
+    @property
+    def rounds(self) -> Size:
+        """How many taps of a window may meet elements."""
+        if not self.is_sparse:
+            return self.taps
+        return floor_divide(self.taps + self.spacing - 1, self.spacing)
+
+    def meeting(self, window: Size, number: Size) -> tuple[Size, Size, list[Scalar]]:
+        """Such a tap, the element it sees, and the conditions for that not sure to hold."""
+        if not self.is_sparse:
+            return number, *self.seen(window, number)
+        tap = remainder(self.low - window, self.spacing) + number * self.spacing
+        element = floor_divide(window - self.low + self.spacing - 1, self.spacing) + number
+        even = remainder(self.taps, self.spacing) == 0
+        inside = [] if even else [scalar.call("less", scalar.index(tap), scalar.index(self.taps))]
+        return tap, element, [*within(element, self.size), *inside]
+
     def backward(self) -> Sliding:
         """The windows over the results that have, for each element, one tap for each that sees it.
 
@@ -114,6 +136,35 @@ def windows_of(
 def tap_loops(windows: Sequence[Sliding], read: Read) -> list[Size]:
     """A loop variable for the taps of each axis; a lone tap takes none."""
     return [0 if window.taps == 1 else read.variable(window.taps) for window in windows]
+
+
+@dataclass(frozen=True, slots=True)
+class Meetings:
+    """Taps of windows that may look at elements: loops over them, the taps, what they see."""
+
+    loops: list[Size]
+    taps: list[Size]
+    places: list[Size]
+    guard: Scalar | None
+
+
+def meetings(windows: Sequence[Sliding], index: Sequence[Size], read: Read) -> Meetings:
+    """The taps of the windows at an index that can meet an element.
+
+    Where elements stand apart, only every spacing-th tap can: there is a loop over those alone,
+    and none where it is one tap.
+    """
+    found = Meetings([], [], [], None)
+    conditions: list[Scalar] = []
+    for window, at in zip(windows, index, strict=True):
+        rounds = window.rounds
+        loop: Size = 0 if rounds == 1 else read.variable(rounds)
+        tap, place, unsure = window.meeting(at, loop)
+        found.loops.append(loop)
+        found.taps.append(tap)
+        found.places.append(place)
+        conditions += unsure
+    return replace(found, guard=conjunction(conditions))
 
 
 def seen_by(

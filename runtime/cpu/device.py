@@ -14,6 +14,8 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.program import Allocation, Program
 from graphc.ir.types import TensorType
+from graphc.passes.assign_layouts import assign_layouts
+from graphc.passes.block_sums import block_sums
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
@@ -35,6 +37,7 @@ from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
 from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
+from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
@@ -71,6 +74,8 @@ def tile_for_host(program: Program) -> Program:
 
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
+    split_convolutions,
+    assign_layouts,
     lay_out_convolutions,
     lay_out_products,
     fuse,
@@ -78,6 +83,7 @@ PIPELINE: tuple[Pass, ...] = (
     split_loops,
     collapse_loops,
     interchange_loops,
+    block_sums,
     tile_for_host,
     plan_memory,
 )
