@@ -21,13 +21,21 @@ MOST_GROWTH = 4
 def sweep(graph: Graph, changes: Sequence[Change], stage: str) -> Graph:
     """Apply changes to every node, operands first, until a whole sweep changes nothing.
 
-    A change returns what it makes of a node, or None. Each node is changed until none applies;
-    what they make below it waits for the next sweep. Sweeps end early, with a Decision, after
-    `MOST_SWEEPS` or when the graph has `MOST_GROWTH` times its first size.
+    A change returns what it makes of a node, or None, and looks at nothing but the node and what
+    is below it. Each node is changed until none applies; what they make below it waits for the
+    next sweep. Sweeps end early, with a Decision, after `MOST_SWEEPS` or when the graph has
+    `MOST_GROWTH` times its first size.
     """
     allowed = MOST_GROWTH * len(graph.walk()) + 100
+    settled: dict[Node, Node] = {}
+
+    def change(node: Node) -> Node:
+        if node not in settled:
+            settled[node] = settle(node, changes, stage)
+        return settled[node]
+
     for _ in range(MOST_SWEEPS):
-        swept = graph.rewrite(lambda node: settle(node, changes, stage))
+        swept = graph.rewrite(change)
         if same_roots(graph, swept):
             return graph
         graph = swept

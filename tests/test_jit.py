@@ -2,6 +2,8 @@
 
 import ctypes
 import gc
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -75,3 +77,14 @@ def test_a_library_is_freed() -> None:
 
 def test_an_object_file_holds_the_names() -> None:
     assert b"twice" in generate(TWICE)
+
+
+def test_what_does_not_compile_loads_neither_llvm_nor_networkx() -> None:
+    program = """
+import sys, graphc as gx
+x = gx.input("x", (2,), "float64")
+assert gx.compile([x], gx.exp(x), device="reference")([0, 0]).tolist() == [1, 1]
+print(*sys.modules.keys() & {"llvmlite.binding", "networkx"})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.split() == []

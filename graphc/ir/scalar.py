@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, TypeAlias
 
 from graphc.ir.dim import Dim, Size
@@ -230,19 +231,27 @@ def children(value: Scalar) -> tuple[Scalar, ...]:
 
 def walk(roots: Iterable[Scalar]) -> Iterator[Scalar]:
     """Every expression below the roots once, children before parents."""
+    return iter(children_first(tuple(roots)))
+
+
+@lru_cache(maxsize=4096)  # each pass walks the same formulas several times
+def children_first(roots: tuple[Scalar, ...]) -> list[Scalar]:
+    """The expressions that a walk meets."""
+    order: list[Scalar] = []
     seen: set[Scalar] = set()
-    stack: list[tuple[Scalar, bool]] = [(root, False) for root in reversed(list(roots))]
+    stack: list[tuple[Scalar, bool]] = [(root, False) for root in reversed(roots)]
     while stack:
         value, ready = stack.pop()
         if ready:
-            yield value
+            order.append(value)
         elif value not in seen:
             seen.add(value)
             if parts := children(value):
                 stack.append((value, True))
                 stack += [(part, False) for part in reversed(parts)]
             else:
-                yield value
+                order.append(value)
+    return order
 
 
 def rebuild(value: Scalar, replace: Callable[[Scalar], Scalar | None]) -> Scalar:

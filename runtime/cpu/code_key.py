@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 
 import llvmlite
-import llvmlite.binding as llvm
 
 import graphc.ir
 import graphc.passes.math
 import graphc.runtime.cpu
+from graphc.runtime.cpu import llvm
 from graphc.runtime.cpu.target import host
 from graphc.version import VERSION
 

@@ -14,8 +14,7 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 
-import llvmlite.binding as llvm
-
+from graphc.runtime.cpu import llvm
 from graphc.runtime.cpu.code_cache import kept
 from graphc.runtime.cpu.code_key import key_of
 from graphc.runtime.cpu.pool_code import EXPORTS, pool_code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import llvmlite.binding as llvm
+from graphc.runtime.cpu import llvm
 
 
 @dataclass(frozen=True, slots=True)
