@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 from graphc.runtime.cpu.pool_code import pool_code
 
 OPTIMIZATION = 2  # of the code generator: instruction selection, scheduling, registers
-QUICK = 0  # for the pool, whose time goes into waiting: a fifth of the time to generate
+QUICK = 0  # for the pool, whose time goes into waiting, and calls: a fifth of the time to generate
 SHOWN = 2  # lines of text shown before and after one that LLVM refuses
 POOL = "graphc_pool"
 
@@ -50,13 +50,13 @@ class Library:
         return str(generator(OPTIMIZATION).emit_assembly(parse(self.text)))
 
 
-def load(text: str) -> Library:
+def load(text: str, optimization: int = OPTIMIZATION) -> Library:
     """Machine code for an LLVM text, linked with the thread pool and the process's C library.
 
     Raises InvalidCodeError where LLVM refuses the text or a name is defined nowhere.
     """
     pool_library()
-    return link(text, f"graphc_{next(serials)}", uses=(POOL,))
+    return link(text, f"graphc_{next(serials)}", (POOL,), optimization)
 
 
 def emit_object(text: str) -> bytes:
