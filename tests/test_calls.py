@@ -224,6 +224,15 @@ def test_a_long_call_lets_other_threads_run_and_is_waited_for() -> None:
     thread.join()
 
 
+def test_a_call_within_the_turn_of_its_own_thread_goes_ahead(way: str) -> None:
+    step, w = long_step(500)
+    with turn.turn([w.attrs["state"].users]):  # as a signal's handler finds it
+        step(np.array(1.0))
+        step(np.array(1.0))
+        assert w.value.tolist() == [2] * 1024
+    assert not any(word[0] for word in (turn.WAITING, turn.HOLDER))
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer")
 def test_an_interrupt_while_calls_are_in_flight_leaves_no_marks() -> None:
     step, w = long_step(5_000)
@@ -302,6 +311,16 @@ def test_a_step_is_freed_without_the_garbage_collector(way: str) -> None:
         assert freed() is None
     finally:
         gc.enable()
+
+
+def test_an_output_for_which_there_is_no_memory_is_an_error(way: str) -> None:
+    x = gx.input("x", ("n",), "float64")
+    step = gx.compile([x], [x + 1, gx.reshape(x, (-1, 1)) * x])
+    many, few = np.ones(1 << 23), np.ones(2)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            step(many)
+        assert [array.tolist() for array in step(few)] == [[2, 2], [[1, 1], [1, 1]]]
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ def word() -> Word:
 
 WAITING = word()  # turns in Python that have begun or want to
 RUNNING = word()  # native calls in flight that have marked variables
+HOLDER = word()  # the thread that has its turn in Python, 0 while none has
 LOCK = threading.RLock()
 ENDED = threading.Condition(LOCK)
 
@@ -45,7 +46,12 @@ def turn(users: Iterable[Word]) -> Iterator[None]:
         try:
             while any(map(in_use, words)):
                 ENDED.wait(PATIENCE)
-            yield
+            outer = int(HOLDER[0])
+            HOLDER[0] = threading.get_ident()
+            try:
+                yield
+            finally:
+                HOLDER[0] = outer
         finally:
             WAITING[0] -= 1
 

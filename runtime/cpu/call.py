@@ -49,7 +49,8 @@ class Native:
             setattr(world, name, python_api.numpy_function(name))
         world.keeper = id(self.handler)
         world.allocator = allocator
-        world.waiting, world.running = address_of(turn.WAITING), address_of(turn.RUNNING)
+        for name in ("waiting", "running", "holder"):
+            setattr(world, name, address_of(getattr(turn, name.upper())))
 
 
 @cache

@@ -120,6 +120,7 @@ class World(ctypes.Structure):
         ("allocator", Pointer),
         ("waiting", Pointer),
         ("running", Pointer),
+        ("holder", Pointer),
     )
 
 

@@ -15,7 +15,14 @@ gate:
   %waiting.word = get World.waiting, @graphc_world
   %waiting = load i64, ptr %waiting.word
   %closed = icmp ne i64 %waiting, 0
-  br i1 %closed, label %no, label %others
+  br i1 %closed, label %inside, label %others
+
+inside:  ; a thread that has the turn may call from within it: a signal's handler does
+  %holder.word = get World.holder, @graphc_world
+  %holder = load i64, ptr %holder.word
+  %thread = call i64 @PyThread_get_thread_ident()
+  %ours = icmp eq i64 %holder, %thread
+  br i1 %ours, label %others, label %no
 
 others:
   %running.word = get World.running, @graphc_world
