@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -13,6 +14,9 @@ from graphc.passes.memory_plan import MemoryPlan
 from graphc.structure import Rebuild
 
 Array: TypeAlias = np.ndarray[Any, Any]
+
+OUT = sys.intern("out")
+"""The name of the argument for arrays that results are written into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,15 @@ class Prepared:
     results: tuple[Array, ...]
 
 
-Prepare: TypeAlias = Callable[..., Prepared]
+class Prepare(Protocol):
+    """What happens to the arguments of a call before it runs."""
+
+    @property
+    def takes_out(self) -> bool:
+        """Whether OUT names arrays for results, and not an input."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Prepared:
+        """What a call needs; GraphError for an argument that does not fit, before anything runs."""
 
 
 class Loaded(Protocol):

@@ -7,12 +7,10 @@ from typing import Any
 
 from graphc.ir.graph import Graph
 from graphc.runtime.arguments import match_arguments, to_array
-from graphc.runtime.loaded import Array, Prepared
+from graphc.runtime.loaded import OUT, Array, Prepared
 from graphc.runtime.outputs import Outputs
 from graphc.runtime.sizes import Sizes
 from graphc.structure import Rebuild
-
-OUT = "out"  # the name of the argument for arrays that results are written into
 
 
 class Preparation:

@@ -20,6 +20,7 @@ from graphc.ir import turn
 from graphc.runtime.cpu import device as cpu
 from graphc.runtime.cpu import python_api
 from graphc.runtime.cpu.keeper_code import MOST_KEPT, WORTH_KEEPING
+from graphc.runtime.prepare import Preparation
 from graphc.structure import flatten, same_structure
 
 Array = np.ndarray[Any, Any]
@@ -67,6 +68,25 @@ def test_the_call_is_native_and_says_so_where_it_is_not(way: str) -> None:
     found = [(d.stage, d.choice, d.reason) for d in step.decisions if d.stage == "call"]
     assert is_native(step) == (way == "native")
     assert found == ([] if way == "native" else [("call", "in Python", REASON)])
+
+
+def test_usual_calls_do_not_go_through_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = []
+
+    def prepare(self: Preparation, *arguments: Any, **named: Any) -> Any:
+        prepared.append(named)
+        return original(self, *arguments, **named)
+
+    original = Preparation.__call__
+    monkeypatch.setattr(Preparation, "__call__", prepare)
+    step, x, y, out = affine(), ramp(4, 3), ramp(3), np.zeros((4, 3), np.float32)
+    for _ in range(3):
+        step(x, y)
+        step(x, y, out=out)
+        step(x[:2], y)
+    assert prepared == [{}, {}]
+    step(x, y=y)
+    assert prepared == [{}, {}, {"y": y}]
 
 
 def test_unusual_arguments_mean_what_they_meant(way: str) -> None:
@@ -388,6 +408,7 @@ def test_out_is_refused_where_results_cannot_be_written_into_it(way: str) -> Non
     fixed = np.zeros((4, 3), np.float32)
     fixed.flags.writeable = False
     memory = np.zeros(24, np.float32)
+    step(x, y)
     for out, reason in (
         (x.tolist(), "the structure of the outputs, 1 array"),
         (1.0, "must be a NumPy array, this is"),

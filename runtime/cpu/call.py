@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
@@ -22,7 +24,7 @@ from graphc.runtime.cpu.interface import Buffer, Interface
 from graphc.runtime.cpu.jit import QUICK, Library, load, pool_library
 from graphc.runtime.cpu.keeper_code import WORTH_KEEPING, keeper_code
 from graphc.runtime.cpu.pool import address as pool_address
-from graphc.runtime.loaded import Array, Prepare
+from graphc.runtime.loaded import OUT, Array, Prepare
 from graphc.structure import Rebuild
 
 LONG = 20_000
@@ -127,6 +129,8 @@ class Records:
         for name, function in functions.items():
             setattr(self.step, name, id(function))
         self.step.kind = kind_of(structure, len(self.results))
+        if self.step.kind == layout.SINGLE and self.prepare.takes_out:
+            self.step.out = id(OUT)
         owner = (ctypes.addressof(self.step), self, *functions.values())
         return python_api.builtin(self.native.method, owner)
 
@@ -160,8 +164,12 @@ class BindingRecord:
         self.binding = binding
         self.dimensions = words_of(dimensions)
         self.shapes = words_of([size for shape in binding.shapes for size in shape])
-        sizes = zip(owner.interface.outputs, binding.shapes, strict=True)
-        bytes_each = [b.type.dtype.bytes * int(np.prod(shape)) for b, shape in sizes]
+        inputs, outputs = owner.interface.inputs, owner.interface.outputs
+        rest = iter(dimensions)
+        given = [tuple(itertools.islice(rest, buffer.type.rank)) for buffer in inputs]
+        taken = list(map(bytes_of, inputs, given))
+        made = list(map(bytes_of, outputs, binding.shapes))
+        self.bytes = words_of([*taken, *made])
         self.record = layout.Binding(
             dimensions=address_of(self.dimensions),
             shapes=address_of(self.shapes),
@@ -170,7 +178,8 @@ class BindingRecord:
             in_arena=address_of(binding.in_arena),
             arena=binding.plan.arena,
             long=int(binding.nanoseconds is None or binding.nanoseconds >= LONG),
-            large=int(max(bytes_each, default=0) >= WORTH_KEEPING),
+            large=int(max(made, default=0) >= WORTH_KEEPING),
+            bytes=address_of(self.bytes),
         )
         self.address = ctypes.addressof(self.record)
 
@@ -178,6 +187,11 @@ class BindingRecord:
 def buffer_fields(buffer: Buffer) -> tuple[int, int, int]:
     """The dtype, rank and slot of a buffer."""
     return id(buffer.type.dtype.numpy), buffer.type.rank, buffer.slot
+
+
+def bytes_of(buffer: Buffer, shape: tuple[int, ...]) -> int:
+    """The bytes of a buffer of a shape."""
+    return buffer.type.dtype.bytes * math.prod(shape)
 
 
 def records(kind: type[ctypes.Structure], rows: Any) -> ctypes.Array[Any]:

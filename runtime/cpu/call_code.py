@@ -16,6 +16,7 @@ from string import Template
 
 from graphc.runtime.cpu import python_api
 from graphc.runtime.cpu.call_arenas import arenas_code
+from graphc.runtime.cpu.call_given import given_code
 from graphc.runtime.cpu.call_outputs import outputs_code
 from graphc.runtime.cpu.call_records import ENTRIES_BITS, with_records
 from graphc.runtime.cpu.call_turns import TURNS
@@ -80,19 +81,30 @@ entry:
   %address = load ptr, ptr %self.items
   %step = call ptr @PyLong_AsVoidPtr(ptr %address)
   %expected = get Step.inputs_count, %step
-  %named = icmp ne ptr %names, null
   %more.or.less = icmp ne i64 %count, %expected
-  %unusual = or i1 %named, %more.or.less
-  br i1 %unusual, label %prepare, label %match
+  br i1 %more.or.less, label %prepare, label %match
 
 match:
   %found = call ptr @find_binding(ptr %step, ptr %arguments, i64 %count)
   %known = icmp ne ptr %found, null
-  br i1 %known, label %usual, label %prepare
+  br i1 %known, label %look, label %prepare
+
+look:
+  %named = icmp ne ptr %names, null
+  br i1 %named, label %keyword, label %usual
 
 usual:
   %result = call ptr @run(ptr %step, ptr %found, ptr %arguments, ptr null)
   ret ptr %result
+
+keyword:  ; the values of keywords stand behind those by position
+  %out = getelementptr ptr, ptr %arguments, i64 %count
+  %may.take = call i1 @takes(ptr %step, ptr %found, ptr %arguments, ptr %names)
+  br i1 %may.take, label %into, label %prepare
+
+into:
+  %written = call ptr @run(ptr %step, ptr %found, ptr %arguments, ptr %out)
+  ret ptr %written
 
 prepare:  ; gives a tuple: the address of the binding, the arguments, arrays for results if given
   %function = get Step.prepare, %step
@@ -122,7 +134,6 @@ error:
 define internal ptr @find_binding(ptr %step, ptr %arguments, i64 %count) {
 entry:
   %inputs = get Step.inputs, %step
-  %type = get World.array_type, @graphc_world
   br label %argument
 
 argument:
@@ -134,28 +145,10 @@ argument:
 object:
   %object.at = getelementptr ptr, ptr %arguments, i64 %i
   %object.here = load ptr, ptr %object.at
-  %its.type.at = getelementptr i8, ptr %object.here, i64 $type
-  %its.type = load ptr, ptr %its.type.at
-  %is.array = icmp eq ptr %its.type, %type
-  br i1 %is.array, label %array, label %unknown
-
-array:
   %input = getelementptr %Input, ptr %inputs, i64 %i
   %dtype = get Input.dtype, %input
   %rank = get Input.rank, %input
-  %its.dtype.at = getelementptr i8, ptr %object.here, i64 $dtype
-  %its.dtype = load ptr, ptr %its.dtype.at
-  %its.rank.at = getelementptr i8, ptr %object.here, i64 $rank
-  %its.rank = load i32, ptr %its.rank.at
-  %its.rank.wide = sext i32 %its.rank to i64
-  %its.flags.at = getelementptr i8, ptr %object.here, i64 $array_flags
-  %its.flags = load i32, ptr %its.flags.at
-  %needed = and i32 %its.flags, $needed
-  %same.dtype = icmp eq ptr %its.dtype, %dtype
-  %same.rank = icmp eq i64 %its.rank.wide, %rank
-  %plain = icmp eq i32 %needed, $needed
-  %fits = and i1 %same.dtype, %same.rank
-  %good = and i1 %fits, %plain
+  %good = call i1 @is_plain(ptr %object.here, ptr %dtype, i64 %rank, i32 $needed)
   br i1 %good, label %shape, label %unknown
 
 shape:
@@ -229,6 +222,35 @@ found:
 
 unknown:
   ret ptr null
+}
+
+; Whether an object is an array of a dtype and rank that has all flags of %needed.
+define internal i1 @is_plain(ptr %object, ptr %dtype, i64 %rank, i32 %needed) {
+entry:
+  %type = get World.array_type, @graphc_world
+  %its.type.at = getelementptr i8, ptr %object, i64 $type
+  %its.type = load ptr, ptr %its.type.at
+  %is.array = icmp eq ptr %its.type, %type
+  br i1 %is.array, label %array, label %other
+
+array:
+  %its.dtype.at = getelementptr i8, ptr %object, i64 $dtype
+  %its.dtype = load ptr, ptr %its.dtype.at
+  %its.rank.at = getelementptr i8, ptr %object, i64 $rank
+  %its.rank = load i32, ptr %its.rank.at
+  %its.rank.wide = sext i32 %its.rank to i64
+  %its.flags.at = getelementptr i8, ptr %object, i64 $array_flags
+  %its.flags = load i32, ptr %its.flags.at
+  %found = and i32 %its.flags, %needed
+  %same.dtype = icmp eq ptr %its.dtype, %dtype
+  %same.rank = icmp eq i64 %its.rank.wide, %rank
+  %has.flags = icmp eq i32 %found, %needed
+  %fits = and i1 %same.dtype, %same.rank
+  %plain = and i1 %fits, %has.flags
+  ret i1 %plain
+
+other:
+  ret i1 false
 }
 
 ; Runs a step on arrays that fit, into given arrays or new ones; null with an error set.
@@ -338,10 +360,10 @@ def call_code() -> str:
         rank=python_api.RANK,
         dimensions=python_api.DIMENSIONS,
         array_flags=python_api.FLAGS,
-        needed=python_api.CONTIGUOUS | python_api.ALIGNED,
+        needed=python_api.PLAIN,
         golden=GOLDEN - 2**64,  # as LLVM writes it
         hash_shift=64 - ENTRIES_BITS,
     )
     entering = enter("inputs", "Input") + enter("outputs", "Output")
-    parts = (FROM_PYTHON, call, entering, outputs_code(), TURNS, arenas_code())
+    parts = (FROM_PYTHON, call, entering, outputs_code(), given_code(), TURNS, arenas_code())
     return with_records("".join(parts))

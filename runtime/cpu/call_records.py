@@ -46,7 +46,8 @@ class Step(ctypes.Structure):
 
     arenas is a list of those that no call is using. entries holds a Binding for each hash of
     sizes, the last one met. prepare, wait, announce and rebuild are Python functions; kind is one
-    of SINGLE, LIST, TUPLE and OTHER, where only the last needs rebuild.
+    of SINGLE, LIST, TUPLE and OTHER, where only the last needs rebuild. out is the name of the
+    argument for an array to write into (the very object), where one array is all it can be.
     """
 
     _fields_ = (
@@ -68,6 +69,7 @@ class Step(ctypes.Structure):
         ("wait", Pointer),
         ("announce", Pointer),
         ("rebuild", Pointer),
+        ("out", Pointer),
     )
 
 
@@ -81,6 +83,7 @@ class Binding(ctypes.Structure):
     kernels read. Buffer k lies at places[k], or that far into the arena where in_arena[k] is -1
     and not 0. arena is its size in bytes. long is 1 where the work is long enough to give
     Python's global lock away, large is 1 where outputs are worth recycling.
+    bytes are those of each argument, then of each output.
     """
 
     _fields_ = (
@@ -92,6 +95,7 @@ class Binding(ctypes.Structure):
         ("arena", Word),
         ("long", Word),
         ("large", Word),
+        ("bytes", Pointer),
     )
 
 

@@ -22,7 +22,9 @@ POINTER = 8  # bytes; a machine with others is refused
 # Offsets of fields in bytes: PyObject, then PyArrayObject_fields.
 TYPE, DATA, RANK, DIMENSIONS, DTYPE, FLAGS = 8, 16, 24, 32, 56, 64
 ITEMS = tuple.__basicsize__  # of a tuple begin where its other fields end
-CONTIGUOUS, ALIGNED = 0x1, 0x100  # of NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_ALIGNED
+# Of an array's flags: NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_ALIGNED, NPY_ARRAY_WRITEABLE.
+CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
+PLAIN = CONTIGUOUS | ALIGNED
 OUTSIDE = {
     "array_type": 2,
     "copy_into": 50,
@@ -54,7 +56,7 @@ def differences() -> Iterator[str]:
     if numpy_function("array_type") != id(np.ndarray):
         yield "NumPy's table of functions has another layout"
     grid = np.arange(24, dtype=np.float32).reshape(4, 6)
-    unaligned = np.frombuffer(bytearray(17), np.uint8)[1:].view(np.int64)
+    unaligned = np.frombuffer(bytes(17), np.uint8)[1:].view(np.int64)  # and not to be written to
     for array in (grid, grid.T, grid[:, ::2], np.array(1.5), np.zeros((0, 3), bool), unaligned):
         for name, found, expected in fields(array):
             if found != expected:
@@ -76,6 +78,7 @@ def fields(array: np.ndarray[Any, Any]) -> Iterator[tuple[str, object, object]]:
     yield "dtype", word_at(at + DTYPE), id(array.dtype)
     yield "order", bool(flags & CONTIGUOUS), array.flags.c_contiguous
     yield "alignment", bool(flags & ALIGNED), array.flags.aligned
+    yield "permission", bool(flags & WRITEABLE), array.flags.writeable
 
 
 def word_at(address: int) -> int:
