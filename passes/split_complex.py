@@ -41,9 +41,10 @@ def seen_as_parts(leaf: Node) -> Node:
     attrs = {**leaf.attrs, "type": kind}
     if leaf.op.name == "input":
         return apply("input", **attrs)
-    array = leaf.attrs["state"].array
+    state: State = leaf.attrs["state"]
+    array = state.array
     pairs = array.reshape(-1).view(kind.dtype.numpy).reshape((*array.shape, 2))
-    attrs["state"] = State(pairs)
+    attrs["state"] = state.seen_as(pairs)
     return Variable(OPS["variable"], (), MappingProxyType(attrs), kind, leaf.where)
 
 

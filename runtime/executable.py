@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Decision, Program
-from graphc.ir.state import TURN
+from graphc.ir.turn import turn
 from graphc.passes.memory_plan import MemoryPlan
-from graphc.runtime.arguments import listed, match_arguments, to_array
-from graphc.runtime.loaded import Array, Loaded
+from graphc.runtime.arguments import listed
+from graphc.runtime.loaded import Loaded, Prepare
+from graphc.runtime.prepare import Preparation
 from graphc.runtime.report import report
 from graphc.runtime.sizes import Sizes, check_given
 from graphc.structure import Rebuild
@@ -51,39 +54,54 @@ class Memory:
         return str(self())
 
 
+class PythonCall:
+    """A call step by step in Python, where there is no native one."""
+
+    def __init__(self, graph: Graph, loaded: Loaded, prepare: Prepare, structure: Rebuild) -> None:
+        self.loaded = loaded
+        self.prepare = prepare
+        self.structure = structure
+        variables = {*graph.variables, *(target for target, _ in graph.updates)}
+        self.users = [variable.attrs["state"].users for variable in variables]
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Run the step in its turn."""
+        call = self.prepare(*arguments, **named)
+        with turn(self.users):
+            results = self.loaded.run(call.arrays, call.sizes)
+        for given, result in zip(call.results, results, strict=False):
+            np.copyto(given, result)
+        return self.structure(call.results or results)
+
+
 class Executable:
     """A compiled step: call it with one array for each input, by position or by name.
 
-    The result has the structure of the outputs that were compiled; arrays are new each time.
-    Variables with updates change with each call. Calls from several threads take turns, also
-    those of different steps, since steps share variables.
+    The result has the structure of the outputs that were compiled. Its arrays are new each time,
+    unless the argument `out` gives arrays to write into: in the same structure, of the outputs'
+    dtypes and shapes, contiguous, and apart from the arguments. (Where an input is named "out",
+    that is what the name means.) Raises GraphError for an argument that does not fit, before
+    anything runs.
+
+    Variables with updates change with each call. Any number of threads may call steps: those that
+    use the same variables take turns where one changes them, all others run side by side.
     """
+
+    __slots__ = {"__call__": "Run the step.", "__dict__": "", "__weakref__": ""}
+
+    __call__: Callable[..., Any]
+    """A field, not a method: what is called is the function that the device made for the step."""
 
     def __init__(self, graph: Graph, loaded: Loaded, structure: Rebuild, device: str) -> None:
         self.graph = graph
         self.loaded = loaded
         self.device = device
         self.structure = structure
-        self.known: dict[tuple[tuple[int, ...], ...], dict[str, int]] = {}
-        self.sizes = Sizes(graph)
-        self.memory = Memory(loaded, self.sizes)
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        """Run the step; GraphError for an argument that does not fit, before anything runs."""
-        inputs = self.graph.inputs
-        values = match_arguments(inputs, arguments, named)
-        arrays = [to_array(node, value) for node, value in zip(inputs, values, strict=True)]
-        sizes = self.sizes_for(arrays)
-        with TURN:
-            results = self.loaded.run(arrays, sizes)
-        return self.structure(results)
-
-    def sizes_for(self, arrays: Sequence[Array]) -> dict[str, int]:
-        """The symbolic sizes that arguments decide; shapes are checked when they are new."""
-        shapes = tuple(array.shape for array in arrays)
-        if shapes not in self.known:
-            self.known[shapes] = self.sizes.bind(arrays)
-        return self.known[shapes]
+        prepare = Preparation(graph, structure)
+        self.memory = Memory(loaded, prepare.sizes)
+        self.__call__ = loaded.native_call(prepare, structure) or PythonCall(
+            graph, loaded, prepare, structure
+        )
 
     @property
     def program(self) -> Program:

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from graphc.ir.program import Decision, Program
 from graphc.passes.memory_plan import MemoryPlan
+from graphc.structure import Rebuild
 
 Array: TypeAlias = np.ndarray[Any, Any]
+
+OUT = sys.intern("out")
+"""The name of the argument for arrays that results are written into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The arguments of a call as contiguous arrays of the inputs' types, and the symbolic sizes.
+
+    results are arrays to write into, one for each output, or none for new ones.
+    """
+
+    arrays: tuple[Array, ...]
+    sizes: Mapping[str, int]
+    results: tuple[Array, ...]
+
+
+class Prepare(Protocol):
+    """What happens to the arguments of a call before it runs."""
+
+    @property
+    def takes_out(self) -> bool:
+        """Whether OUT names arrays for results, and not an input."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Prepared:
+        """What a call needs; GraphError for an argument that does not fit, before anything runs."""
 
 
 class Loaded(Protocol):
@@ -36,6 +65,13 @@ class Loaded(Protocol):
         """Run the step once: the outputs as new arrays; the variables are updated.
 
         Arguments are contiguous and of the declared types; sizes gives the symbolic sizes.
+        """
+
+    def native_call(self, prepare: Prepare, structure: Rebuild) -> Callable[..., Any] | None:
+        """A function that does a whole call natively, or None where calls go through `run`.
+
+        It calls prepare with arguments that it does not know, returns the outputs in their
+        structure, and takes turns at variables by itself (`graphc.ir.turn`).
         """
 
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:

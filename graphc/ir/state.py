@@ -8,21 +8,26 @@ import numpy as np
 
 from graphc.errors import GraphError, cause, shown, user_line
 from graphc.ir.node import Node
+from graphc.ir.turn import Word, turn, word
 from graphc.ir.types import TensorType, how_to_convert, show_shape
-from graphc.locks import fork_safe_lock
-
-# Held by whoever reads or changes variables: a step while it runs, and `Variable.value`. Variables
-# are shared between steps, so that one lock for all of them is the one that is right.
-TURN = fork_safe_lock()
 
 
 class State:
-    """The memory behind a variable: one contiguous array that compiled steps read and update."""
+    """The memory behind a variable: one contiguous array that compiled steps read and update.
 
-    __slots__ = ("array",)
+    users counts the native calls in flight that read it, or is -1 where one changes it
+    (`graphc.ir.turn`).
+    """
 
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+    __slots__ = ("array", "users")
+
+    def __init__(self, array: np.ndarray[Any, Any], users: Word | None = None) -> None:
         self.array = array
+        self.users = word() if users is None else users
+
+    def seen_as(self, array: np.ndarray[Any, Any]) -> State:
+        """The same memory seen as another array."""
+        return State(array, self.users)
 
 
 class Variable(Node):
@@ -33,16 +38,17 @@ class Variable(Node):
     @property
     def value(self) -> np.ndarray[Any, Any]:
         """A copy of the current value."""
-        array: np.ndarray[Any, Any] = self.attrs["state"].array
-        with TURN:
-            return array.copy()
+        state: State = self.attrs["state"]
+        with turn([state.users]):
+            return state.array.copy()
 
     @value.setter
     def value(self, new: Any) -> None:
         """Copies a value of the same shape in; GraphError where it does not fit."""
         array = checked(self, new)
-        with TURN:
-            self.attrs["state"].array[...] = array
+        state: State = self.attrs["state"]
+        with turn([state.users]):
+            state.array[...] = array
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Only `value` can be assigned; a node is otherwise immutable."""

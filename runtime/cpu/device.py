@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import GraphError
-from graphc.ir import dim
 from graphc.ir.graph import Graph
-from graphc.ir.program import Allocation, Program
-from graphc.ir.types import TensorType
+from graphc.ir.program import Decision, Program
 from graphc.passes.assign_layouts import assign_layouts
 from graphc.passes.block_sums import block_sums
 from graphc.passes.collapse_loops import collapse_loops
@@ -25,7 +23,7 @@ from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_products import lay_out_products
 from graphc.passes.lower import lower
-from graphc.passes.memory_plan import MemoryPlan, place
+from graphc.passes.memory_plan import MemoryPlan
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.passes.plan_memory import plan_memory
@@ -41,11 +39,14 @@ from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
+from graphc.runtime.cpu.binding import Bindings, address_of
 from graphc.runtime.cpu.build import Built, build
+from graphc.runtime.cpu.call import Records, why_not_native
+from graphc.runtime.cpu.interface import interface_of
 from graphc.runtime.cpu.pool import address as pool_address
 from graphc.runtime.cpu.target import host
-from graphc.runtime.loaded import Array
-from graphc.runtime.sizes import shape_for
+from graphc.runtime.loaded import Array, Prepare
+from graphc.structure import Rebuild
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -92,105 +93,58 @@ PIPELINE: tuple[Pass, ...] = (
 def load(graph: Graph) -> CpuStep:
     """A graph compiled for this processor."""
     run = run_passes(graph, PIPELINE)
-    return CpuStep(run, build(run.result), [node.tensor for node in graph.outputs])
-
-
-@dataclass
-class Binding:
-    """What calls with the same sizes share.
-
-    sizes is the table that kernels read, shapes are those of the outputs. addresses holds where
-    every allocation lies; those of inputs and outputs are filled in by each call, the others
-    stay right as long as the arena is where it was.
-    """
-
-    plan: MemoryPlan
-    sizes: Array
-    shapes: list[tuple[int, ...]]
-    addresses: Array
-    arena: int = 0
-
-    def __post_init__(self) -> None:
-        self.sizes_address = address_of(self.sizes)
-        self.addresses_address = address_of(self.addresses)
+    return CpuStep(graph, run, build(run.result))
 
 
 class CpuStep:
-    """A compiled program with its machine code and the memory it works in.
+    """A compiled program with its machine code and the memory it works in."""
 
-    `types` are those of the results as the user's graph has them.
-    """
-
-    def __init__(self, run: Run, built: Built, types: Sequence[TensorType]) -> None:
+    def __init__(self, graph: Graph, run: Run, built: Built) -> None:
         self.program: Program = run.result
-        self.decisions = (*run.decisions, *self.program.decisions)
         self.seconds = (*run.seconds, *built.seconds)
         self.found = built.found
-        self.sizes = built.sizes
         self.library = built.library
-        self.types = types
-        self.step = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(built.library.address("step"))
-        self.bindings: dict[tuple[tuple[str, int], ...], Binding] = {}
+        self.interface = interface_of(graph, self.program)
+        self.bindings = Bindings(
+            self.program, built.sizes, [output.type for output in self.interface.outputs]
+        )
         self.arena = Arena()
-        self.slots = {a.name: slot for slot, a in enumerate(self.program.allocations)}
-        self.inputs = self.slots_of("input")
-        self.outputs = self.slots_of("output")
-        self.caller_owned = self.inputs + self.outputs
-        self.output_dtypes = [self.program.allocations[k].type.dtype.numpy for k in self.outputs]
-        self.fixed = fixed_arrays(self.program.allocations)
+        why_python = why_not_native()
+        self.is_native = not why_python
+        self.decisions = (*run.decisions, *self.program.decisions)
+        if why_python:
+            self.decisions += (Decision("call", "in Python", "calls", why_python),)
 
-    def slots_of(self, kind: str) -> list[int]:
-        """The places of the allocations of a kind among all."""
-        return [k for k, a in enumerate(self.program.allocations) if a.kind == kind]
+    @cached_property
+    def step(self) -> Callable[[int, int, int], None]:
+        """The step as ctypes calls it."""
+        return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(self.library.address("step"))
+
+    def native_call(self, prepare: Prepare, structure: Rebuild) -> Callable[..., Any] | None:
+        """A built-in function that is the call of the step; None where there cannot be one."""
+        if not self.is_native:
+            return None
+        address = self.library.address("step")
+        records = Records(address, self.library, self.interface, self.bindings, prepare)
+        return records.function(structure)
 
     def run(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> list[Array]:
-        """One native call over the arguments, the variables, the arena and new outputs."""
-        binding = self.bind(sizes)
-        outputs = list(map(np.empty, binding.shapes, self.output_dtypes))
-        self.settle(binding)
-        for slot, array in zip(self.caller_owned, [*arguments, *outputs], strict=True):
-            binding.addresses[slot] = address_of(array)
-        self.step(binding.sizes_address, pool_address(), binding.addresses_address)
-        return self.results(outputs)
-
-    def bind(self, sizes: Mapping[str, int]) -> Binding:
-        """The plan for given sizes, made on their first call and remembered."""
-        key = tuple(sizes.items())
-        if key not in self.bindings:
-            table = [dim.evaluate(size, sizes) for size in self.sizes]
-            shapes = [shape_for(self.program.allocations[k].type, sizes) for k in self.outputs]
-            plan = place(self.program, sizes)
-            addresses = np.zeros(len(self.slots), np.uint64)
-            self.bindings[key] = Binding(plan, np.array([*table, 0], np.int64), shapes, addresses)
-        return self.bindings[key]
-
-    def settle(self, binding: Binding) -> None:
-        """Have an arena of the right size, and a binding's addresses in it."""
+        """One call through ctypes over the arguments, the variables, the arena and new outputs."""
+        binding = self.bindings.find(sizes)
+        outputs = self.interface.outputs
+        made = [np.empty(shape, output.type.dtype.numpy)
+                for shape, output in zip(binding.shapes, outputs, strict=True)]  # fmt: skip
         self.arena.hold(binding.plan.arena)
-        if binding.arena != self.arena.address:
-            binding.arena = self.arena.address
-            owners = dict(self.program.reuses)
-            for name, slot in self.slots.items():
-                binding.addresses[slot] = self.address(binding, owner_of(name, owners))
-
-    def address(self, binding: Binding, name: str) -> int:
-        """Where an allocation lies; 0 for inputs and outputs, which differ with each call."""
-        if name in self.fixed:
-            return address_of(self.fixed[name])
-        offset = binding.plan.offsets.get(name)
-        return 0 if offset is None else self.arena.address + offset
-
-    def results(self, outputs: Sequence[Array]) -> list[Array]:
-        """One array for each output; one that stands twice is given twice, not shared."""
-        names = (self.program.allocations[slot].name for slot in self.outputs)
-        arrays = dict(zip(names, outputs, strict=True))
-        fresh = dict(arrays)
-        found = [fresh.pop(n) if n in fresh else arrays[n].copy() for n in self.program.outputs]
-        return [as_declared(*pair) for pair in zip(found, self.types, strict=True)]
+        addresses = binding.places + (self.arena.address & binding.in_arena)
+        for buffer, array in zip(self.interface.caller_owned, [*arguments, *made], strict=True):
+            addresses[buffer.slot] = address_of(array)
+        self.step(address_of(binding.sizes), pool_address(), address_of(addresses))
+        return [made[r.output].copy() if r.repeated else made[r.output]
+                for r in self.interface.results]  # fmt: skip
 
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:
         """The plan for given sizes."""
-        return self.bind(sizes).plan
+        return self.bindings.find(sizes).plan
 
     def code(self, kind: str) -> str:
         """The LLVM text or the assembly."""
@@ -198,13 +152,6 @@ class CpuStep:
         if kind not in codes:
             raise GraphError(f"the device 'cpu' has no code {kind!r}: it has {', '.join(codes)}")
         return codes[kind]()
-
-
-def as_declared(array: Array, kind: TensorType) -> Array:
-    """A result as the user's graph has it: pairs of parts are seen as complex numbers."""
-    if not kind.dtype.is_complex:
-        return array
-    return array.reshape(-1).view(kind.dtype.numpy).reshape(array.shape[:-1])
 
 
 class Arena:
@@ -226,22 +173,3 @@ class Arena:
 def aligned(block: Array) -> int:
     """The first aligned byte of a block."""
     return -(-address_of(block) // ALIGNMENT) * ALIGNMENT
-
-
-def address_of(array: Array) -> int:
-    """Where an array's elements begin."""
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
-def owner_of(name: str, reuses: Mapping[str, str]) -> str:
-    """The allocation whose memory one takes over, in the end; itself if none."""
-    while name in reuses:
-        name = reuses[name]
-    return name
-
-
-def fixed_arrays(allocations: Sequence[Allocation]) -> dict[str, Array]:
-    """The memory of variables and constants, which stays where it is from call to call."""
-    states = {a.name: a.state.array for a in allocations if a.state is not None}
-    return states | {a.name: a.value.array for a in allocations if a.value is not None}

@@ -20,7 +20,7 @@ from graphc.runtime.cpu.code_key import key_of
 from graphc.runtime.cpu.pool_code import EXPORTS, pool_code
 
 OPTIMIZATION = 2  # of the code generator: instruction selection, scheduling, registers
-QUICK = 0  # for the pool, whose time goes into waiting: a fifth of the time to generate
+QUICK = 0  # for the pool, whose time goes into waiting, and calls: a fifth of the time to generate
 SHOWN = 2  # lines of text shown before and after one that LLVM refuses
 POOL = "graphc_pool"
 
@@ -64,6 +64,12 @@ def load(text: str) -> Library:
     """
     module = parse(text)
     return link([object_of(module, OPTIMIZATION)], definitions(module), lambda: text)
+
+
+def load_quickly(name: str, text: str, exports: Iterable[str]) -> Library:
+    """Code of the runtime's own, generated quickly, or found in the cache under a name."""
+    code, _ = kept(key_of(name, text), lambda: generate(text, QUICK))
+    return link([code], exports, lambda: text)
 
 
 def generate(text: str, optimization: int = OPTIMIZATION) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel import For, Statement, values
+from graphc.ir.program import CallKernel, Program, Repeat, Step, While, inner_steps
 from graphc.ir.scalar import TRANSCENDENTAL, Call, Load, Scalar
 
 PER_NANOSECOND = 4  # instructions that a processor finishes
@@ -40,3 +41,20 @@ def weight(value: Scalar) -> int:
     if isinstance(value, Call):
         return 20 if value.function in TRANSCENDENTAL else 1
     return int(isinstance(value, Load))
+
+
+def step_nanoseconds(program: Program) -> Size | None:
+    """An estimate for one run of a program by one thread; None where a loop may run for ever."""
+    total: Size = 0
+    pending: list[tuple[Step, Size]] = [(step, 1) for step in program.steps]
+    while pending:
+        step, times = pending.pop()
+        match step:
+            case While():
+                return None
+            case CallKernel(kernel=name):
+                total = total + nanoseconds(program.kernel(name).body) * times
+            case Repeat(variable=variable):
+                times = times * limit(For(variable, "serial", ()))
+        pending += ((inner, times) for inner in inner_steps(step))
+    return total

@@ -10,8 +10,9 @@ from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Decision, Program
 from graphc.passes.memory_plan import MemoryPlan
-from graphc.runtime.loaded import Array
+from graphc.runtime.loaded import Array, Prepare
 from graphc.runtime.reference.evaluate import evaluate
+from graphc.structure import Rebuild
 
 
 class ReferenceStep:
@@ -33,6 +34,9 @@ class ReferenceStep:
         for (target, _), value in zip(self.graph.updates, values[split:], strict=True):
             target.attrs["state"].array[...] = value
         return values[:split]
+
+    def native_call(self, prepare: Prepare, structure: Rebuild) -> None:
+        """None: NumPy is called from Python."""
 
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:
         """Refused: NumPy allocates as it goes."""

@@ -1,0 +1,91 @@
+"""Whose turn it is to use variables: Python code takes turns, native calls mark what they use.
+
+A native call begins and ends while it holds Python's global lock, so that it can look at the words
+below and change them without any lock of its own. It runs where nobody else has a use for its
+variables that excludes its own: many may read one, or one may change it. Python code cannot look
+at several words at once; it raises WAITING, after which no native call that uses variables begins,
+and waits until those in flight that concern it have ended. One turn in Python excludes all others.
+
+Without native calls the lock alone decides, as it must where there is no global lock.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Word: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
+
+PATIENCE = 0.05
+"""Seconds after which one who waits looks again, for an interrupt may have cost it the notice."""
+
+
+def word() -> Word:
+    """A word in memory that native code reads and writes, at first 0."""
+    return np.zeros(1, np.int64)
+
+
+WAITING = word()  # turns in Python that have begun or want to
+RUNNING = word()  # native calls in flight that have marked variables
+HOLDER = word()  # the thread that has its turn in Python, 0 while none has
+LOCK = threading.RLock()
+ENDED = threading.Condition(LOCK)
+
+
+@contextmanager
+def turn(users: Iterable[Word]) -> Iterator[None]:
+    """The time in which no other code uses variables, given by their words (`State.users`)."""
+    words = tuple(users)
+    with LOCK:
+        WAITING[0] += 1
+        try:
+            while any(map(in_use, words)):
+                ENDED.wait(PATIENCE)
+            outer = int(HOLDER[0])
+            HOLDER[0] = threading.get_ident()
+            try:
+                yield
+            finally:
+                HOLDER[0] = outer
+        finally:
+            WAITING[0] -= 1
+
+
+def in_use(users: Word) -> bool:
+    """Whether native calls in flight have marked a word."""
+    return bool(users[0])
+
+
+def let_others_go(users: Iterable[Word]) -> None:
+    """Return once nobody uses some variables; somebody may again, before the caller does."""
+    with turn(users):
+        pass
+
+
+def announce_end() -> None:
+    """Wake who waits; for a native call that ends while WAITING is not 0."""
+    with LOCK:
+        ENDED.notify_all()
+
+
+def before_fork() -> None:
+    """Let no native call be in flight, for in the child it would never end."""
+    LOCK.acquire()
+    WAITING[0] += 1
+    while in_use(RUNNING):
+        ENDED.wait(PATIENCE)
+
+
+def after_fork(*_: Any) -> None:
+    """Go on, in the parent and in the child."""
+    WAITING[0] -= 1
+    LOCK.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=after_fork)

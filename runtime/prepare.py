@@ -1,0 +1,44 @@
+"""Preparation: what happens to the arguments of a call before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphc.ir.graph import Graph
+from graphc.runtime.arguments import match_arguments, to_array
+from graphc.runtime.loaded import OUT, Array, Prepared
+from graphc.runtime.outputs import Outputs
+from graphc.runtime.sizes import Sizes
+from graphc.structure import Rebuild
+
+
+class Preparation:
+    """The arguments of a step, matched to its inputs, converted and checked.
+
+    structure is that of the outputs. sizes are the symbolic ones, of which each binding is checked
+    when it is new.
+    """
+
+    def __init__(self, graph: Graph, structure: Rebuild) -> None:
+        self.inputs = graph.inputs
+        self.sizes = Sizes(graph)
+        self.outputs = Outputs(graph.outputs, structure)
+        self.takes_out = all(node.attrs["name"] != OUT for node in graph.inputs)
+        self.known: dict[tuple[tuple[int, ...], ...], dict[str, int]] = {}
+
+    def __call__(self, *arguments: Any, **named: Any) -> Prepared:
+        """What a call needs; GraphError for an argument that does not fit, before anything runs."""
+        out = named.pop(OUT, None) if self.takes_out else None
+        values = match_arguments(self.inputs, arguments, named)
+        arrays = [to_array(node, value) for node, value in zip(self.inputs, values, strict=True)]
+        sizes = self.sizes_for(arrays)
+        results = () if out is None else self.outputs.check(out, sizes, arrays)
+        return Prepared(tuple(arrays), sizes, results)
+
+    def sizes_for(self, arrays: Sequence[Array]) -> dict[str, int]:
+        """The symbolic sizes that arguments decide; shapes are checked when they are new."""
+        shapes = tuple(array.shape for array in arrays)
+        if shapes not in self.known:
+            self.known[shapes] = self.sizes.bind(arrays)
+        return self.known[shapes]
