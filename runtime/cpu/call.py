@@ -138,10 +138,11 @@ class Records:
         """The address of the binding, the arguments as arrays, and arrays for results if given."""
         call = self.prepare(*arguments, **named)
         dimensions = tuple(size for array in call.arrays for size in array.shape)
-        if dimensions not in self.known:
+        record = self.known.get(dimensions)
+        if record is None:
             self.step.pool = pool_address()
-            self.known[dimensions] = BindingRecord(self.bindings.find(call.sizes), dimensions, self)
-        record = self.known[dimensions]
+            made = BindingRecord(self.bindings.find(call.sizes), dimensions, self)
+            record = self.known.setdefault(dimensions, made)  # another thread's, if it came first
         self.entries[entry_of(dimensions)] = record.address
         return (record.address, *call.arrays, *call.results)
 
