@@ -178,7 +178,7 @@ class BindingRecord:
             places=address_of(binding.places),
             in_arena=address_of(binding.in_arena),
             arena=binding.plan.arena,
-            long=int(binding.nanoseconds is None or binding.nanoseconds >= LONG),
+            long=int(binding.nanoseconds >= LONG),
             large=int(max(made, default=0) >= WORTH_KEEPING),
             bytes=address_of(self.bytes),
         )
