@@ -24,7 +24,8 @@ class Memory:
     """The memory of a step: `memory.peak` in bytes, or `memory(batch=64).peak`.
 
     Sizes are given by name where the step has symbolic ones; the figures are known before any
-    call, and are what a call with those sizes allocates.
+    call, and are what a call with those sizes allocates. Calls in flight at the same time have an
+    arena each, and one left by a call with other sizes serves if it is at most twice as large.
     """
 
     def __init__(self, loaded: Loaded, sizes: Sizes) -> None:

@@ -12,7 +12,7 @@ from graphc.ir.dim import Size
 from graphc.ir.program import Allocation, Program
 from graphc.ir.types import TensorType
 from graphc.passes.memory_plan import MemoryPlan, place
-from graphc.runtime.cpu.work import step_nanoseconds
+from graphc.runtime.cpu.work import Work
 from graphc.runtime.loaded import Array
 from graphc.runtime.sizes import shape_for
 
@@ -23,8 +23,7 @@ class Binding:
 
     sizes is the table that kernels read, shapes are those of the outputs. Allocation k lies at
     places[k], or that many bytes into the arena where in_arena[k] is -1 and not 0; the places of
-    inputs and outputs are filled in by each call. nanoseconds says roughly how long a call takes,
-    None where nothing is known.
+    inputs and outputs are filled in by each call. nanoseconds says roughly how long a call takes.
     """
 
     plan: MemoryPlan
@@ -32,7 +31,7 @@ class Binding:
     shapes: tuple[tuple[int, ...], ...]
     places: Array
     in_arena: Array
-    nanoseconds: int | None
+    nanoseconds: float
 
 
 class Bindings:
@@ -50,7 +49,7 @@ class Bindings:
         self.known: dict[tuple[tuple[str, int], ...], Binding] = {}
         self.fixed = fixed_arrays(program.allocations)
         self.owners = dict(program.reuses)
-        self.nanoseconds = step_nanoseconds(program)
+        self.work = Work(program)
 
     def find(self, sizes: Mapping[str, int]) -> Binding:
         """The binding of given sizes."""
@@ -65,14 +64,13 @@ class Bindings:
         owners = [owner_of(a.name, self.owners) for a in self.program.allocations]
         places = [self.place(name, plan) for name in owners]
         table = [dim.evaluate(size, sizes) for size in self.sizes]
-        work = None if self.nanoseconds is None else dim.evaluate(self.nanoseconds, sizes)
         return Binding(
             plan,
             np.array([*table, 0], np.int64),
             tuple(shape_for(tensor, sizes) for tensor in self.outputs),
             np.array(places, np.int64),
             np.array([-1 if name in plan.offsets else 0 for name in owners], np.int64),
-            work,
+            self.work.nanoseconds(sizes),
         )
 
     def place(self, name: str, plan: MemoryPlan) -> int:

@@ -138,10 +138,11 @@ class Records:
         """The address of the binding, the arguments as arrays, and arrays for results if given."""
         call = self.prepare(*arguments, **named)
         dimensions = tuple(size for array in call.arrays for size in array.shape)
-        if dimensions not in self.known:
+        record = self.known.get(dimensions)
+        if record is None:
             self.step.pool = pool_address()
-            self.known[dimensions] = BindingRecord(self.bindings.find(call.sizes), dimensions, self)
-        record = self.known[dimensions]
+            made = BindingRecord(self.bindings.find(call.sizes), dimensions, self)
+            record = self.known.setdefault(dimensions, made)  # another thread's, if it came first
         self.entries[entry_of(dimensions)] = record.address
         return (record.address, *call.arrays, *call.results)
 
@@ -177,7 +178,7 @@ class BindingRecord:
             places=address_of(binding.places),
             in_arena=address_of(binding.in_arena),
             arena=binding.plan.arena,
-            long=int(binding.nanoseconds is None or binding.nanoseconds >= LONG),
+            long=int(binding.nanoseconds >= LONG),
             large=int(max(made, default=0) >= WORTH_KEEPING),
             bytes=address_of(self.bytes),
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel import For, Statement, values
@@ -43,9 +46,9 @@ def weight(value: Scalar) -> int:
     return int(isinstance(value, Load))
 
 
-def step_nanoseconds(program: Program) -> Size | None:
-    """An estimate for one run of a program by one thread; None where a loop may run for ever."""
-    total: Size = 0
+def runs_of(program: Program) -> dict[str, Size] | None:
+    """How often each kernel runs, at most; None where a loop may run for ever."""
+    runs: dict[str, Size] = dict.fromkeys((kernel.name for kernel in program.kernels), 0)
     pending: list[tuple[Step, Size]] = [(step, 1) for step in program.steps]
     while pending:
         step, times = pending.pop()
@@ -53,8 +56,23 @@ def step_nanoseconds(program: Program) -> Size | None:
             case While():
                 return None
             case CallKernel(kernel=name):
-                total = total + nanoseconds(program.kernel(name).body) * times
+                runs[name] = runs[name] + times
             case Repeat(variable=variable):
                 times = times * limit(For(variable, "serial", ()))
         pending += ((inner, times) for inner in inner_steps(step))
-    return total
+    return runs
+
+
+class Work:
+    """How long a program takes: what it says of each kernel is worked out once."""
+
+    def __init__(self, program: Program) -> None:
+        self.runs = runs_of(program)
+        self.each = {kernel.name: nanoseconds(kernel.body) for kernel in program.kernels}
+
+    def nanoseconds(self, sizes: Mapping[str, int]) -> float:
+        """An estimate for one thread and given sizes; infinity where a loop may run for ever."""
+        if self.runs is None:
+            return math.inf
+        pairs = ((times, self.each[name]) for name, times in self.runs.items())
+        return sum(dim.evaluate(a, sizes) * dim.evaluate(b, sizes) for a, b in pairs)
