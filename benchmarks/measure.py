@@ -1,0 +1,69 @@
+"""Rounds of turns, and what they say: medians, and ratios within each round."""
+
+from __future__ import annotations
+
+import statistics
+
+from contenders import CONTENDERS
+
+FOREIGN = 0.08
+"""A turn is disturbed when others took more than this share of its cores."""
+TRIES = 2
+"""How often a disturbed turn is taken again."""
+
+
+def turn(contestant, seconds):
+    """A turn of a contestant: the first that nobody disturbs, or the least disturbed of some."""
+    taken = []
+    for _ in range(1 + TRIES):
+        taken.append(contestant.turn(seconds))
+        if "failed" in taken[-1]:
+            return taken[-1]
+        if taken[-1]["foreign"] < FOREIGN:
+            break
+    return min(taken, key=lambda one: one["foreign"])
+
+
+def rounds(contestants, count, seconds):
+    """The turns of each contestant: A B C, A B C, ... One that fails is not asked again."""
+    turns = {contestant.name: [] for contestant in contestants}
+    for _ in range(count):
+        for contestant in contestants:
+            before = turns[contestant.name]
+            if not before or "failed" not in before[-1]:
+                before.append(turn(contestant, seconds))
+    return turns
+
+
+def summary(turns):
+    """For each contender the median of a step, and of its ratio to the best peer in each round.
+
+    A row is marked disturbed when fewer than two of its turns were left alone.
+    """
+    rows = {}
+    for name, taken in turns.items():
+        failures = [one["failed"] for one in taken if "failed" in one]
+        if failures or not taken:
+            rows[name] = {"failed": failures[0] if failures else "no turn"}
+            continue
+        alone = [one["step"] for one in taken if one["foreign"] < FOREIGN]
+        used = alone if len(alone) > 1 else [one["step"] for one in taken]
+        rows[name] = {"step": statistics.median(used), "disturbed": len(alone) < 2}
+    best = best_peer(rows)
+    for name, row in rows.items():
+        if best and "step" in row:
+            row["ratio"] = ratio(turns[name], turns[best])
+    return rows
+
+
+def best_peer(rows):
+    """The fastest contender that counts as a peer; None if there is none."""
+    peers = [name for name, row in rows.items() if "step" in row and CONTENDERS[name].is_peer]
+    return min(peers, key=lambda name: rows[name]["step"], default=None)
+
+
+def ratio(turns, others):
+    """The median over rounds of the ratio of steps; undisturbed rounds if there are any."""
+    pairs = list(zip(turns, others, strict=True))
+    alone = [pair for pair in pairs if max(one["foreign"] for one in pair) < FOREIGN]
+    return statistics.median(one["step"] / other["step"] for one, other in alone or pairs)
