@@ -12,10 +12,10 @@ TRIES = 2
 """How often a disturbed turn is taken again."""
 
 
-def turn(contestant, seconds):
+def turn(contestant, seconds, tries=TRIES):
     """A turn of a contestant: the first that nobody disturbs, or the least disturbed of some."""
     taken = []
-    for _ in range(1 + TRIES):
+    for _ in range(1 + tries):
         taken.append(contestant.turn(seconds))
         if "failed" in taken[-1]:
             return taken[-1]
@@ -25,13 +25,19 @@ def turn(contestant, seconds):
 
 
 def rounds(contestants, count, seconds):
-    """The turns of each contestant: A B C, A B C, ... One that fails is not asked again."""
+    """The turns of each contestant: A B C, A B C, ... One that fails is not asked again.
+
+    Once all tries of a turn were disturbed the machine is taken for busy, and none is repeated.
+    """
     turns = {contestant.name: [] for contestant in contestants}
+    tries = TRIES
     for _ in range(count):
         for contestant in contestants:
             before = turns[contestant.name]
-            if not before or "failed" not in before[-1]:
-                before.append(turn(contestant, seconds))
+            if before and "failed" in before[-1]:
+                continue
+            before.append(turn(contestant, seconds, tries))
+            tries = 0 if before[-1]["foreign"] >= FOREIGN else tries
     return turns
 
 

@@ -8,6 +8,7 @@ a kind tells the geometric mean and the worst of the ratios to the best peer.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import tempfile
@@ -112,9 +113,10 @@ def compare(run, kind, options):
     ratios = []
     for workload in drawn(kind, options.seed, options.count):
         rows = run.time(workload, options.rounds, options.seconds)
-        peer, ours = best_peer(rows), rows["graphc"]
+        peer, ours = best_peer(rows), rows.get("graphc", {})
         if peer is None or "ratio" not in ours:
-            print(f"  {told(workload)}: {ours.get('wrong') or ours.get('failed') or 'no peer'}")
+            reason = ours.get("wrong") or ours.get("failed") or "nothing to compare"
+            print(f"  {told(workload)}: {reason}")
             continue
         ratios.append(ours["ratio"])
         times = f"{ours['step'] * 1e3:.4g} ms, {peer} {rows[peer]['step'] * 1e3:.4g} ms"
@@ -134,11 +136,12 @@ def main():
     options = parser.parse_args()
     for threads in options.threads:
         print(f"{threads} threads, seed {options.seed}: ratio to the best peer")
-        with tempfile.TemporaryDirectory() as folder:
-            run = Run(options, threads, folder)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            contextlib.closing(Run(options, threads, folder)) as run,
+        ):
             for kind in options.kinds:
                 compare(run, kind, options)
-            run.end()
 
 
 if __name__ == "__main__":

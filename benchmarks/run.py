@@ -60,11 +60,12 @@ class Run:
 
     def revive(self):
         """Start again what has died: it failed at one workload, and may do others."""
-        for at, contestant in enumerate(self.contestants):
-            if not contestant.alive:
-                contestant.end()
-                self.contestants[at] = self.begin(contestant.name)
-                self.is_ready(self.contestants[at])
+        dead = [contestant for contestant in self.contestants if not contestant.alive]
+        for contestant in dead:
+            contestant.end()
+        again = [self.begin(contestant.name) for contestant in dead]
+        alive = [contestant for contestant in self.contestants if contestant.alive]
+        self.contestants = alive + [contestant for contestant in again if self.is_ready(contestant)]
 
     def build(self, workload):
         """What each contestant answers to a workload, checked against the reference."""
@@ -92,8 +93,8 @@ class Run:
             contestant.stop()
         return {name: answer | rows.get(name, {}) for name, answer in answers.items()}
 
-    def end(self):
-        """End all processes."""
+    def close(self):
+        """End all processes; those that are stopped would never end by themselves."""
         for contestant in self.contestants:
             contestant.end()
 
@@ -119,9 +120,9 @@ def chosen(options):
     return [one for one in everything if one.group in groups and one.name in names]
 
 
-def check_all(options, folder):
+def check_all(run, options):
     """Check all programs at small sizes; True if none is wrong."""
-    run, fine = Run(options, 1, folder), True
+    fine = bool(run.versions)
     small = {(w.program, w.optimizer, json.dumps(w.small().sizes)): w for w in chosen(options)}
     for workload in (one.small() for one in small.values()):
         for name, answer in run.build(workload).items():
@@ -129,39 +130,22 @@ def check_all(options, folder):
             fine = fine and not bad
             verdict = bad or answer.get("missing") or f"right, error {answer['error']:.1e}"
             print(f"{workload.name:26} {name:20} {verdict}", flush=True)
-    for name, reason in run.missing.items():
-        print(f"{name} was left out: {reason}")
-    run.end()
-    return fine and bool(run.versions)
+    return fine
 
 
-def time_all(options, folder):
-    """Time all workloads on each number of threads, and write what was found after each."""
+def time_all(run, options):
+    """Time all workloads, and write what was found after each."""
     path = options.output.with_suffix(".json")
     data = json.loads(path.read_text()) if path.exists() else {"workloads": {}}
-    for threads in options.threads:
-        run = Run(options, threads, folder)
-        data |= {"machine": machine(), "versions": data.get("versions", {}) | run.versions}
-        for workload in chosen(options):
-            rows = run.time(workload, options.rounds, options.seconds)
-            known = data["workloads"].setdefault(workload.name, {})
-            known[str(threads)] = {"floor": floor(workload, threads), "rows": rows}
-            path.write_text(json.dumps(data, indent=1))
-            print(f"{workload.name:26} {threads} {told(rows)}", flush=True)
-        for name, reason in run.missing.items():
-            print(f"{name} was left out: {reason}")
-        run.end()
+    data |= {"machine": machine(), "versions": data.get("versions", {}) | run.versions}
+    roof = Roof(run.threads)
+    for workload in chosen(options):
+        rows = run.time(workload, options.rounds, options.seconds)
+        known = data["workloads"].setdefault(workload.name, {})
+        known[str(run.threads)] = {"floor": roof.floor(workload.work), "rows": rows}
+        path.write_text(json.dumps(data, indent=1))
+        print(f"{workload.name:26} {run.threads} {told(rows)}", flush=True)
     write_report(data, options.output)
-
-
-def floor(workload, threads):
-    """The least time of a workload on so many threads."""
-    if threads not in ROOFS:
-        ROOFS[threads] = Roof(threads)
-    return ROOFS[threads].floor(workload.work)
-
-
-ROOFS: dict[int, Roof] = {}
 
 
 def told(rows):
@@ -209,12 +193,18 @@ def read_options():
 
 def main():
     """Check or time, as the options say."""
-    options = read_options()
+    options, fine = read_options(), True
     with tempfile.TemporaryDirectory() as folder:
-        if not options.quick:
-            time_all(options, folder)
-        elif not check_all(options, folder):
-            sys.exit("not all results are right")
+        for threads in [1] if options.quick else options.threads:
+            with contextlib.closing(Run(options, threads, folder)) as run:
+                for name, reason in run.missing.items():
+                    print(f"{name} was left out: {reason}", flush=True)
+                if options.quick:
+                    fine = check_all(run, options)
+                else:
+                    time_all(run, options)
+    if not fine:
+        sys.exit("not all results are right")
 
 
 if __name__ == "__main__":

@@ -155,6 +155,20 @@ def test_a_disturbed_turn_is_taken_again(part: Import) -> None:
     assert shares == [0.9]
 
 
+def test_on_a_busy_machine_no_turn_is_taken_again(part: Import) -> None:
+    class Busy:
+        name = "torch"
+        asked = 0
+
+        def turn(self, seconds: float) -> dict[str, float]:
+            self.asked += 1
+            return {"step": seconds, "foreign": 0.5}
+
+    measure, busy = part("measure"), Busy()
+    measure.rounds([busy], 5, 0.1)
+    assert busy.asked == 5 + measure.TRIES
+
+
 def test_a_contender_that_fails_is_not_asked_again(part: Import) -> None:
     class Failing:
         name = "torch"
