@@ -8,8 +8,15 @@ from contenders import CONTENDERS
 
 FOREIGN = 0.08
 """A turn is disturbed when others took more than this share of its cores."""
+FAR = 2.0
+"""And when the cores stood so many times as far apart as at their nearest."""
 TRIES = 2
 """How often a disturbed turn is taken again."""
+
+
+def disturbed(one):
+    """Whether a turn does not tell what the contender takes by itself."""
+    return one["foreign"] >= FOREIGN or one["distance"] >= FAR
 
 
 def turn(contestant, seconds, tries=TRIES):
@@ -19,9 +26,9 @@ def turn(contestant, seconds, tries=TRIES):
         taken.append(contestant.turn(seconds))
         if "failed" in taken[-1]:
             return taken[-1]
-        if taken[-1]["foreign"] < FOREIGN:
+        if not disturbed(taken[-1]):
             break
-    return min(taken, key=lambda one: one["foreign"])
+    return min(taken, key=lambda one: (disturbed(one), one["distance"] >= FAR, one["foreign"]))
 
 
 def rounds(contestants, count, seconds):
@@ -37,7 +44,7 @@ def rounds(contestants, count, seconds):
             if before and "failed" in before[-1]:
                 continue
             before.append(turn(contestant, seconds, tries))
-            tries = 0 if before[-1]["foreign"] >= FOREIGN else tries
+            tries = 0 if disturbed(before[-1]) else tries
     return turns
 
 
@@ -52,7 +59,7 @@ def summary(turns):
         if failures or not taken:
             rows[name] = {"failed": failures[0] if failures else "no turn"}
             continue
-        alone = [one["step"] for one in taken if one["foreign"] < FOREIGN]
+        alone = [one["step"] for one in taken if not disturbed(one)]
         used = alone if len(alone) > 1 else [one["step"] for one in taken]
         rows[name] = {"step": statistics.median(used), "disturbed": len(alone) < 2}
     best = best_peer(rows)
@@ -71,5 +78,5 @@ def best_peer(rows):
 def ratio(turns, others):
     """The median over rounds of the ratio of steps; undisturbed rounds if there are any."""
     pairs = list(zip(turns, others, strict=True))
-    alone = [pair for pair in pairs if max(one["foreign"] for one in pair) < FOREIGN]
+    alone = [pair for pair in pairs if not any(map(disturbed, pair))]
     return statistics.median(one["step"] / other["step"] for one, other in alone or pairs)

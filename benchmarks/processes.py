@@ -45,7 +45,8 @@ def placed(cores):
 class Contestant:
     """The process of a contender; frameworks size their pools by the cores it may use."""
 
-    def __init__(self, name, threads, folder, python=None):
+    def __init__(self, name, threads, folder, python=None, distance=lambda: 1.0):
+        self.distance = distance
         self.name, self.cores, self.stopped = name, cores(threads), False
         environment = {
             key: value.format(threads=threads)
@@ -95,13 +96,17 @@ class Contestant:
             self.stopped = False
 
     def turn(self, seconds):
-        """Time the built workload; `foreign` is the share of the cores that others used."""
+        """Time the built workload, and tell what may have disturbed that.
+
+        `foreign` is the share of the cores that others used, `distance` how far apart they were.
+        """
+        far = self.distance()
         self.go_on()
         before, start = self.others(), time.perf_counter()
         answer = self.ask("time", seconds=seconds)
         share = (self.others() - before) / ((time.perf_counter() - start) * len(self.cores))
         self.stop()
-        return answer | {"foreign": max(0.0, share)}
+        return answer | {"foreign": max(0.0, share), "distance": max(far, self.distance())}
 
     def others(self):
         """Seconds that all but this process have used of the cores so far; 0 where not known."""

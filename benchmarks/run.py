@@ -22,8 +22,9 @@ from pathlib import Path
 
 import numpy as np
 from contenders import BY_DEFAULT, CONTENDERS
+from distance import Distance
 from measure import rounds, summary
-from processes import Contestant
+from processes import Contestant, cores
 from reference import results
 from report import write_report
 from roofline import Roof
@@ -40,12 +41,14 @@ class Run:
     def __init__(self, options, threads, folder):
         self.folder, self.threads, self.versions, self.missing = folder, threads, {}, {}
         self.pythons = dict(given.split("=", 1) for given in options.python)
+        self.distance = Distance(cores(threads)) if len(cores(threads)) > 1 else lambda: 1.0
         begun = [self.begin(name) for name in options.contenders]
         self.contestants = [contestant for contestant in begun if self.is_ready(contestant)]
 
     def begin(self, name):
         """Start the process of a contender."""
-        return Contestant(name, self.threads, self.folder, self.pythons.get(name))
+        python = self.pythons.get(name)
+        return Contestant(name, self.threads, self.folder, python, self.distance)
 
     def is_ready(self, contestant):
         """Whether a process has found its framework."""

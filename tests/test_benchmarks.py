@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import itertools
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -115,12 +116,21 @@ def test_kernels_of_the_roof_compute_what_they_say(part: Import) -> None:
         np.testing.assert_array_equal(b, a)
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="it takes two cores")
+def test_the_distance_of_cores_is_a_multiple_of_the_least(part: Import) -> None:
+    before = os.sched_getaffinity(0)
+    distance = part("distance").Distance(sorted(before))
+    assert distance() == 1.0
+    assert all(distance() >= 1.0 for _ in range(3))
+    assert os.sched_getaffinity(0) == before
+
+
 # --- measuring -----------------------------------------------------------------------------------
 
 
-def turns(*steps: float, foreign: float = 0.0) -> list[dict[str, float]]:
+def turns(*steps: float, foreign: float = 0.0, distance: float = 1.0) -> list[dict[str, float]]:
     """Turns that took so long."""
-    return [{"step": step, "foreign": foreign} for step in steps]
+    return [{"step": step, "foreign": foreign, "distance": distance} for step in steps]
 
 
 def test_ratios_are_taken_within_rounds_to_the_best_peer(part: Import) -> None:
@@ -138,7 +148,7 @@ def test_ratios_are_taken_within_rounds_to_the_best_peer(part: Import) -> None:
 
 def test_disturbed_turns_count_only_where_there_are_no_others(part: Import) -> None:
     summary = part("measure").summary
-    mixed = turns(1.0, 1.2) + turns(9.0, foreign=0.5)
+    mixed = turns(1.0, 1.2) + turns(9.0, foreign=0.5) + turns(8.0, distance=5.0)
     assert summary({"jax": mixed})["jax"]["step"] == 1.1
     rows = summary({"jax": turns(1.0, 3.0, 9.0, foreign=0.5)})
     assert (rows["jax"]["step"], rows["jax"]["disturbed"]) == (3.0, True)
@@ -149,7 +159,7 @@ def test_a_disturbed_turn_is_taken_again(part: Import) -> None:
 
     class Disturbed:
         def turn(self, seconds: float) -> dict[str, float]:
-            return {"step": seconds, "foreign": shares.pop(0)}
+            return turns(seconds, foreign=shares.pop(0))[0]
 
     assert part("measure").turn(Disturbed(), 1.0)["foreign"] == 0.0
     assert shares == [0.9]
@@ -162,7 +172,7 @@ def test_on_a_busy_machine_no_turn_is_taken_again(part: Import) -> None:
 
         def turn(self, seconds: float) -> dict[str, float]:
             self.asked += 1
-            return {"step": seconds, "foreign": 0.5}
+            return turns(seconds, foreign=0.5)[0]
 
     measure, busy = part("measure"), Busy()
     measure.rounds([busy], 5, 0.1)
@@ -176,7 +186,7 @@ def test_a_contender_that_fails_is_not_asked_again(part: Import) -> None:
 
         def turn(self, seconds: float) -> dict[str, Any]:
             self.asked += 1
-            return {"failed": "no answer", "foreign": 0.0}
+            return {"failed": "no answer", **turns(0.0)[0]}
 
     measure, failing = part("measure"), Failing()
     rows = measure.summary(measure.rounds([failing], 5, 0.1))
