@@ -4,9 +4,10 @@
     python benchmarks/run.py --quick
 
 Results are checked against float64 before anything is timed. A full run writes a table and a
-picture beside this file; a quick one checks the results of all programs at small sizes, and ends
-with an error if one is wrong. A contender may have an interpreter of its own, in a virtual
-environment where its package is installed: --python jax=path/to/python.
+picture beside this file. A quick one checks the results of all programs at small sizes, graphc's
+unless others are named, and ends with an error if one is wrong. A contender may have an
+interpreter of its own, in a virtual environment where its package is installed: --python
+jax=path/to/python.
 """
 
 from __future__ import annotations
@@ -191,7 +192,10 @@ def read_options():
     parser.add_argument("--groups", nargs="+", choices=groups, default=[])
     parser.add_argument("--output", type=Path, default=HERE / "results")
     parser.add_argument("--quick", action="store_true", help="check results at small sizes")
-    return parser.parse_args()
+    parser.set_defaults(contenders=None)
+    options = parser.parse_args()
+    options.contenders = options.contenders or (["graphc"] if options.quick else BY_DEFAULT)
+    return options
 
 
 def main():
