@@ -90,12 +90,13 @@ class Worker:
         return answer if error <= limit else {"wrong": f"error {error:.2g}, limit {limit:.2g}"}
 
     def time(self, seconds):
-        """Seconds a step, sampled for so long after two steps that nobody counts."""
-        step, clock = self.job.step, self.clock
+        """Seconds a step, sampled for so long after a step or two that do not count."""
+        step, clock, once = self.job.step, self.clock, 0.0
         for _ in range(2):
-            start = clock()
-            step()
-            once = clock() - start
+            if once < seconds:
+                start = clock()
+                step()
+                once = clock() - start
         count, samples = max(1, round(SAMPLE / max(once, 1e-7))), []
         end = time.perf_counter() + seconds
         while not samples or time.perf_counter() < end:
