@@ -15,6 +15,7 @@ from picture import picture
 from workloads import table
 
 OURS = "graphc"
+SHOWN = 4
 LEGEND = """\
 A time is the median of a step's over rounds; ratio is graphc's time over that of the best peer in
 the same round, so less than 1 is faster. Of the roof: the least time that the machine allows
@@ -96,7 +97,13 @@ def reasons(data):
                 said = row.get("wrong") or row.get("failed") or row.get("missing")
                 if said:
                     found.setdefault(f"{contender}: {said.splitlines()[0]}", {})[name] = None
-    return [f"- {reason} ({', '.join(names)})" for reason, names in found.items()]
+    return [f"- {reason} ({some(list(names))})" for reason, names in found.items()]
+
+
+def some(names):
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def write_report(data, output):
