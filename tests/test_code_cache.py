@@ -15,6 +15,8 @@ from test_architecture import all_imports
 
 import graphc as gx
 from graphc.ir import dim
+from graphc.ir.parser import parse
+from graphc.ir.printer import print_text
 from graphc.runtime.cpu import code_cache, code_key
 from graphc.runtime.cpu.build import packed, unpacked
 from graphc.runtime.cpu.code_key import MAKERS, key_of
@@ -120,6 +122,16 @@ def test_kernels_that_differ_in_names_alone_share_their_code() -> None:
     assert again.loaded.found == len(again.program.kernels) == 1
     assert "1 kernels, 1 from the cache" in str(again)
     np.testing.assert_array_equal(again(np.zeros((7, 3))), np.full((7, 3), 0.12345))
+
+
+def test_not_a_number_of_either_sign_is_another_kernel() -> None:
+    x = gx.input("x", (2,), "float32")
+    steps = [gx.compile([x], gx.where(x > 0, x, value)) for value in (np.nan, -np.nan)]
+    results = [step(np.zeros(2, np.float32)) for step in steps]
+    assert np.signbit(results).tolist() == [[False, False], [True, True]]
+    text = print_text(steps[1].program)
+    assert "-nan" in text
+    assert print_text(parse(text)) == text
 
 
 def test_a_program_that_has_a_kernel_twice_links_it_once() -> None:

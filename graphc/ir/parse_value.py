@@ -140,9 +140,10 @@ def is_float(reader: Reader) -> bool:
 
 def parse_float(reader: Reader) -> float:
     """A floating-point number, inf or nan, with or without a minus."""
-    sign = -1.0 if reader.accept("-") else 1.0
+    negative = reader.accept("-")
     token = reader.take()
-    return sign * (NUMBERS[token.text] if token.text in NUMBERS else float(token.text))
+    value = NUMBERS[token.text] if token.text in NUMBERS else float(token.text)
+    return -value if negative else value
 
 
 def parse_literal(reader: Reader, tensor: TensorType) -> Literal:

@@ -13,13 +13,14 @@ A formula is written as calls: `add(%t0, load %x[784*%i0 + %i1])`. The other for
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 
 from graphc.ir import scalar
 from graphc.ir.dim import Dim, Symbol
 from graphc.ir.kernel import Accumulate, Accumulator, Buffer, For, Kernel, Let, Statement, Store
 from graphc.ir.lexer import quote_name
-from graphc.ir.scalar import Call, Const, Index, Load, Reduce, Ref, Scalar
+from graphc.ir.scalar import Call, Const, Index, Load, Number, Reduce, Ref, Scalar
 
 
 def print_kernel(kernel: Kernel) -> str:
@@ -97,7 +98,7 @@ def shared_calls(value: Scalar) -> set[Scalar]:
 def pieces(value: Scalar) -> list[Scalar | str]:
     """The words of a formula, with the formulas directly inside it left as they are."""
     if isinstance(value, Const):
-        return [f"{str(value.value).lower()}: {value.dtype}"]
+        return [f"{print_number(value.value)}: {value.dtype}"]
     if isinstance(value, Index):
         return [f"index({value.value})"]
     if isinstance(value, Ref):
@@ -111,6 +112,13 @@ def pieces(value: Scalar) -> list[Scalar | str]:
     assert isinstance(value, Call)
     first = f"{value.dtype}, " if scalar.FUNCTIONS.get(value.function) == scalar.GIVEN else ""
     return [f"{value.function}({first}", *separated(value.arguments), ")"]
+
+
+def print_number(value: Number) -> str:
+    """A number of any kind; str(value) leaves the sign of a NaN out."""
+    if isinstance(value, float) and math.isnan(value):
+        return "-nan" if math.copysign(1, value) < 0 else "nan"
+    return str(value).lower()
 
 
 def limited(variable: Dim) -> str:
