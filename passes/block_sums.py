@@ -86,13 +86,14 @@ def terms(inside: tuple[Statement, ...]) -> list[For]:
 
 def footprint(loops: list[For], inside: tuple[Statement, ...], sizes: dict[str, int]) -> float:
     """How many bytes loops read: for each load the stretch of memory that it moves in."""
-    total = 0.0
+    total = 0
     for load in loads(inside):
-        stretch: float = 1
+        stretch = 1
         for around in loops:
             step = dim.coefficient(load.offset, around.variable.name)
-            known = isinstance(step, int) and isinstance(around.limit, int)
-            stretch += abs(step) * (around.limit - 1) if known else math.inf
+            if not isinstance(step, int) or not isinstance(around.limit, int):
+                return math.inf
+            stretch += abs(step) * (around.limit - 1)
         total += stretch * sizes[load.buffer]
     return total
 

@@ -47,6 +47,8 @@ def interchange_kernel(kernel: Kernel) -> Kernel:
 def interchanged(nest: For, name: str) -> For:
     """A nest of loops with its best pair innermost; as it is where no pair is better."""
     loops, inside = perfect(nest)
+    if is_copy_across(loops, inside):
+        return nested(by_source(loops, inside), inside)
     if len(loops) < 2 or not is_one_sum(inside):
         return nest
     if is_tileable(nested(loops[-2:], inside)):
@@ -70,6 +72,23 @@ def interchanged(nest: For, name: str) -> For:
         )
     )
     return nested(outer_loops(loops, pair, inside) + list(pair), near_terms_inside(inside))
+
+
+def is_copy_across(loops: list[For], inside: tuple[Statement, ...]) -> bool:
+    """Whether one value is moved from memory in which the innermost loop's lie apart."""
+    read = [load.offset for load in loads(inside)]
+    if any(isinstance(s, For | Accumulator) for s in inside) or len(read) != 1:
+        return False
+    return dim.coefficient(read[0], loops[-1].variable.name) not in (0, 1)
+
+
+def by_source(loops: list[For], inside: tuple[Statement, ...]) -> list[For]:
+    """The loops of such a copy, all but the innermost in the order of the memory it reads.
+
+    So a line of the cache that was read for one element is at hand for those beside it.
+    """
+    *outer, innermost = loops
+    return [*sorted(outer, key=lambda loop: strides_of(loop, inside), reverse=True), innermost]
 
 
 def near_terms_inside(inside: tuple[Statement, ...]) -> tuple[Statement, ...]:

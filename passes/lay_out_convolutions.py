@@ -78,21 +78,30 @@ def stored(x: Node, windows: Sequence[Sliding], any_order: bool) -> Node:
     So the gradient by the kernel, which exchanges two of them, finds what the convolution has
     stored. Unless any order will do, the last axis is the last one in memory.
     """
-    source, axes = source_of(x)
+    padded = any(low > 0 or high > 0 for low, high in map(margins_of, windows))
+    source, axes = source_of(x if padded or any_order else with_rows(x))
     if not any_order and axes[-1] != x.ndim - 1:
         source, axes = x, tuple(range(x.ndim))
     cut: list[slice] = [slice(None)] * x.ndim
     low: list[Size] = [0] * x.ndim
     high: list[Size] = [0] * x.ndim
     for axis, window in zip(axes[2:], windows, strict=True):
-        before, after = window.low, reach(window) - window.low - window.size
-        assert isinstance(before, int)
-        assert isinstance(after, int)
+        before, after = margins_of(window)
         cut[axis] = slice(max(0, -before), window.size + min(0, after))
         low[axis] = max(0, before)
         high[axis] = max(0, after)
+    inside = source[tuple(cut)]
     margins = {"low": tuple(low), "high": tuple(high), "interior": (0,) * x.ndim}
-    return permute_dims(apply("stage", apply("pad", source[tuple(cut)], **margins)), axes)
+    laid = apply("stage", apply("pad", inside, **margins)) if padded else inside
+    return permute_dims(laid, axes)
+
+
+def margins_of(window: Sliding) -> tuple[int, int]:
+    """How far windows reach before and behind the elements; less than 0 where they stop short."""
+    before, after = window.low, reach(window) - window.low - window.size
+    assert isinstance(before, int)
+    assert isinstance(after, int)
+    return before, after
 
 
 def source_of(x: Node) -> tuple[Node, tuple[int, ...]]:

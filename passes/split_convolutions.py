@@ -7,9 +7,10 @@ whose windows meet elements alike are a convolution of their own, so that no zer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from graphc.ir.graph import Graph
-from graphc.ir.node import Node, say
+from graphc.ir.node import Node, apply, say
 from graphc.ir.program import Decision
 from graphc.lang.movement import reshape
 from graphc.ops.convolution import convolve, slide
@@ -25,8 +26,52 @@ def split_convolutions(graph: Graph) -> Graph:
 def separated(node: Node) -> Node:
     """A convolution without gaps along the first axis that has them, and then along the others."""
     windows = slide(node.inputs[0].shape, node.inputs[1].shape, node.attrs)
-    gap = next((axis for axis, window in enumerate(windows) if window.spacing > 1), None)
-    return node if gap is None else without_gaps(node, windows, gap)
+    gaps = [axis for axis, window in enumerate(windows) if has_phases(window)]
+    if not gaps:
+        return node
+    wide = [with_margins(window) if has_phases(window) else window for window in windows]
+    return without_gaps(padded(node, windows, wide), wide, gaps[0])
+
+
+# --- padding that all phases share ----------------------------------------------------------------
+
+
+def with_margins(window: Sliding) -> Sliding:
+    """The window over as many elements more on both sides as any phase reaches beyond them."""
+    dense = [dense_window(window, start) for start in range(window.spacing)]
+    low, high = (max(0, *(numbers(d)[side] for d in dense)) for side in (0, 1))
+    before, after = (number * window.spacing for number in (low, high))
+    less = replace(window, low=window.low - before, high=window.high - after)
+    return replace(less, size=window.size + low + high)
+
+
+def numbers(window: Sliding) -> tuple[int, int]:
+    """The padding of a window on both sides, which is known."""
+    assert isinstance(window.low, int)
+    assert isinstance(window.high, int)
+    return window.low, window.high
+
+
+def padded(node: Node, windows: Sequence[Sliding], wide: Sequence[Sliding]) -> Node:
+    """The convolution over its operand with zeros around it, in memory for all phases to read."""
+    x, w = node.inputs
+    pairs = [margins_between(*pair) for pair in zip(windows, wide, strict=True)]
+    if not any(low or high for low, high in pairs):
+        return node
+    low, high = zip((0, 0), (0, 0), *pairs, strict=True)
+    margins = {"low": low, "high": high, "interior": (0,) * x.ndim}
+    return convolve(apply("stage", apply("pad", x, **margins)), w, wide, node.attrs["groups"])
+
+
+def margins_between(window: Sliding, wide: Sliding) -> tuple[int, int]:
+    """How many elements a window has more than another before and behind."""
+    if wide is window:
+        return 0, 0
+    (low, high), (less, lesser) = numbers(window), numbers(wide)
+    return (low - less) // window.spacing, (high - lesser) // window.spacing
+
+
+# --- phases ---------------------------------------------------------------------------------------
 
 
 def without_gaps(node: Node, windows: Sequence[Sliding], axis: int) -> Node:
@@ -36,8 +81,6 @@ def without_gaps(node: Node, windows: Sequence[Sliding], axis: int) -> Node:
     that windows a spacing apart use the same taps, on neighbouring elements.
     """
     window = windows[axis]
-    if not is_separable(window):
-        return node
     spacing, count = window.spacing, window.count
     assert isinstance(count, int)
     rows = -(-count // spacing)
@@ -50,28 +93,40 @@ def without_gaps(node: Node, windows: Sequence[Sliding], axis: int) -> Node:
     return whole[(slice(None),) * (axis + 2) + (slice(0, count),)]
 
 
-def is_separable(window: Sliding) -> bool:
-    """Whether the taps that a window uses are known, and as many windows as are needed."""
+def has_phases(window: Sliding) -> bool:
+    """Whether elements stand apart, and it is known which taps a window uses, and of how many."""
     numbers = (window.count, window.taps, window.low, window.high, window.size)
     known = all(isinstance(number, int) for number in numbers)
-    return known and window.stride == window.dilation == 1 and window.count != 0
+    apart = window.spacing > 1 and window.stride == window.dilation == 1
+    return known and apart and window.count != 0
 
 
 def phase(node: Node, windows: Sequence[Sliding], axis: int, start: int, rows: int) -> Node:
     """The results of every spacing-th window from a start on, along an axis."""
     x, w = node.inputs
     window = windows[axis]
-    assert isinstance(window.low, int)
-    assert isinstance(window.size, int)
-    assert isinstance(window.taps, int)
-    first = (window.low - start) % window.spacing
-    taps = len(range(first, window.taps, window.spacing))
+    dense = dense_window(window, start)
     shape = (*node.shape[: axis + 2], rows, *node.shape[axis + 3 :])
-    if not taps:
+    if not dense.taps:
         return say("zeros", shape, dtype=node.dtype)
+    first = first_tap(window, start)
     chosen = w[(slice(None),) * (axis + 2) + (slice(first, None, window.spacing),)]
-    low = (window.low - start - first) // window.spacing
-    high = rows - 1 + taps - window.size - low
-    dense = Sliding(window.size, taps, 1, low, high)
     sliding = [*windows[:axis], dense, *windows[axis + 1 :]]
     return separated(convolve(x, chosen, sliding, node.attrs["groups"]))
+
+
+def first_tap(window: Sliding, start: int) -> int:
+    """The first tap with which the windows from a start on look at elements."""
+    return (numbers(window)[0] - start) % window.spacing
+
+
+def dense_window(window: Sliding, start: int) -> Sliding:
+    """Every spacing-th window from a start on, over the elements side by side."""
+    first = first_tap(window, start)
+    assert isinstance(window.taps, int)
+    assert isinstance(window.size, int)
+    assert isinstance(window.count, int)
+    taps = len(range(first, window.taps, window.spacing))
+    low = (numbers(window)[0] - start - first) // window.spacing
+    rows = -(-window.count // window.spacing)
+    return Sliding(window.size, taps, 1, low, rows - 1 + taps - window.size - low)
