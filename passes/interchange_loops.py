@@ -16,7 +16,8 @@ from graphc.ir.kernel import Accumulator, For, Kernel, Let, Statement, loads, st
 from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
 from graphc.passes.on_kernels import on_kernels
-from graphc.passes.register_tile import MAX_ROWS, is_tileable
+from graphc.passes.register_tile import is_tileable
+from graphc.passes.tile_shape import MAX_ROWS
 
 # A vector of float32 in the widest registers: how a row's last vector is filled is what counts.
 LANES = 16

@@ -1,0 +1,133 @@
+"""How rows and columns of a product are cut into tiles: as many sums as registers hold, evenly.
+
+Tiles of one axis differ by at most one row or one vector, so that none is small. Few rows get wide
+tiles, since each vector loaded is used once for each row, and a row of memory is read further.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from graphc.ir.dim import Size
+
+# More rows than this need more registers for loads than the reuse is worth.
+MAX_ROWS = 8
+# How many vectors wide a tile is where the number of columns is symbolic; and one of few rows,
+# where more would leave too few tiles for all threads.
+USUAL_VECTORS, MANY_VECTORS = 2, 4
+# What a step of the reduction costs beside its multiplications, and what it costs at least: so
+# many sums must be on their way for each to be ready when its turn comes again.
+STEP_COST, SUMS_ON_THEIR_WAY = 1, 8
+# Shapes that cost so much more are as good, if they are made of fewer different tiles.
+AS_GOOD = 1.03
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of an axis in equal tiles: `tiles` of `width` elements from `start` on."""
+
+    start: Size
+    tiles: Size
+    width: int
+    limit: Size | None = None  # of the axis, where the last tile may be partial
+
+
+Shape: TypeAlias = list[tuple[Part, int]]
+"""The rows in parts, for each with how many vectors wide its tiles are."""
+
+
+def shape_of_tile(rows: Size, columns: Size, lanes: int, registers: int) -> Shape:
+    """How rows are cut, and how wide their tiles are, for vectors of so many lanes."""
+    if not isinstance(rows, int):
+        return by_halves(rows, columns, lanes, registers)
+    if isinstance(columns, int):
+        vectors = best_vectors(rows, -(-columns // lanes), registers)
+    else:
+        vectors = vectors_for(evenly(rows, MAX_ROWS)[0][1], registers)
+    return [(part, vectors) for part in row_parts(rows, most_rows(vectors, registers))]
+
+
+def most_rows(vectors: int, registers: int) -> int:
+    """How many rows of so many vectors fit: their sums, the vectors loaded, and an element."""
+    return max(1, min(MAX_ROWS, (registers - vectors - 1) // vectors))
+
+
+def vectors_for(rows: int, registers: int) -> int:
+    """How many vectors wide so many rows are where nothing is known of the columns."""
+    if 2 * rows > MAX_ROWS:
+        return USUAL_VECTORS
+    return max(1, min(MANY_VECTORS, (registers - 1) // (rows + 1)))
+
+
+def evenly(count: int, most: int) -> list[tuple[int, int]]:
+    """How many parts of which size make up a count, none larger than some, all about equal."""
+    parts = -(-count // most)
+    size = -(-count // parts) if parts else 1
+    smaller = parts * size - count
+    return [(parts - smaller, size), (smaller, size - 1)] if smaller else [(parts, size)]
+
+
+def best_vectors(rows: int, columns: int, registers: int) -> int:
+    """How many vectors wide tiles are that take the least time; columns counts vectors."""
+    shapes = {}
+    for vectors in range(1, max(1, min(columns, registers // 2 - 1)) + 1):
+        heights = evenly(rows, most_rows(vectors, registers))
+        widths = evenly(columns, vectors)
+        cost = sum(n * m * step_cost(r, v) for n, r in heights for m, v in widths)
+        shapes[vectors] = (len(heights) * len(widths), cost)
+    least = min(cost for _, cost in shapes.values())
+    good = {v: shape for v, shape in shapes.items() if shape[1] <= least * AS_GOOD}
+    return min(good, key=lambda vectors: good[vectors])
+
+
+def step_cost(rows: int, vectors: int) -> int:
+    """What a tile takes for a step of the reduction, in multiplications of vectors."""
+    return max(rows * vectors, rows + vectors, SUMS_ON_THEIR_WAY) + STEP_COST
+
+
+def row_parts(rows: int, most: int) -> list[Part]:
+    """The rows in tiles of at most so many."""
+    parts: list[Part] = []
+    start = 0
+    for tiles, height in evenly(rows, most):
+        parts.append(Part(start, tiles, height))
+        start += tiles * height
+    return parts
+
+
+def by_halves(rows: Size, columns: Size, lanes: int, registers: int) -> Shape:
+    """A symbolic number of rows in full tiles, then in ever smaller ones."""
+    vectors, wide = USUAL_VECTORS, MANY_VECTORS
+    if isinstance(columns, int):
+        vectors = best_vectors(MAX_ROWS, -(-columns // lanes), registers)
+        strips = range(MANY_VECTORS, vectors, -1)
+        fitting = [v for v in strips if v % vectors == 0 and columns % (v * lanes) == 0]
+        wide = max(fitting, default=vectors)
+    height = most_rows(vectors, registers)
+    shape = [(Part(0, rows // height, height), vectors)]
+    start, rest = rows - rows % height, rows % height
+    height = 1 << ((height - 1).bit_length() - 1)
+    while height:
+        width = wide if most_rows(wide, registers) >= height else vectors
+        shape.append((Part(start, rest // height, height), width))
+        start, rest = start + rest // height * height, rest % height
+        height //= 2
+    return shape
+
+
+def column_parts(columns: Size, vectors: int, lanes: int) -> list[Part]:
+    """The columns in tiles of at most so many vectors; the last one may be partial."""
+    width = vectors * lanes
+    if not isinstance(columns, int):
+        return [Part(0, (columns + width - 1) // width, width, columns)]
+    parts: list[Part] = []
+    start = 0
+    for tiles, size in evenly(-(-columns // lanes), vectors):
+        parts.append(Part(start, tiles, size * lanes))
+        start += tiles * size * lanes
+    if columns % lanes == 0:
+        return parts
+    last = parts.pop()
+    full = [Part(last.start, last.tiles - 1, last.width)] if last.tiles != 1 else []
+    return [*parts, *full, Part(start - last.width, 1, last.width, columns)]
