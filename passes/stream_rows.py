@@ -61,18 +61,21 @@ def is_streamable(nest: For, buffers: Mapping[str, Buffer]) -> bool:
 
 def reads_rows(nest: For, reduction: For) -> bool:
     """Whether the innermost loop of a reduction goes from row to row of a large matrix."""
-    count, inner = nest.limit, reduction
+    columns = nest.limit
+    count, inner = columns, reduction
     while len(inner.body) == 1 and isinstance(inner.body[0], For):
         count, inner = count * inner.limit, inner.body[0]
     count = count * inner.limit
-    if not isinstance(count, int) or not isinstance(inner.limit, int) or inner.limit < ROWS:
+    if not isinstance(columns, int) or not isinstance(count, int):
+        return False
+    if not isinstance(inner.limit, int) or inner.limit < ROWS:
         return False
     if inner.kind != "serial" or not all(isinstance(s, Let | Accumulate) for s in inner.body):
         return False
     return any(
         dim.coefficient(load.offset, nest.variable.name) == 1
         and isinstance(step := dim.coefficient(load.offset, inner.variable.name), int)
-        and step >= nest.limit
+        and step >= columns
         and count * load.dtype.bytes > LARGE
         for load in loads(inner.body)
     )
@@ -83,15 +86,10 @@ def stream_rows(nest: For, kind: str, name: str) -> For:
     columns = nest.limit
     assert isinstance(columns, int)
     width = STRIP // bytes_of(nest)
-    record(
-        Decision(
-            "tile_loops",
-            f"rows in strips of {width}",
-            name,
-            "the matrix is read in the order of memory",
-            (("rows at a time", str(ROWS)),),
-        )
-    )
+    record(Decision(
+        "tile_loops", f"rows in strips of {width}", name,
+        "the matrix is read in the order of memory", (("rows at a time", str(ROWS)),),
+    ))  # fmt: skip
     index = nest.variable.name
     strips = loop(f"{index}o", -(-columns // width), kind, ())
     start = variable(strips) * width
