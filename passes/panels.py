@@ -20,9 +20,9 @@ def panel_of(columns: int) -> int:
     return next((width for width in (PANEL, PANEL // 2) if columns % width == 0), columns)
 
 
-def in_panels(node: Node, columns: int) -> Node:
+def in_panels(node: Node, columns: int, panel: int | None = None) -> Node:
     """A value as it is, its last axis of so many columns in memory in panels."""
-    panel, rows = panel_of(columns), node.shape[:-1]
+    panel, rows = panel or panel_of(columns), node.shape[:-1]
     strips = reshape(node, (*rows, columns // panel, panel))
     axes = range(len(rows))
     stored = apply("stage", permute_dims(strips, (len(rows), *axes, len(rows) + 1)))

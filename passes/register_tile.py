@@ -17,6 +17,7 @@ from graphc.ir.kernel import (
     Statement,
     loads,
     loop,
+    statements,
     substitute,
     variable,
 )
@@ -75,7 +76,8 @@ def register_tile(
     assert isinstance(columns, For)
     sums = next(s for s in columns.body if isinstance(s, Accumulator))
     lanes = registers.bits // max(sums.dtype.bits, 32)
-    shape = shape_of_tile(nest.limit, columns.limit, lanes, registers.count)
+    depth = depth_of(columns) * sums.dtype.bytes
+    shape = shape_of_tile(nest.limit, columns.limit, lanes, registers.count, depth)
     rows, vectors = shape[0]
     by_rows = tile_count(column_parts(columns.limit, vectors, lanes)) < ENOUGH_TASKS
     record(Decision(
@@ -87,6 +89,14 @@ def register_tile(
     if by_rows:
         return rows_outside(nest, columns, shape, lanes, kind)
     return columns_outside(nest, columns, shape, lanes, kind)
+
+
+def depth_of(columns: For) -> Size:
+    """How many products each sum of a loop over columns adds up."""
+    depth: Size = 1
+    for inner in statements(columns.body):
+        depth = depth * inner.limit if isinstance(inner, For) else depth
+    return depth
 
 
 def rows_outside(

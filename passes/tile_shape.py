@@ -19,7 +19,10 @@ USUAL_VECTORS, MANY_VECTORS = 2, 4
 # What a step of the reduction costs beside its multiplications, and what it costs at least: so
 # many sums must be on their way for each to be ready when its turn comes again.
 STEP_COST, SUMS_ON_THEIR_WAY = 1, 8
-# Shapes that cost so much more are as good, if they are made of fewer different tiles.
+# What an element of a row and two vectors of columns, which come from memory together, cost more in
+# products of which one side is larger than the second cache, and how many bytes that is.
+FAR_ELEMENT, FAR_PAIR, FAR = 0.5, 1.2, 1 << 20
+# Shapes that cost so much more are as good for small products, if they take fewer different tiles.
 AS_GOOD = 1.03
 
 
@@ -37,12 +40,16 @@ Shape: TypeAlias = list[tuple[Part, int]]
 """The rows in parts, for each with how many vectors wide its tiles are."""
 
 
-def shape_of_tile(rows: Size, columns: Size, lanes: int, registers: int) -> Shape:
-    """How rows are cut, and how wide their tiles are, for vectors of so many lanes."""
+def shape_of_tile(rows: Size, columns: Size, lanes: int, registers: int, depth: Size = 0) -> Shape:
+    """How rows are cut, and how wide their tiles are, for vectors of so many lanes.
+
+    depth is how many bytes of either side each sum is made of.
+    """
     if not isinstance(rows, int):
         return by_halves(rows, columns, lanes, registers)
     if isinstance(columns, int):
-        vectors = best_vectors(rows, -(-columns // lanes), registers)
+        far = isinstance(depth, int) and max(rows, columns) * depth > FAR
+        vectors = best_vectors(rows, -(-columns // lanes), registers, far)
     else:
         vectors = vectors_for(evenly(rows, MAX_ROWS)[0][1], registers)
     return [(part, vectors) for part in row_parts(rows, most_rows(vectors, registers))]
@@ -68,22 +75,27 @@ def evenly(count: int, most: int) -> list[tuple[int, int]]:
     return [(parts - smaller, size), (smaller, size - 1)] if smaller else [(parts, size)]
 
 
-def best_vectors(rows: int, columns: int, registers: int) -> int:
-    """How many vectors wide tiles are that take the least time; columns counts vectors."""
-    shapes = {}
+def best_vectors(rows: int, columns: int, registers: int, far: bool = False) -> int:
+    """How many vectors wide tiles are that take the least time; columns counts vectors.
+
+    far says whether the elements come from beyond the second cache.
+    """
+    shapes: dict[int, tuple[int, float]] = {}
     for vectors in range(1, max(1, min(columns, registers // 2 - 1)) + 1):
         heights = evenly(rows, most_rows(vectors, registers))
         widths = evenly(columns, vectors)
-        cost = sum(n * m * step_cost(r, v) for n, r in heights for m, v in widths)
+        cost = sum(n * m * step_cost(r, v, far) for n, r in heights for m, v in widths)
         shapes[vectors] = (len(heights) * len(widths), cost)
     least = min(cost for _, cost in shapes.values())
-    good = {v: shape for v, shape in shapes.items() if shape[1] <= least * AS_GOOD}
+    most = least if far else least * AS_GOOD
+    good = {v: shape for v, shape in shapes.items() if shape[1] <= most}
     return min(good, key=lambda vectors: good[vectors])
 
 
-def step_cost(rows: int, vectors: int) -> int:
+def step_cost(rows: int, vectors: int, far: bool) -> float:
     """What a tile takes for a step of the reduction, in multiplications of vectors."""
-    return max(rows * vectors, rows + vectors, SUMS_ON_THEIR_WAY) + STEP_COST
+    loads = rows * FAR_ELEMENT + -(-vectors // 2) * FAR_PAIR if far else 0
+    return max(rows * vectors, rows + vectors, SUMS_ON_THEIR_WAY) + STEP_COST + loads
 
 
 def row_parts(rows: int, most: int) -> list[Part]:
