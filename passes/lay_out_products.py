@@ -12,7 +12,7 @@ from graphc.ir.program import Decision
 from graphc.passes.decisions import lines, record
 from graphc.passes.panels import in_panels
 
-# Columns of a panel, the first that divides them: the widest tile of a large product and parts of it.
+# Columns of a panel: the first that divides them all. The widest is a tile of a large product.
 PANELS = (64, 32, 16)
 # Rows for which a copy of the other matrix costs a few hundredths of the product.
 MANY_ROWS = 128
@@ -51,10 +51,6 @@ def pays(node: Node) -> bool:
     depth = node.inputs[1].shape[0]
     if not isinstance(rows, int) or not isinstance(columns, int) or not isinstance(depth, int):
         return False
-    divided = panel_of(columns) < columns
-    return (
-        rows >= MANY_ROWS
-        and divided
-        and columns > PANELS[0]
-        and depth * columns * node.dtype.bytes >= LARGE
-    )
+    if rows < MANY_ROWS or columns <= PANELS[0] or panel_of(columns) == columns:
+        return False
+    return depth * columns * node.dtype.bytes >= LARGE

@@ -6,7 +6,7 @@ import pytest
 import graphc as gx
 
 SHAPES = ((130, 512, 320), (257, 4096, 48), (200, 300, 736))
-"""Rows, depth and columns: panels of 32, all columns in one panel, panels of 32 and 16."""
+"""Rows, depth and columns: panels of 64, all columns in one panel, panels of 32."""
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32"])
