@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from graphc.ir.closure import depending_on, fresh_inputs
 from graphc.ir.dim import Size
-from graphc.ir.graph import Graph, items_of, walk
+from graphc.ir.graph import Graph, items_of, substitute, walk
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import Carry, Scan, make_scan
 from graphc.ops.kinds import Elementwise, Shifted
 from graphc.ops.movement import MOVEMENTS
 from graphc.passes.decisions import lines, record
-from graphc.passes.on_scans import on_scans, replaced
+from graphc.passes.on_scans import on_scans
 
 
 def hoist_from_loops(graph: Graph) -> Graph:
@@ -37,7 +37,7 @@ def hoisted(scan: Scan) -> list[Node]:
     pairs = list(zip(roots, stand_ins, strict=True))
     sequences = dict(zip(scan.elements, scan.node.inputs[scan.carries :], strict=False))
     sequences |= {inside: batch.all_steps(root) for root, inside in pairs}
-    outputs = replaced(scan.body.outputs, {**scan.captured, **dict(pairs)})
+    outputs = substitute(scan.body.outputs, {**scan.captured, **dict(pairs)})
     carries = [Carry(*each) for each in zip(scan.node.inputs, scan.carried, outputs, strict=False)]
     finals, stacks = make_scan(carries, sequences, outputs[scan.carries :], scan.schedule)
     return finals + stacks
@@ -132,4 +132,4 @@ class Batch:
 
     def outside(self, node: Node) -> Node:
         """A value that is the same in every step, over the operands of the loop."""
-        return replaced([node], self.fixed)[0]
+        return substitute([node], self.fixed)[0]

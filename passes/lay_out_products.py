@@ -10,8 +10,10 @@ from graphc.ir.graph import Graph, rewrite
 from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
 from graphc.passes.decisions import lines, record
-from graphc.passes.panels import in_panels, panel_of
+from graphc.passes.panels import in_panels
 
+# Columns of a panel: the first that divides them all. The widest is a tile of a large product.
+PANELS = (64, 32, 16)
 # Rows for which a copy of the other matrix costs a few hundredths of the product.
 MANY_ROWS = 128
 # Smaller matrices stay in cache as they are, in bytes.
@@ -30,11 +32,17 @@ def arranged(node: Node) -> Node:
     left, right = node.inputs
     columns = right.shape[1]
     assert isinstance(columns, int)
+    panel = panel_of(columns)
     record(Decision(
         "lay_out_products", "panels", repr(node), "a panel stays in cache while all rows pass by",
-        (("columns of a panel", str(panel_of(columns))),), lines([node]),
+        (("columns of a panel", str(panel)),), lines([node]),
     ))  # fmt: skip
-    return apply("matmul", left, in_panels(right, columns))
+    return apply("matmul", left, in_panels(right, columns, panel))
+
+
+def panel_of(columns: int) -> int:
+    """How many columns stand side by side; all of them where no panel divides them."""
+    return next((width for width in PANELS if columns % width == 0), columns)
 
 
 def pays(node: Node) -> bool:
@@ -43,5 +51,6 @@ def pays(node: Node) -> bool:
     depth = node.inputs[1].shape[0]
     if not isinstance(rows, int) or not isinstance(columns, int) or not isinstance(depth, int):
         return False
-    divided = panel_of(columns) < columns
-    return rows >= MANY_ROWS and divided and depth * columns * node.dtype.bytes >= LARGE
+    if rows < MANY_ROWS or columns <= PANELS[0] or panel_of(columns) == columns:
+        return False
+    return depth * columns * node.dtype.bytes >= LARGE

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from graphc.ir.graph import Graph, same_roots, walk
+from graphc.ir.graph import Graph, same_roots
 from graphc.ir.node import Node, build, standing_at
 from graphc.ir.scan_parts import Scan, take_apart
 
@@ -41,14 +41,3 @@ def inside(attrs: Mapping[str, Any], change: Change, in_compact: bool) -> Mappin
     if all(same_roots(graphs[key], graph) for key, graph in changed.items()):
         return attrs
     return {**attrs, **changed}
-
-
-def replaced(roots: Sequence[Node], values: Mapping[Node, Node]) -> list[Node]:
-    """The roots built again over other nodes in place of some."""
-    done = dict(values)
-    for node in walk(roots):
-        if node not in done:
-            operands = tuple(done[operand] for operand in node.inputs)
-            with standing_at(node.where):
-                done[node] = build(node.op, operands, node.attrs) if operands else node
-    return [done[root] for root in roots]

@@ -24,12 +24,8 @@ from graphc.ir.kernel import (
 from graphc.ir.program import Decision
 from graphc.passes.decisions import record
 from graphc.passes.ordered_loops import is_ordered
+from graphc.passes.tile_shape import Part, Shape, column_parts, shape_of_tile
 
-# More rows than this need more registers for loads than the reuse is worth.
-MAX_ROWS, MAX_VECTORS = 8, 4
-# Bytes of a first cache. Columns that do not stay in it come from further away for each tile, and
-# as many rows as there are registers share them.
-FIRST_CACHE = 1 << 15
 # Columns are the outer loop where they make this many tasks: a tile of columns stays in cache
 # while all rows pass by, and rows are narrower, so that the other order reads more memory.
 ENOUGH_TASKS = 4
@@ -43,16 +39,6 @@ class Registers:
 
     bits: int = 512
     count: int = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A stretch of an axis in equal tiles: `tiles` of `width` elements from `start` on."""
-
-    start: Size
-    tiles: Size
-    width: int
-    limit: Size | None = None  # elements of the last tile's stretch, where it may be partial
 
 
 def is_tileable(nest: For) -> bool:
@@ -86,82 +72,73 @@ def register_tile(
     nest: For, registers: Registers, name: str, threads: bool = True
 ) -> tuple[Statement, ...]:
     """The pair of loops in tiles; columns run on threads where they make enough tiles."""
-    columns_loop = nest.body[-1]
-    assert isinstance(columns_loop, For)
-    rows, columns = shape_of_tile(nest, columns_loop, registers)
-    by_rows = tile_count(columns) < ENOUGH_TASKS
+    columns = nest.body[-1]
+    assert isinstance(columns, For)
+    sums = next(s for s in columns.body if isinstance(s, Accumulator))
+    lanes = registers.bits // max(sums.dtype.bits, 32)
+    depth = depth_of(columns) * sums.dtype.bytes
+    shape = shape_of_tile(nest.limit, columns.limit, lanes, registers.count, depth)
+    rows, vectors = shape[0]
+    by_rows = tile_count(column_parts(columns.limit, vectors, lanes)) < ENOUGH_TASKS
     record(Decision(
-        "tile_loops", f"tile of {rows[0].width} rows by {columns[0].width} columns", name,
+        "tile_loops", f"tile of {rows.width} rows by {vectors * lanes} columns", name,
         "accumulators stay in registers, and each load is used for the whole tile",
         (("registers", str(registers.count)), ("threads over", "rows" if by_rows else "columns")),
     ))  # fmt: skip
-    outer, inner = (rows, columns) if by_rows else (columns, rows)
-    outer_name, inner_name = nest.variable.name, columns_loop.variable.name
-    if not by_rows:
-        outer_name, inner_name = inner_name, outer_name
     kind = "parallel" if threads else "serial"
+    if by_rows:
+        return rows_outside(nest, columns, shape, lanes, kind)
+    return columns_outside(nest, columns, shape, lanes, kind)
+
+
+def depth_of(columns: For) -> Size:
+    """How many products each sum of a loop over columns adds up."""
+    depth: Size = 1
+    for inner in statements(columns.body):
+        depth = depth * inner.limit if isinstance(inner, For) else depth
+    return depth
+
+
+def rows_outside(
+    nest: For, columns: For, shape: Shape, lanes: int, kind: str
+) -> tuple[Statement, ...]:
+    """All columns of a tile of rows before the next ones."""
     result: list[Statement] = []
-    for part in outer:
+    for rows, vectors in shape:
         tiles: list[Statement] = []
-        for other in inner:
-            block = tile(nest, *((part, other) if by_rows else (other, part)))
-            tiles.extend(tile_loop(f"{inner_name}o", other, "serial", (block,)))
-        result.extend(tile_loop(f"{outer_name}o", part, kind, tuple(tiles)))
+        for part in column_parts(columns.limit, vectors, lanes):
+            block = tile(nest, rows, part)
+            tiles.extend(tile_loop(f"{columns.variable.name}o", part, "serial", (block,)))
+        result.extend(tile_loop(f"{nest.variable.name}o", rows, kind, tuple(tiles)))
     return tuple(result)
 
 
-def shape_of_tile(rows: For, columns: For, registers: Registers) -> tuple[list[Part], list[Part]]:
-    """How rows and columns are cut: as wide as the registers allow, with little left over."""
-    sums = next(s for s in columns.body if isinstance(s, Accumulator))
-    lanes = registers.bits // max(sums.dtype.bits, 32)
-    vectors = vectors_for(columns.limit, lanes)
-    most = max(1, (registers.count - vectors - 1) // vectors)
-    if steps_of(columns) * vectors * lanes * sums.dtype.bytes <= FIRST_CACHE:
-        most = min(MAX_ROWS, most)
-    return row_parts(rows.limit, most), column_parts(columns.limit, vectors * lanes, lanes)
+def columns_outside(
+    nest: For, columns: For, shape: Shape, lanes: int, kind: str
+) -> tuple[Statement, ...]:
+    """All rows of a tile of columns before the next ones; of a strip where widths differ."""
+    widest = max(vectors for _, vectors in shape)
+    narrow = min(vectors for _, vectors in shape)
+    row, column = nest.variable.name, columns.variable.name
+    result: list[Statement] = []
+    for strip in column_parts(columns.limit, widest, lanes):
+        body: list[Statement] = []
+        for rows, vectors in shape:
+            part = strip if widest == narrow else part_of_strip(strip, column, vectors * lanes)
+            tiles = tile_loop(f"{row}o", rows, "serial", (tile(nest, rows, part),))
+            body.extend(tiles if part is strip else tile_loop(f"{column}o", part, "serial", tiles))
+        name = f"{column}o" if widest == narrow else f"{column}s"
+        result.extend(tile_loop(name, strip, kind, tuple(body)))
+    return tuple(result)
 
 
-def steps_of(columns: For) -> int:
-    """How many products a sum adds up; a symbolic number counts as none."""
-    steps = 1
-    for statement in statements(columns.body):
-        if isinstance(statement, For):
-            steps *= statement.limit if isinstance(statement.limit, int) else 0
-    return steps
-
-
-def vectors_for(limit: Size, lanes: int) -> int:
-    """How many vectors wide a tile is: two, or the number that leaves the least idle."""
-    if not isinstance(limit, int):
-        return 2
-    return min((2, 3, MAX_VECTORS, 1), key=lambda v: -(-limit // (v * lanes)) * v * lanes - limit)
-
-
-def row_parts(limit: Size, most: int) -> list[Part]:
-    """The rows in tiles of equal height, then what is left in smaller ones."""
-    if isinstance(limit, int):
-        height = -(-limit // -(-limit // most)) if limit else 1
-        full, left = Part(0, limit // height, height), limit % height
-        return [full, *([Part(limit - left, 1, left)] if left else [])]
-    parts = [Part(0, limit // most, most)]
-    start, rest = limit - limit % most, limit % most
-    height = 1 << ((most - 1).bit_length() - 1)
-    while height:
-        parts.append(Part(start, rest // height, height))
-        start, rest = start + rest // height * height, rest % height
-        height //= 2
-    return parts
-
-
-def column_parts(limit: Size, width: int, lanes: int) -> list[Part]:
-    """The columns in full tiles, then the rest as one partial tile."""
-    if not isinstance(limit, int):
-        return [Part(0, (limit + width - 1) // width, width, limit)]
-    full, rest = limit // width, limit % width
-    parts = [Part(0, full, width)] if full else []
-    if rest:
-        parts.append(Part(full * width, 1, -(-rest // lanes) * lanes, limit))
-    return parts
+def part_of_strip(strip: Part, column: str, width: int) -> Part:
+    """The columns of a strip in tiles of a width that divides it."""
+    start = strip.start + dim.symbol(f"{column}s", "index", strip.tiles) * strip.width
+    if strip.limit is None:
+        return Part(start, strip.width // width, width)
+    tiles = (dim.minimum(strip.width, strip.limit - start) + width - 1) // width
+    return Part(start, 1 if width == strip.width else tiles, width, strip.limit)
 
 
 def tile_count(parts: list[Part]) -> int:
@@ -200,6 +177,4 @@ def tile(nest: For, rows: Part, columns: Part) -> For:
 def stretch(columns: Part, first: Size) -> Size:
     """How many columns a tile really has."""
     assert columns.limit is not None
-    if columns.tiles == 1:
-        return columns.limit - columns.start
     return dim.minimum(columns.width, columns.limit - first)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from graphc.ir.closure import depending_on
 from graphc.ir.dim import Size, is_nonnegative
-from graphc.ir.graph import Graph, items_of
+from graphc.ir.graph import Graph, items_of, substitute
 from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import Carry, Scan, make_scan
 from graphc.lang.movement import permute_dims, reshape
 from graphc.passes.decisions import lines, record
-from graphc.passes.on_scans import on_scans, replaced
+from graphc.passes.on_scans import on_scans
 
 # What a step may keep for the product, in elements for each that the loop reads or keeps anyway.
 MOST_KEPT = 2
@@ -37,11 +37,12 @@ def sink_from_loops(graph: Graph) -> Graph:
 class Total:
     """A carry that only adds up: its number, and what a step adds.
 
-    That is left^T @ right for two sides, one side itself.
+    That is left^T @ right for two sides, one side itself or its sum over some axes.
     """
 
     number: int
     sides: tuple[Node, ...]
+    axes: tuple[int, ...] = ()
 
     @property
     def kept(self) -> Size:
@@ -52,7 +53,7 @@ class Total:
         """What all steps add, from the sides of all of them."""
         found = [stacks[side] for side in self.sides]
         if len(found) == 1:
-            return apply("sum", found[0], axes=(0,))
+            return apply("sum", found[0], axes=(0, *(axis + 1 for axis in self.axes)))
         rows, columns = (reshape(side, (-1, side.shape[-1])) for side in found)
         return apply("matmul", permute_dims(rows, (1, 0)), columns)
 
@@ -68,7 +69,7 @@ def sunk(scan: Scan) -> list[Node]:
     kept = [side for side in operands if side not in sequences]
     stay = [number for number in range(scan.carries) if number not in numbers]
     outputs = [*(scan.nexts[number] for number in stay), *scan.results, *kept]
-    outputs = replaced(outputs, scan.captured)
+    outputs = substitute(outputs, scan.captured)
     carries = [
         Carry(scan.node.inputs[number], scan.carried[number], following)
         for number, following in zip(stay, outputs, strict=False)
@@ -94,10 +95,19 @@ def sinkable(scan: Scan) -> list[Total]:
     ]
     products = [total for total in products if pays(scan, total)]
     kept = {side for total in products for side in total.sides}
-    plain = [Total(number, (term,)) for number, term in terms.items() if term in kept]
+    plain = [
+        Total(number, (side,), axes)
+        for number, (side, axes) in ((n, summed(term)) for n, term in terms.items())
+        if side in kept
+    ]
     for total in (*products, *plain):
         decide(scan, total)
     return products + plain
+
+
+def summed(term: Node) -> tuple[Node, tuple[int, ...]]:
+    """What a term is the sum of, and over which axes; none for any other term."""
+    return (term.inputs[0], term.attrs["axes"]) if term.op.name == "sum" else (term, ())
 
 
 def decide(scan: Scan, total: Total) -> None:

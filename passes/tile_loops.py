@@ -16,6 +16,7 @@ from functools import partial
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.kernel import (
+    Buffer,
     For,
     Kernel,
     Let,
@@ -31,6 +32,7 @@ from graphc.passes.decisions import record
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
 from graphc.passes.register_tile import Registers, is_tileable, register_tile
+from graphc.passes.stream_rows import is_streamable, stream_rows
 from graphc.passes.transpose_tile import is_transposing, transpose_tile
 
 # Elements that one task of a parallel loop takes from a flat array: about a microsecond of work.
@@ -65,6 +67,11 @@ class Schedule:
     registers: Registers
     lasts: frozenset[str]
 
+    @property
+    def buffers(self) -> dict[str, Buffer]:
+        """The kernel's buffers by name."""
+        return {buffer.name: buffer for buffer in self.kernel.buffers}
+
     def outermost(self, statement: Statement) -> tuple[Statement, ...]:
         """A statement of the kernel's body, scheduled: its loop over results runs on threads."""
         if not isinstance(statement, For):
@@ -87,6 +94,8 @@ class Schedule:
         reductions = [s for s in nest.body if isinstance(s, For) and not is_ordered(s, self.lasts)]
         if reductions and self.prefers_reduction(nest, reductions):
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
+        if len(reductions) == 1 and is_streamable(nest, self.buffers):
+            return (stream_rows(nest, kind, self.kernel.name),)
         vector = replace(nest, kind="vector", lanes=self.lanes_of(nest))
         return chunked(vector) if kind == "parallel" else (vector,)
 

@@ -1,4 +1,4 @@
-"""Products of matrices large enough for panels: values, and the same bits on any thread count."""
+"""Products of matrices that are large, or of few rows: values, also for any number of threads."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import graphc as gx
 
 SHAPES = ((130, 512, 320), (257, 4096, 48), (200, 300, 736))
-"""Rows, depth and columns: panels of 32, all columns in one panel, panels of 32 and 16."""
+"""Rows, depth and columns: panels of 64, all columns in one panel, panels of 32."""
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32"])
@@ -27,3 +27,26 @@ def test_a_large_product(shape: tuple[int, int, int], turned: bool, dtype: str) 
             np.testing.assert_array_equal(step(x, w), want.astype(dtype))
     finally:
         gx.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int32"])
+@pytest.mark.parametrize(("depth", "columns"), [(96, 3000), (101, 1024), (7, 40000), (64, 4097)])
+def test_a_row_times_a_large_matrix(depth: int, columns: int, dtype: str) -> None:
+    random = np.random.default_rng(depth)
+    x, w = random.integers(-3, 4, (1, depth)), random.integers(-3, 4, (depth, columns))
+    left, right = gx.input("left", x.shape, dtype), gx.input("right", w.shape, dtype)
+    step = gx.compile([left, right], [left @ right, gx.sum(gx.abs(right), axis=0)])
+    found = step(x.astype(left.dtype.numpy), w.astype(left.dtype.numpy))
+    for array, want in zip(found, [x @ w, abs(w).sum(axis=0)], strict=True):
+        np.testing.assert_array_equal(array, np.asarray(want).astype(array.dtype))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 7, 9, 17])
+@pytest.mark.parametrize("columns", [10, 100, 192])
+def test_few_rows_of_known_and_symbolic_sizes(rows: int, columns: int) -> None:
+    random = np.random.default_rng(rows * columns)
+    x = random.integers(-3, 4, (rows, 33)).astype("float32")
+    w = random.integers(-3, 4, (33, columns)).astype("float32")
+    for m, n in ((rows, columns), ("m", columns), (rows, "n"), ("m", "n")):
+        left, right = gx.input("x", (m, 33), "float32"), gx.input("w", (33, n), "float32")
+        np.testing.assert_array_equal(gx.compile([left, right], left @ right)(x, w), x @ w)

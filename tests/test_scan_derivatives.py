@@ -165,6 +165,16 @@ def test_the_forward_loop_runs_once() -> None:
     assert sum(type(step).__name__ == "Repeat" for step in program.steps) == 2
 
 
+@pytest.mark.parametrize(("width", "products"), [(3, 4), (30, 5)])
+def test_the_backward_loop_keeps_products_that_are_small(width: int, products: int) -> None:
+    shapes = {"h": (2, 3), "w": (3, width), "v": (width, 3)}
+    h, w, v = (gx.input(name, shape, "float64") for name, shape in shapes.items())
+    last, _ = gx.scan(lambda h, _: (gx.tanh(h @ w) @ v, ()), h, length=4)
+    gradients = gx.grad(gx.sum(last), [h, w, v])
+    (backward,) = {x.inputs[0] for x in gradients if x.op.name == "item"}
+    assert sum(x.op.name == "matmul" for x in backward.attrs["body"].walk()) == products
+
+
 @pytest.mark.oracle
 def test_an_lstm_agrees_with_torch() -> None:
     torch = pytest.importorskip("torch")

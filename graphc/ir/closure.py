@@ -2,7 +2,8 @@
 
 A function of the user's is called once, on inputs that stand for its arguments. What it made of
 them may use any node around it. Whatever does not depend on the arguments is computed outside, as
-the largest expressions there are, so nothing is computed again in each step of a loop.
+the largest expressions there are, so nothing is computed again in each step of a loop; only what is
+repeated along an axis is captured as it was before, since repeating costs no more than reading.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def close(
     """
     order = walk(outputs)
     depending = depending_on(inputs, order)
+    depending |= {x for x in frontier(order, outputs, depending) if x.op.name == "broadcast"}
     captured = [node for node in frontier(order, outputs, depending) if not is_cheap(node)]
     names = {*taken, *(node.attrs["name"] for node in inputs)}
     stand_ins = fresh_inputs("k", captured, names)

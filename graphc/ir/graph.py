@@ -124,7 +124,13 @@ def same_roots(one: Graph, other: Graph) -> bool:
     return all(a is b for a, b in zip(one.roots, other.roots, strict=True))
 
 
-def substitute(roots: Sequence[Node], values: dict[Node, Node]) -> list[Node]:
-    """The roots with some nodes replaced by others of the same type."""
-    done = rewrite(roots, lambda node: values.get(node, node))
+def substitute(roots: Sequence[Node], values: Mapping[Node, Node]) -> list[Node]:
+    """The roots built again over other nodes, of the same types, in place of some."""
+    done = dict(values)
+    for node in walk(roots):
+        if node not in done:
+            operands = tuple(done[operand] for operand in node.inputs)
+            with standing_at(node.where):
+                kept = all(new is old for new, old in zip(operands, node.inputs, strict=True))
+                done[node] = node if kept else build(node.op, operands, node.attrs)
     return [done[root] for root in roots]

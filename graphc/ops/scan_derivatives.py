@@ -2,7 +2,8 @@
 
 Reverse mode runs backwards over the values that the carries had before each step, which a scan
 that does the forward work besides stacks; `merge_loops` makes it and the first one the same loop.
-Each backward step repeats the forward step from there, and pulls the gradients through it.
+Each backward step repeats the forward step from there, and pulls the gradients through it. Only
+products are not repeated where they are as cheap to keep: they take most of the time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from graphc.ir.graph import substitute, walk
 from graphc.ir.node import Node
 from graphc.ir.scan_parts import Carry, Scan, make_scan, take_apart
 from graphc.ops.chain_rule import zeros
+from graphc.ops.kept_products import kept_products
 from graphc.ops.loop_steps import BackwardStep, backward_step, forward_step
 
 # --- reverse mode --------------------------------------------------------------------------------
@@ -31,8 +33,12 @@ def pull_back_scan(node: Node, gradients: Sequence[Node | None]) -> list[Node | 
         for inside, total in zip(sums, totals, strict=True)
     ]
     rows = [inside for inside in scan.elements if inside in step.parts]
-    carries, results = outside(carries, [step.parts[row] for row in rows], scan.captured)
-    sequences = backward_sequences(scan, step, gradients, carries, results)
+    results = [step.parts[row] for row in rows]
+    products = kept_products(scan, [*(carry.following for carry in carries), *results])
+    names = scan.names.union(node.attrs["name"] for node in (*step.inputs, *totals))
+    kept = dict(zip(products, fresh_inputs("p", products, names), strict=True))
+    carries, results = outside(carries, results, {**scan.captured, **kept})
+    sequences = backward_sequences(scan, step, gradients, kept, carries, results)
     schedule = {**scan.schedule, "reverse": not node.attrs["reverse"]}
     finals, stacks = make_scan(carries, sequences, results, schedule)
     places = [scan.carried[place] for place in step.arriving]
@@ -52,9 +58,9 @@ def backward_carry(
 
 
 def outside(
-    carries: Sequence[Carry], results: Sequence[Node], operands: dict[Node, Node]
+    carries: Sequence[Carry], results: Sequence[Node], operands: Mapping[Node, Node]
 ) -> tuple[list[Carry], list[Node]]:
-    """Carries and results written over the operands that constants of the body stand for.
+    """Carries and results written over what some values of the body stand for.
 
     So what depends on constants alone, such as a matrix transposed, is computed once.
     """
@@ -66,13 +72,19 @@ def backward_sequences(
     scan: Scan,
     step: BackwardStep,
     gradients: Sequence[Node | None],
+    kept: Mapping[Node, Node],
     carries: Iterable[Carry],
     results: Sequence[Node],
 ) -> dict[Node, Node]:
-    """What the backward scan reads step by step: old carries, elements, gradients of stacks."""
+    """What the backward scan reads step by step.
+
+    That is old carries, products kept, elements, and gradients of stacks.
+    """
     needed = set(walk([*(carry.following for carry in carries), *results]))
-    used = [inside for inside in scan.carried if inside in needed]
-    found = dict(zip(used, scan.extended(used), strict=True)) if used else {}
+    stacked = {inside: inside for inside in scan.carried} | {x: p for p, x in kept.items()}
+    used = [inside for inside in stacked if inside in needed]
+    extra = [stacked[inside] for inside in used]
+    found = dict(zip(used, scan.extended(extra), strict=True)) if used else {}
     operands = scan.node.inputs[scan.carries : scan.first_constant]
     found |= zip(scan.elements, operands, strict=True)
     found |= {inside: gradient_at(gradients, place) for place, inside in step.rows.items()}
