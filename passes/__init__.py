@@ -27,7 +27,9 @@ On programs:
   split_loops           cut a loop where its variable is divided
   collapse_loops        make one loop of nested loops that walk memory as one
   interchange_loops     put two loops innermost that can become a register tile
+  contract_temporaries  what passes from kernel to kernel stays in cache, a block at a time
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
+  stage_rows            keep in a local buffer what several loops over a row compute
   plan_memory           update states in place, and reuse memory that dies
 
 Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
@@ -42,6 +44,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.passes.collapse_loops import collapse_loops
+from graphc.passes.contract_temporaries import contract_temporaries
 from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
@@ -62,6 +65,7 @@ from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
+from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 
 PASSES: dict[str, Callable[[Any], Any]] = {
@@ -87,7 +91,9 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         split_loops,
         collapse_loops,
         interchange_loops,
+        contract_temporaries,
         tile_loops,
+        stage_rows,
         plan_memory,
     )
 }

@@ -16,6 +16,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.program import Allocation, Program
 from graphc.ir.types import TensorType
 from graphc.passes.collapse_loops import collapse_loops
+from graphc.passes.contract_temporaries import contract_temporaries
 from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
@@ -38,6 +39,7 @@ from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
+from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 from graphc.runtime.cpu.emit import Emitted, emit
 from graphc.runtime.cpu.jit import Library
@@ -81,7 +83,9 @@ PIPELINE: tuple[Pass, ...] = (
     split_loops,
     collapse_loops,
     interchange_loops,
+    contract_temporaries,
     tile_for_host,
+    stage_rows,
     plan_memory,
 )
 
