@@ -51,7 +51,9 @@ from graphc.passes.joint_loops import (
 # What a block of all contracted temporaries may take, in bytes: a part of a second-level cache.
 BLOCK = 1 << 18
 # Temporaries that take less in all, in bytes, are in cache when they are read again.
-LARGE = 1 << 20
+LARGE = 1 << 21
+# So many blocks, or outer iterations, keep the threads of a usual machine busy.
+ENOUGH_TASKS = 8
 # More kernels than this are not joined.
 MAX_CALLS = 8
 
@@ -222,6 +224,8 @@ class Contraction:
         """How many iterations of the innermost common loop make a block."""
         limit = group.limits[-1]
         most = max(1, int(BLOCK // self.slice_bytes(group, inside)))
+        if len(group.limits) == 1:  # blocks are what threads share
+            most = max(1, min(most, typical(limit) // ENOUGH_TASKS))
         if not isinstance(limit, int) or limit <= most:
             return most if not isinstance(limit, int) else limit
         even = next(rows for rows in range(most, 0, -1) if limit % rows == 0)
@@ -233,9 +237,10 @@ class Contraction:
         total = sum(self.bytes(name) for name in inside)
         if total < LARGE:
             return 0
-        rows = self.rows(group, inside)
-        counts = [typical(limit) for limit in group.limits]
-        counts[-1] = -(-counts[-1] // typical(rows))
+        loops = Block(group.limits, self.rows(group, inside)).outer
+        counts = [typical(nest.limit) for nest in loops]
+        if math.prod(counts) < ENOUGH_TASKS:
+            return 0
         again = 0
         for name in {n for call in group.calls for n in call.arguments} - set(inside):
             offsets = self.offsets(group, name)
@@ -349,8 +354,11 @@ class Block:
         return substitute(body, {**at, **({"%r": 0} if self.rows == 1 else {})})
 
     def nest(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-        """The loops over blocks around a body."""
-        for nest in reversed(self.outer):
+        """The loops over blocks around a body, one with enough iterations for threads outermost."""
+        loops = self.outer
+        if typical(loops[0].limit) < ENOUGH_TASKS:
+            loops.sort(key=lambda nest: -typical(nest.limit))
+        for nest in reversed(loops):
             body = (replace(nest, body=body),)
         return body
 
