@@ -30,7 +30,9 @@ On programs:
   collapse_loops        make one loop of nested loops that walk memory as one
   interchange_loops     put two loops innermost that can become a register tile
   block_sums            cut long sums into blocks whose terms stay in cache
+  contract_temporaries  what passes from kernel to kernel stays in cache, a block at a time
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
+  stage_rows            keep in a local buffer what several loops over a row compute
   plan_memory           update states in place, and reuse memory that dies
 
 Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
@@ -47,6 +49,7 @@ from typing import Any
 from graphc.passes.assign_layouts import assign_layouts
 from graphc.passes.block_sums import block_sums
 from graphc.passes.collapse_loops import collapse_loops
+from graphc.passes.contract_temporaries import contract_temporaries
 from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
@@ -68,6 +71,7 @@ from graphc.passes.split_complex import split_complex
 from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
+from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 
 PASSES: dict[str, Callable[[Any], Any]] = {
@@ -96,7 +100,9 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         collapse_loops,
         interchange_loops,
         block_sums,
+        contract_temporaries,
         tile_loops,
+        stage_rows,
         plan_memory,
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from graphc.ir import dim
@@ -9,6 +10,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import take_apart
+from graphc.ops.kinds import Elementwise
 from graphc.passes.decisions import record
 from graphc.passes.fusion_group import (
     CONTRACTIONS,
@@ -16,6 +18,7 @@ from graphc.passes.fusion_group import (
     Access,
     Group,
     index_of,
+    is_elementary,
     is_expensive,
     is_free,
     is_leaf,
@@ -23,17 +26,26 @@ from graphc.passes.fusion_group import (
     is_view,
     linear_offset,
     reads_of,
+    source_of,
+    sources,
     stands_alone,
+    typical_bytes,
+    typical_size,
     without_units,
 )
 from graphc.passes.outline import outline
+from graphc.passes.stage_rows import MAX_ROW
 
 # A kernel of more operators than this takes long to compile and runs out of registers.
 MAX_OPERATORS = 64
 # Of many groups that read a node, the first few are tried.
 MAX_CANDIDATES = 4
+# Operands that have so many times fewer elements than a result stay in cache.
+SMALLER = 8
 # How often an element may be computed again instead of stored, by its cost.
 MAX_EVALUATIONS_CHEAP, MAX_EVALUATIONS_EXPENSIVE = 3, 2
+# In how many loops of a kernel a value may be read that is cheap, or kept for all of them.
+MAX_LOOPS = 8
 
 
 def fuse(graph: Graph) -> Graph:
@@ -111,16 +123,57 @@ class Partition:
             self.open(node)
             return
         shared = len(readers) > 1 or node in self.roots
+        refusals: dict[Group, str] = {}
+        chosen = None
         for group in sorted(readers, key=lambda reader: reader.last)[:MAX_CANDIDATES]:
             reason = self.refusal(node, group) or (shared and self.output_refusal(node, group))
             if not reason:
-                decide("fused", node, group, "each of its elements is needed where it is computed")
+                chosen = group
+                break
+            refusals[group] = reason
+        if shared and self.is_better_again(node, chosen):
+            for group in readers:
+                decide("computed again", node, group, "that reads no more than to load it would")
                 self.join(node, group)
-                if shared:
-                    group.outputs[node] = None
-                return
+            return
+        for group, reason in refusals.items():
             decide("separate", node, group, reason)
-        self.open(node)
+        if chosen is None:
+            self.open(node)
+            return
+        decide("fused", node, chosen, "each of its elements is needed where it is computed")
+        self.join(node, chosen)
+        if shared:
+            chosen.outputs[node] = None
+
+    def is_better_again(self, node: Node, chosen: Group | None) -> bool:
+        """Whether all who read a node compute it rather than that a chosen group stores it.
+
+        It is cheap, what it reads is in memory whatever becomes of it, and in all no more is read.
+        """
+        readers = self.readers[node]
+        if node in self.roots or not is_elementary(node) or len(readers) > MAX_CANDIDATES:
+            return False
+        if any(self.refusal(node, group) for group in readers):
+            return False
+        large = [s for s in sources(node) if SMALLER * typical_size(s) >= typical_size(node)]
+        if not all(self.is_stored(source, chosen) for source in large):
+            return False
+        more = sum(
+            typical_bytes(source)
+            for group in readers
+            if group is not chosen
+            for source in large
+            if source not in group.reads
+        )
+        return more <= typical_bytes(node) * len(readers)
+
+    def is_stored(self, node: Node, reader: Group | None) -> bool:
+        """Whether a value is in memory even if a group that may be new is the only one to ask."""
+        if is_leaf(node) or node in self.roots or node.op.name == "item" or stands_alone(node):
+            return True
+        readers = self.readers.get(node, {})
+        return len(readers) > int(reader in readers)
 
     def open(self, node: Node) -> None:
         """A group of its own for a node, which puts it in memory."""
@@ -233,7 +286,7 @@ def good(node: Node, group: Group) -> str | None:
         return None
     if group.operators >= MAX_OPERATORS:
         return f"the kernel has {MAX_OPERATORS} operators already"
-    if any(is_gathered(access) for access in accesses):
+    if any(is_gathered(access) for access in accesses) and not is_picked(node, group):
         return "it is read at places that are known only at run time"
     if any(access.guarded for access in accesses) and not is_cheap(node):
         return "it would be computed for elements that a guard throws away"
@@ -244,11 +297,20 @@ def evaluation_refusal(node: Node, group: Group) -> str | None:
     """Why a node would be evaluated too often for what it costs."""
     accesses = group.reads[node]
     most = MAX_EVALUATIONS_EXPENSIVE if is_expensive(node) else MAX_EVALUATIONS_CHEAP
-    if len(accesses) > most:
+    by_loop = Counter(frozenset().union(*map(dim.variables, a.index)) for a in accesses)
+    apart = len(by_loop) <= MAX_LOOPS and (is_elementary(node) or is_kept(node, accesses))
+    if (max(by_loop.values(), default=0) if apart else len(accesses)) > most:
         return f"it would be computed {len(accesses)} times for each element"
     if not is_cheap(node) and not all(follows_outer_loop(access, group) for access in accesses):
         return "it would be computed again for each pass over an outer loop"
     return None
+
+
+def is_kept(node: Node, accesses: Iterable[Access]) -> bool:
+    """Whether loops over one row read a node, so that the row is computed once and kept."""
+    rows = {access.index[:-1] for access in accesses}
+    length = node.shape[-1] if node.ndim else None
+    return len(rows) == 1 and isinstance(length, int) and length * node.dtype.bytes <= MAX_ROW
 
 
 def follows_outer_loop(access: Access, group: Group) -> bool:
@@ -316,6 +378,18 @@ def dim_calls(offset: dim.Size) -> bool:
 def is_gathered(access: Access) -> bool:
     """Whether an index depends on loaded values."""
     return any(v.kind == "value" for part in access.index for v in dim.variables(part))
+
+
+def is_picked(node: Node, group: Group) -> bool:
+    """Whether a cheap node is gathered no more often than it has elements."""
+    gathers = [
+        member
+        for member in group.members
+        if not isinstance(member.op, Elementwise)
+        and any(source_of(operand) is node for operand in member.inputs)
+    ]
+    picked = sum(typical_size(member) for member in gathers)
+    return is_elementary(node) and bool(gathers) and picked <= typical_size(node)
 
 
 def is_cheap(node: Node) -> bool:

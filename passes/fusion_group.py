@@ -16,6 +16,7 @@ from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node
 from graphc.ir.scalar import TRANSCENDENTAL, Ref, Scalar, const
 from graphc.ir.types import row_major_strides
+from graphc.ops.kinds import Elementwise
 from graphc.ops.movement import MOVEMENTS
 from graphc.ops.procedure import Procedure
 
@@ -24,7 +25,10 @@ LEAVES = ("input", "variable", "constant")
 WINDOWS = ("window_sum", "window_max", "window_argmax", "window_gather", "window_scatter")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", *WINDOWS)
 CONTRACTIONS = ("matmul", "convolution")
+DIVISIONS = ("divide", "floor_divide", "remainder", "sqrt")
 LOOPS = ("scan", "while_loop", "cond")
+# How large a symbolic size is taken to be.
+TYPICAL_SIZE = 64
 
 
 def stands_alone(node: Node) -> bool:
@@ -62,6 +66,45 @@ def is_leaf(node: Node) -> bool:
 def is_free(node: Node) -> bool:
     """Whether a node only says where to read: computing it again costs nothing."""
     return node.op.name in FREE or is_uniform(node)
+
+
+def is_elementary(node: Node) -> bool:
+    """Whether an element takes an instruction or two, so that to store it costs more."""
+    dear = is_expensive(node) or node.op.name in DIVISIONS
+    return isinstance(node.op, Elementwise) and not dear
+
+
+def sources(node: Node) -> list[Node]:
+    """The values in memory or computed that a node's operands are movements of, each once."""
+    found: dict[Node, None] = {}
+    stack = list(reversed(node.inputs))
+    while stack:
+        operand = stack.pop()
+        if is_uniform(operand) or operand.op.name == "iota":
+            continue
+        if is_free(operand):
+            stack.extend(operand.inputs)
+        else:
+            found[operand] = None
+    return list(found)
+
+
+def source_of(node: Node) -> Node:
+    """The value that a movement, if it is one of a single operand, moves."""
+    while is_free(node) and len(node.inputs) == 1:
+        node = node.inputs[0]
+    return node
+
+
+def typical_size(node: Node) -> int:
+    """The elements of a node, where sizes are symbolic a usual number."""
+    size = node.size
+    return dim.evaluate(size, {symbol.name: TYPICAL_SIZE for symbol in dim.symbols(size)})
+
+
+def typical_bytes(node: Node) -> int:
+    """The bytes of a node's elements, where sizes are symbolic a usual number."""
+    return typical_size(node) * node.dtype.bytes
 
 
 def is_expensive(node: Node) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.ir.kernel import Accumulator, For, Kernel, Let, Statement, loads, statements, stores
+from graphc.ir.kernel import Accumulator, For, Kernel, Let, Statement, accesses, loads, statements
 from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
 from graphc.passes.on_kernels import on_kernels
@@ -22,7 +22,7 @@ from graphc.passes.register_tile import is_tileable
 LANES = 16
 # A sum this long hides how its results are stored.
 LONG_SUM = 64
-# What vectors cost that are stored element by element, of a long sum and of a short one.
+# What each access beside the sum costs that is scattered, for a long sum and for a short one.
 SCATTER, SCATTER_OF_FEW = 0.95, 0.3
 # What rows are worth that lie far apart in memory, and how far that is, in elements.
 FAR_ROWS, FAR = 0.8, 64
@@ -151,24 +151,25 @@ def nested(loops: list[For], inside: tuple[Statement, ...]) -> For:
 
 
 def is_one_sum(inside: tuple[Statement, ...]) -> bool:
-    """Whether a body is about one sum, which what it stores is made of."""
-    return len([s for s in inside if isinstance(s, Accumulator)]) == 1
+    """Whether a body is about one sum; what is made of it may be stored in several places."""
+    return sum(isinstance(s, Accumulator) for s in inside) == 1
 
 
 def score(pair: tuple[For, For], inside: tuple[Statement, ...]) -> float:
     """How much of a tile's work counts: full vectors, many rows, results stored side by side."""
     rows, columns = pair
     worth = filled(columns.limit) * min(typical(rows.limit), ENOUGH_ROWS) / ENOUGH_ROWS
-    strides = [dim.coefficient(load.offset, rows.variable.name) for load in loads(inside)]
+    loops = tuple(s for s in inside if isinstance(s, For))
+    strides = [dim.coefficient(load.offset, rows.variable.name) for load in loads(loops)]
     if any(not isinstance(stride, int) or abs(stride) > FAR for stride in strides):
         worth *= FAR_ROWS
-    along = [dim.coefficient(store.offset, columns.variable.name) for store in stores(inside)]
-    if all(step == 1 for step in along):
-        return worth
+    around = accesses(tuple(s for s in inside if not isinstance(s, For)))
+    along = [dim.coefficient(access.offset, columns.variable.name) for access in around]
+    scattered = sum(step not in (0, 1) for step in along)
     steps = 1
     for statement in statements(inside):
         steps *= typical(statement.limit) if isinstance(statement, For) else 1
-    return worth * (SCATTER if steps >= LONG_SUM else SCATTER_OF_FEW)
+    return worth * (SCATTER if steps >= LONG_SUM else SCATTER_OF_FEW) ** scattered
 
 
 def filled(limit: Size) -> float:

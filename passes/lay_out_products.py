@@ -1,7 +1,7 @@
 """lay_out_products: put the columns of large matrices into panels before they are multiplied.
 
-Each panel then stays in cache while all rows pass by. The copy pays where there are many rows; a
-transpose below it, which would be a copy anyway, is done on the way.
+Each panel then stays in cache while all rows pass by. The copy pays where there are many rows, and
+where a transpose would be a copy anyway: it is done on the way.
 """
 
 from __future__ import annotations
@@ -21,27 +21,32 @@ LARGE = 1 << 19
 
 
 def lay_out_products(graph: Graph) -> Graph:
-    """Stage the right operands of large products in panels; in loops each step would copy anew."""
+    """Stage the right operands of large products in panels; in loops each step would copy anew.
+
+    So are those of products of many matrices where they are transposed.
+    """
     return graph.replace_roots(rewrite(graph.roots, arranged))
 
 
 def arranged(node: Node) -> Node:
     """A product over a right operand in panels, if that pays; any other node as it is."""
-    if node.op.name != "matmul" or node.ndim != 2 or not pays(node):
+    if node.op.name != "matmul" or not (pays(node) if node.ndim == 2 else is_copied(node)):
         return node
     left, right = node.inputs
-    columns = right.shape[1]
+    columns = right.shape[-1]
     assert isinstance(columns, int)
     panel = panel_of(columns)
     record(Decision(
         "lay_out_products", "panels", repr(node), "a panel stays in cache while all rows pass by",
         (("columns of a panel", str(panel)),), lines([node]),
     ))  # fmt: skip
-    return apply("matmul", left, in_panels(right, columns, panel))
+    return apply("matmul", left, in_panels(right, columns, panel, right.ndim - 2))
 
 
 def panel_of(columns: int) -> int:
     """How many columns stand side by side; all of them where no panel divides them."""
+    if columns <= PANELS[0]:
+        return columns
     return next((width for width in PANELS if columns % width == 0), columns)
 
 
@@ -51,6 +56,22 @@ def pays(node: Node) -> bool:
     depth = node.inputs[1].shape[0]
     if not isinstance(rows, int) or not isinstance(columns, int) or not isinstance(depth, int):
         return False
-    if rows < MANY_ROWS or columns <= PANELS[0] or panel_of(columns) == columns:
+    divided = panel_of(columns) < columns
+    return rows >= MANY_ROWS and divided and depth * columns * node.dtype.bytes >= LARGE
+
+
+def is_copied(node: Node) -> bool:
+    """Whether the right matrices of many products are copied anyway, since they are transposed."""
+    rows, columns = node.shape[-2:]
+    if not isinstance(rows, int) or not isinstance(columns, int) or panel_of(columns) == columns:
         return False
-    return depth * columns * node.dtype.bytes >= LARGE
+    return rows >= MANY_ROWS and is_transposed(node.inputs[1])
+
+
+def is_transposed(node: Node) -> bool:
+    """Whether the last axis of a value is another one in memory."""
+    axis = node.ndim - 1
+    while node.op.name in ("permute_dims", "slice"):
+        axis = node.attrs["axes"][axis] if node.op.name == "permute_dims" else axis
+        node = node.inputs[0]
+    return axis != node.ndim - 1

@@ -20,11 +20,14 @@ def panel_of(columns: int) -> int:
     return next((width for width in (PANEL, PANEL // 2) if columns % width == 0), columns)
 
 
-def in_panels(node: Node, columns: int, panel: int | None = None) -> Node:
-    """A value as it is, its last axis of so many columns in memory in panels."""
-    panel, rows = panel or panel_of(columns), node.shape[:-1]
-    strips = reshape(node, (*rows, columns // panel, panel))
-    axes = range(len(rows))
-    stored = apply("stage", permute_dims(strips, (len(rows), *axes, len(rows) + 1)))
-    back = permute_dims(stored, (*(axis + 1 for axis in axes), 0, len(rows) + 1))
+def in_panels(node: Node, columns: int, panel: int | None = None, batch: int = 0) -> Node:
+    """A value as it is, its last axis of so many columns in memory in panels.
+
+    The first `batch` axes count matrices, each of which has panels of its own.
+    """
+    panel, rows = panel or panel_of(columns), node.ndim - 1
+    strips = reshape(node, (*node.shape[:-1], columns // panel, panel))
+    order = [*range(batch), rows, *range(batch, rows), rows + 1]
+    stored = apply("stage", permute_dims(strips, order))
+    back = permute_dims(stored, [order.index(axis) for axis in range(rows + 2)])
     return reshape(back, node.shape)

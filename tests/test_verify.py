@@ -118,6 +118,17 @@ READ = [
     ("store %x[0] = 1.0: f32", "buffer %x is not declared with `write`"),
     ("store %z[0] = 1.0: f32", "there is no buffer %z"),
     ("store %y[0] = load %b[0]", "buffer %y is f32, the value is bool"),
+    ("local %l: f32[8]", "a local buffer stands in parallel and serial loops"),
+    (
+        "for vector %i < 8 lanes 8 { local %l: f32[8] }",
+        "a local buffer stands in parallel and serial loops",
+    ),
+    ("for serial %i < 8 { local %x: f32[8] }", "there is a buffer %x already"),
+    ("for serial %i < 8 { local %l: f32[0] }", "a local buffer has elements, not 0"),
+    (
+        "for serial %i < 8 { local %l: f32[8] store %l[0] = true: bool }",
+        "buffer %l is f32, the value is bool",
+    ),
 ]
 
 

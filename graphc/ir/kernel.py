@@ -8,6 +8,7 @@ The grammar, one statement a line:
       accumulator %s: f32 = sum                starts from the reduction's identity
       accumulate %s SCALAR                     combines one more value into it
       store %y[OFFSET] = SCALAR                writes one element
+      local %b: f32[64]                        a buffer of its own, to the end of its block
     }
 
 The kinds of loop and what they promise:
@@ -29,6 +30,9 @@ values, lane l taking the iterations l, l + lanes, l + 2*lanes, ...; after the l
 combined by halves: lane l with lane l + lanes/2, and so on down to one. The order of every
 reduction is therefore part of the kernel's text, whatever the machine and its threads.
 Accumulating a product into a floating-point sum is a fused multiply-add.
+
+A local buffer stands in parallel and serial loops: each iteration of the innermost has it for
+itself, small enough to stay in cache, with nothing in it but what the iteration has stored.
 
 An accumulator of kind `last` holds what was accumulated last, 0 before: a variable. Its iterations
 have an order, so it outlives serial loops only.
@@ -95,6 +99,15 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Local:
+    """Declares a buffer of `size` elements that the iteration around it has for itself."""
+
+    name: str
+    dtype: DType
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class For:
     """A loop; lanes is the number of iterations side by side in a vector loop, else 1."""
 
@@ -110,7 +123,7 @@ class For:
         return self.variable.limit
 
 
-Statement: TypeAlias = For | Let | Accumulator | Accumulate | Store
+Statement: TypeAlias = For | Let | Accumulator | Accumulate | Store | Local
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +170,12 @@ def stores(body: tuple[Statement, ...]) -> Iterator[Store]:
     return (statement for statement in statements(body) if isinstance(statement, Store))
 
 
+def accesses(body: tuple[Statement, ...]) -> Iterator[Load | Store]:
+    """Every load and every store in a body."""
+    yield from loads(body)
+    yield from stores(body)
+
+
 def sizes(statement: Statement) -> tuple[Size, ...]:
     """The sizes and offsets in a statement and its expressions, those of inner blocks not."""
     found: list[Size] = []
@@ -182,7 +201,7 @@ def map_statement(
         variable = replace(statement.variable, limit=size(statement.limit))
         body = tuple(map_statement(inner, value, size) for inner in statement.body)
         return replace(statement, variable=variable, body=body)
-    if isinstance(statement, Accumulator):
+    if isinstance(statement, Accumulator | Local):
         return statement
     if isinstance(statement, Store):
         return Store(statement.buffer, size(statement.offset), value(statement.value))
@@ -232,6 +251,31 @@ def with_sizes(
     )
     body = tuple(with_sizes(s, inner, names) for s in statement.body)
     return replace(statement, variable=variable, body=body)
+
+
+def relocate(
+    body: tuple[Statement, ...], places: Mapping[str, tuple[str, Size]]
+) -> tuple[Statement, ...]:
+    """The body over other buffers: for each its new name, and what to add to its offsets."""
+
+    def value(old: Scalar) -> Scalar:
+        return scalar.rebuild(old, moved)
+
+    def moved(part: Scalar) -> Scalar | None:
+        if not isinstance(part, Load) or part.buffer not in places:
+            return None
+        name, offset = places[part.buffer]
+        return Load(part.dtype, name, part.offset + offset, part.guard)
+
+    def statement(old: Statement) -> Statement:
+        if isinstance(old, For):
+            return replace(old, body=tuple(map(statement, old.body)))
+        if isinstance(old, Store) and old.buffer in places:
+            name, offset = places[old.buffer]
+            return Store(name, old.offset + offset, value(old.value))
+        return map_statement(old, value, lambda size: size)
+
+    return tuple(map(statement, body))
 
 
 def rename(statement: Statement, names: dict[str, str]) -> Statement:

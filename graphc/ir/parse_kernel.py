@@ -17,6 +17,7 @@ from graphc.ir.kernel import (
     For,
     Kernel,
     Let,
+    Local,
     Statement,
     Store,
 )
@@ -31,13 +32,13 @@ from graphc.ir.types import DType, int64
 class Scope:
     """What names mean at a place: buffers, and by %name sizes that vary and named values."""
 
-    buffers: dict[str, Buffer]
+    buffers: ChainMap[str, Buffer]
     variables: ChainMap[str, Size] = field(default_factory=ChainMap)
     values: ChainMap[str, DType] = field(default_factory=ChainMap)
 
     def inner(self) -> Scope:
         """The scope of a block inside."""
-        return Scope(self.buffers, self.variables.new_child(), self.values.new_child())
+        return Scope(self.buffers.new_child(), self.variables.new_child(), self.values.new_child())
 
 
 def parse_kernel(reader: Reader) -> Kernel:
@@ -49,7 +50,7 @@ def parse_kernel(reader: Reader) -> Kernel:
     origin = []
     while reader.accept("from"):
         origin.append(json.loads(reader.expect_kind("string", "a line of source").text))
-    body = parse_body(reader, Scope({buffer.name: buffer for buffer in buffers}))
+    body = parse_body(reader, Scope(ChainMap({buffer.name: buffer for buffer in buffers})))
     return Kernel(name, tuple(buffers), body, tuple(origin))
 
 
@@ -146,6 +147,18 @@ def parse_store(reader: Reader, scope: Scope) -> Store:
     return Store(name, offset, parse_value(reader, scope))
 
 
+def parse_local(reader: Reader, scope: Scope) -> Local:
+    """`%b: f32[64]`."""
+    name = unquote_name(reader.name().text)
+    reader.expect(":")
+    dtype = parse_dtype(reader)
+    reader.expect("[")
+    size = int(reader.expect_kind("int", "a number of elements").text)
+    reader.expect("]")
+    scope.buffers[name] = Buffer(name, dtype, size, written=True)
+    return Local(name, dtype, size)
+
+
 def parse_value(reader: Reader, scope: Scope) -> Scalar:
     """A formula in the scope of a statement."""
     return ScalarReader(reader, scope.buffers, scope.values, scope.variables).read()
@@ -157,4 +170,5 @@ STATEMENTS: dict[str, Callable[[Reader, Scope], Statement]] = {
     "accumulator": parse_accumulator,
     "accumulate": parse_accumulate,
     "store": parse_store,
+    "local": parse_local,
 }

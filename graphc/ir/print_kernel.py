@@ -18,7 +18,17 @@ from collections.abc import Iterator
 
 from graphc.ir import scalar
 from graphc.ir.dim import Dim, Symbol
-from graphc.ir.kernel import Accumulate, Accumulator, Buffer, For, Kernel, Let, Statement, Store
+from graphc.ir.kernel import (
+    Accumulate,
+    Accumulator,
+    Buffer,
+    For,
+    Kernel,
+    Let,
+    Local,
+    Statement,
+    Store,
+)
 from graphc.ir.lexer import quote_name
 from graphc.ir.scalar import Call, Const, Index, Load, Number, Reduce, Ref, Scalar
 
@@ -50,12 +60,14 @@ def print_body(body: tuple[Statement, ...], indent: str) -> Iterator[str]:
             yield indent + print_statement(statement)
 
 
-def print_statement(statement: Let | Accumulator | Accumulate | Store) -> str:
+def print_statement(statement: Let | Accumulator | Accumulate | Store | Local) -> str:
     """The line of a statement that holds no others."""
     if isinstance(statement, Store):
         target = f"{quote_name('%', statement.buffer)}[{statement.offset}]"
         return f"store {target} = {print_scalar(statement.value)}"
     name = quote_name("%", statement.name)
+    if isinstance(statement, Local):
+        return f"local {name}: {statement.dtype}[{statement.size}]"
     if isinstance(statement, Let):
         return f"let {name}: {statement.value.dtype} = {print_scalar(statement.value)}"
     if isinstance(statement, Accumulator):

@@ -17,6 +17,7 @@ from graphc.ir.kernel import (
     For,
     Kernel,
     Let,
+    Local,
     Statement,
     Store,
     statements,
@@ -39,7 +40,7 @@ class Scope:
     depths tells how many loops stand around the declaration of a value.
     """
 
-    buffers: dict[str, Buffer]
+    buffers: ChainMap[str, Buffer]
     loops: tuple[For, ...] = ()
     values: ChainMap[str, DType] = field(default_factory=ChainMap)
     depths: ChainMap[str, int] = field(default_factory=ChainMap)
@@ -48,7 +49,7 @@ class Scope:
     def inner(self, loop: For) -> Scope:
         """The scope of a loop's body."""
         return Scope(
-            self.buffers,
+            self.buffers.new_child(),
             (*self.loops, loop),
             self.values.new_child(),
             self.depths.new_child(),
@@ -100,7 +101,7 @@ def verify_kernel(kernel: Kernel) -> None:
     buffers = {buffer.name: buffer for buffer in kernel.buffers}
     if len(buffers) < len(kernel.buffers):
         raise GraphError(f"kernel @{kernel.name}: two buffers have one name")
-    verify_body(kernel, Scope(buffers), kernel.body)
+    verify_body(kernel, Scope(ChainMap(buffers)), kernel.body)
 
 
 def verify_body(kernel: Kernel, scope: Scope, body: tuple[Statement, ...]) -> None:
@@ -134,6 +135,8 @@ def verify_statement(scope: Scope, statement: Statement) -> None:
         verify_accumulator(scope, statement)
     elif isinstance(statement, Accumulate):
         verify_accumulate(scope, statement)
+    elif isinstance(statement, Local):
+        verify_local(scope, statement)
     else:
         verify_store(scope, statement)
 
@@ -216,6 +219,19 @@ def verify_accumulate(scope: Scope, statement: Accumulate) -> None:
         )
     if statement.position != 0 and accumulator.kind not in WITH_POSITION:
         raise KernelError(f"{accumulator.kind} remembers no position")
+
+
+def verify_local(scope: Scope, statement: Local) -> None:
+    """A new buffer in a loop, since threads share what stands outside, and not in lockstep."""
+    if statement.name in scope.buffers:
+        raise KernelError(f"there is a buffer %{statement.name} already")
+    if not scope.loops or any(loop.kind in LOCKSTEP for loop in scope.loops):
+        raise KernelError("a local buffer stands in parallel and serial loops")
+    if statement.size < 1:
+        raise KernelError(f"a local buffer has elements, not {statement.size}")
+    scope.buffers[statement.name] = Buffer(
+        statement.name, statement.dtype, statement.size, written=True
+    )
 
 
 def verify_store(scope: Scope, statement: Store) -> None:

@@ -15,6 +15,7 @@ from graphc.ir.program import Decision, Program
 from graphc.passes.assign_layouts import assign_layouts
 from graphc.passes.block_sums import block_sums
 from graphc.passes.collapse_loops import collapse_loops
+from graphc.passes.contract_temporaries import contract_temporaries
 from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
@@ -38,6 +39,7 @@ from graphc.passes.split_complex import split_complex
 from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
+from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 from graphc.runtime.cpu.binding import Bindings, address_of
 from graphc.runtime.cpu.build import Built, build
@@ -85,7 +87,9 @@ PIPELINE: tuple[Pass, ...] = (
     collapse_loops,
     interchange_loops,
     block_sums,
+    contract_temporaries,
     tile_for_host,
+    stage_rows,
     plan_memory,
 )
 

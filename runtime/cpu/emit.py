@@ -112,7 +112,7 @@ def add_kernel(module: Module, kernel: Kernel) -> None:
     entry = Block("entry", f.names)
     with f.scope(entry, True, kernel.body):
         write_body(f, kernel.body, [Instance(())])
-    arguments = ["ptr %sizes", "ptr %pool", *(f"ptr {p}" for p in f.pointers.values())]
+    arguments = ["ptr %sizes", "ptr %pool", *(f"ptr {f.pointers[b.name]}" for b in kernel.buffers)]
     head = [f"; {line}" for text in kernel.origin for line in text.splitlines()]
     head.append(f"define void {symbol(kernel.name)}({', '.join(arguments)}) nounwind {{")
     module.functions.append(finish(head, f, entry))

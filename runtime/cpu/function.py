@@ -19,10 +19,19 @@ from typing import NamedTuple
 
 from graphc.ir import dim
 from graphc.ir.dim import Dim, DimCall, Size
-from graphc.ir.kernel import Accumulate, Accumulator, Buffer, For, Statement, Store, statements
+from graphc.ir.kernel import (
+    Accumulate,
+    Accumulator,
+    Buffer,
+    For,
+    Local,
+    Statement,
+    Store,
+    statements,
+)
 from graphc.ir.scalar import Load, Scalar
 from graphc.ir.types import DType
-from graphc.runtime.cpu.block import Block, broadcast, identifier
+from graphc.runtime.cpu.block import MEMORY, Block, broadcast, identifier
 from graphc.runtime.cpu.reductions import State
 from graphc.runtime.cpu.target import Target
 
@@ -303,6 +312,13 @@ class Function:
             found = self.prologue.op("size", f"load i64, ptr {pointer}, align 8")
             self.remember(key, found, EVERYWHERE)
         return found
+
+    def allocate(self, local: Local) -> None:
+        """Memory for a local buffer, aligned for vectors, from the function's entry on."""
+        kind = f"[{local.size} x {MEMORY[local.dtype.name]}]"
+        pointer = self.prologue.op(identifier(local.name), f"alloca {kind}, align 64")
+        self.buffers[local.name] = Buffer(local.name, local.dtype, local.size, written=True)
+        self.pointers[local.name] = pointer
 
     # --- vectors -----------------------------------------------------------------------------
 

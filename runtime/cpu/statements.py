@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from graphc.ir.kernel import Accumulate, Accumulator, Let, Statement, Store
+from graphc.ir.kernel import Accumulate, Accumulator, Let, Local, Statement, Store
 from graphc.ir.scalar import Call
 from graphc.runtime.cpu.block import identifier
 from graphc.runtime.cpu.formulas import compute, operand, place_of, schedule, widen
@@ -25,6 +25,8 @@ def prepare(f: Function, statement: Statement) -> Writer:
         return prepare_accumulator(f, statement)
     if isinstance(statement, Accumulate):
         return prepare_accumulate(f, statement)
+    if isinstance(statement, Local):
+        return prepare_local(f, statement)
     assert isinstance(statement, Store)
     return prepare_store(f, statement)
 
@@ -45,6 +47,12 @@ def prepare_let(f: Function, let: Let) -> Writer:
         f.remember(key, operand(f, value, instance, 0), place)
 
     return write
+
+
+def prepare_local(f: Function, local: Local) -> Writer:
+    """Memory on the stack, taken once: iterations follow one another in a function."""
+    f.allocate(local)
+    return lambda instance: None
 
 
 def prepare_accumulator(f: Function, accumulator: Accumulator) -> Writer:

@@ -9,6 +9,7 @@ from graphc.ir.kernel import (
     Buffer,
     Kernel,
     Let,
+    Local,
     Store,
     loop,
 )  # fmt: skip
@@ -168,3 +169,20 @@ def test_a_stride_may_depend_on_an_outer_loop(run):
     run(kernel, x, y)
     rows, columns = np.arange(4)[:, None], np.arange(20)
     np.testing.assert_array_equal(y, x[(rows + 1) * columns + rows])
+
+
+@pytest.mark.parametrize("dtype", [float32, types.bool_, types.float16], ids=str)
+@pytest.mark.parametrize("kind", ["parallel", "serial"])
+def test_a_local_buffer_is_an_iteration_s_own(run, kind, dtype):
+    i, j = var("i", 6), var("j", 20)
+    turned = Store("row", 19 - j, load("x", 20 * i + j, dtype))
+    rows = (
+        Local("row", dtype, 20),
+        loop("j", 20, "vector", (turned,), 16),
+        loop("j", 20, "vector", (Store("y", 20 * i + j, load("row", j, dtype)),), 16),
+    )
+    buffers = (buffer("x", 120, dtype), buffer("y", 120, dtype, written=True))
+    x = random.integers(0, 2, (6, 20)).astype(dtype.numpy)
+    y = np.empty_like(x)
+    run(Kernel("turn", buffers, (loop("i", 6, kind, rows),)), x, y)
+    np.testing.assert_array_equal(y, x[:, ::-1])

@@ -1,0 +1,134 @@
+"""Loops that several kernels have in common, however each of them has cut and nested its own.
+
+A loop over 8192 rows and one over 8 matrices of 1024 rows do the same iterations. What a kernel
+does in an iteration is written over common variables, one for each common loop. Its loops over
+results are independent, so that any of them may go outermost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from graphc.ir import dim
+from graphc.ir.dim import Dim, Size
+from graphc.ir.kernel import For, Kernel, Let, Statement, accesses, loop, substitute, variable
+
+# How large a symbolic size is taken to be.
+TYPICAL_SIZE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """Perfectly nested loops over results, the outermost first, and what the innermost does."""
+
+    loops: tuple[For, ...]
+    inside: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """What a kernel does in an iteration of common loops: loops that are left, and their body.
+
+    None stands where the innermost common loop stood, for a loop over the rows of a block.
+    """
+
+    loops: tuple[For | None, ...]
+    inside: tuple[Statement, ...]
+
+    def over(self, rows: For | None) -> tuple[Statement, ...]:
+        """The iterations of a block, whose rows a loop goes over; None for a block of one row."""
+        body = self.inside
+        for nest in reversed(self.loops):
+            around = rows if nest is None else nest
+            body = body if around is None else (replace(around, body=body),)
+        return body
+
+
+def perfect(kernel: Kernel) -> Nest:
+    """A kernel as perfectly nested loops; values between the loops are computed inside."""
+    loops: list[For] = []
+    moved: list[Statement] = []
+    body = kernel.body
+    while body and is_nest(body):
+        last = body[-1]
+        assert isinstance(last, For)
+        moved += body[:-1]
+        loops.append(last)
+        body = last.body
+    return Nest(tuple(loops), (*moved, *body))
+
+
+def is_nest(body: tuple[Statement, ...]) -> bool:
+    """Whether a block is an independent loop behind nothing but values."""
+    last = body[-1]
+    independent = isinstance(last, For) and last.kind == "parallel"
+    return independent and all(isinstance(s, Let) for s in body[:-1])
+
+
+def by_reach(nest: Nest, buffers: Collection[str]) -> list[For]:
+    """The loops that move accesses of some buffers, those first that move them farthest."""
+    touched = (access.offset for access in accesses(nest.inside) if access.buffer in buffers)
+    offset = next(touched, 0)
+    steps = {nested: dim.coefficient(offset, nested.variable.name) for nested in nest.loops}
+    moving = [nested for nested, step in steps.items() if step is not None and step != 0]
+    return sorted(moving, key=lambda nested: -typical(steps[nested] or 0))
+
+
+def common_limits(left: Sequence[Size], right: Sequence[Size]) -> list[Size]:
+    """The finest outer loops into which both of two nests can be cut."""
+    found: list[Size] = []
+    one, other = list(left), list(right)
+    while one and other:
+        small = one[0] if divides(one[0], other[0]) else other[0]
+        if not (divides(small, one[0]) and divides(small, other[0])):
+            break
+        found.append(small)
+        cut_off(one, small)
+        cut_off(other, small)
+    return found
+
+
+def divides(part: Size, limit: Size) -> bool:
+    """Whether a loop can be cut into an outer one of so many iterations and an inner one."""
+    return part == limit or (part != 0 and dim.floor_divide(limit, part) * part == limit)
+
+
+def cut_off(limits: list[Size], part: Size) -> None:
+    """Take an outer loop off the first of several."""
+    rest = 1 if part == limits[0] else dim.floor_divide(limits[0], part)
+    limits[:1] = [] if rest == 1 else [rest]
+
+
+def common_variable(place: int, limit: Size) -> Dim:
+    """The variable of a common loop, by its place among them."""
+    return dim.symbol(f"%c{place}", "index", limit)
+
+
+def iteration(nest: Nest, order: Sequence[For], limits: Sequence[Size]) -> Iteration:
+    """What a nest does in an iteration of common loops, which its own make in an order."""
+    left: dict[str, tuple[For | None, ...]] = {}
+    at: dict[str, Size] = {}
+    place = 0
+    for nested in order:
+        if place == len(limits):
+            break
+        value: Size = 0
+        rest = [nested.limit]
+        while rest and place < len(limits):
+            value = value * limits[place] + common_variable(place, limits[place])
+            cut_off(rest, limits[place])
+            place += 1
+        inner = loop(nested.variable.name, rest[0], nested.kind, ()) if rest else None
+        at[nested.variable.name] = value * rest[0] + variable(inner) if inner else value
+        row: tuple[For | None, ...] = (None,) if place == len(limits) else ()
+        left[nested.variable.name] = (*row, inner) if inner else row
+    loops = (part for nested in nest.loops for part in left.get(nested.variable.name, (nested,)))
+    return Iteration(tuple(loops), substitute(nest.inside, at))
+
+
+def typical(size: Size) -> int:
+    """A size, where it is symbolic one of its usual order."""
+    if isinstance(size, int):
+        return size
+    return dim.evaluate(size, {symbol.name: TYPICAL_SIZE for symbol in dim.symbols(size)})

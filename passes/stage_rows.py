@@ -1,0 +1,257 @@
+"""stage_rows: keep in a local buffer what several loops over a row would compute again.
+
+A softmax needs the exponential of each element for their sum and again for the quotients. A kernel
+writes formulas where they are read, so each loop has them. What is cheap is best computed again;
+what is dear waits in a row that stays in cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from graphc.ir import dim, scalar
+from graphc.ir.dim import Symbol
+from graphc.ir.kernel import (
+    Accumulate,
+    For,
+    Kernel,
+    Let,
+    Local,
+    Statement,
+    Store,
+    sizes,
+    statements,
+    stores,
+    values,
+    variable,
+)
+from graphc.ir.program import Decision, Program
+from graphc.ir.scalar import TRANSCENDENTAL, Call, Index, Load, Ref, Scalar
+from graphc.passes.decisions import record
+from graphc.passes.on_kernels import on_kernels
+
+# Instructions for an element of a transcendental function, and of a division or square root.
+TRANSCENDENTAL_COST, DIVISION_COST = 20, 5
+# What a value costs that is stored and loaded again, in instructions.
+STAGING_COST = 6
+# A row longer than this, in bytes, would not stay in a second-level cache.
+MAX_ROW = 1 << 17
+
+
+def stage_rows(program: Program) -> Program:
+    """Give dear values that several loops over a row compute a local buffer for the row.
+
+    The loops stand in one block, run in vectors, and have the same number of iterations.
+    """
+    return on_kernels(program, stage_kernel)
+
+
+def stage_kernel(kernel: Kernel) -> Kernel:
+    """The kernel with the rows of its loops staged."""
+    stage = Stage(kernel)
+    body = tuple(stage.loop(s) if isinstance(s, For) else s for s in kernel.body)
+    return replace(kernel, body=body)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A loop over a row, and its values by name, written over one variable for all loops."""
+
+    loop: For
+    values: Mapping[str, Scalar]
+
+
+class Stage:
+    """The local buffers of one kernel in the making."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.taken = {buffer.name for buffer in kernel.buffers}
+
+    def loop(self, nest: For) -> For:
+        """A loop around rows with what stands in it staged; its iterations follow one another."""
+        if nest.kind not in ("serial", "parallel"):
+            return nest
+        inner = tuple(self.loop(s) if isinstance(s, For) else s for s in nest.body)
+        return replace(nest, body=self.block(inner))
+
+    def block(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        """A block whose later loops load what an earlier one has computed."""
+        rows = {at: read_row(s) for at, s in enumerate(body) if is_row(s)}
+        result = list(body)
+        locals_before: dict[int, list[Local]] = {}
+        for value, places in shared_values(rows, changing(body)).items():
+            first = places[0]
+            local = Local(self.unique(), value.dtype, length(rows[first].loop))
+            if not self.pays(value, local):
+                continue
+            locals_before.setdefault(first, []).append(local)
+            result[first] = kept(result[first], rows[first], value, local)
+            for place in places[1:]:
+                result[place] = fetched(result[place], rows[place], value, local)
+        return tuple(s for at, old in enumerate(result) for s in (*locals_before.get(at, ()), old))
+
+    def unique(self) -> str:
+        """A name for a local buffer."""
+        number = len(self.taken)
+        while (name := f"row{number}") in self.taken:
+            number += 1
+        return name
+
+    def pays(self, value: Scalar, local: Local) -> bool:
+        """Whether a value costs more than to store and load it; says so if it is close."""
+        cost = instructions(value)
+        size = local.size * local.dtype.bytes
+        if cost <= STAGING_COST:
+            return False
+        fits = size <= MAX_ROW
+        choice, reason = (
+            ("keep a row", "to load it again costs less than to compute it again")
+            if fits
+            else ("compute again", "the row would not stay in cache")
+        )
+        numbers = (("instructions", str(cost)), ("bytes", str(size)))
+        record(Decision("stage_rows", choice, self.kernel.name, reason, numbers))
+        if fits:
+            self.taken.add(local.name)
+        return fits
+
+
+def is_row(statement: Statement) -> bool:
+    """Whether a statement is a vector loop of known length without a loop inside."""
+    return (
+        isinstance(statement, For)
+        and statement.kind == "vector"
+        and isinstance(statement.limit, int)
+        and not any(isinstance(s, For) for s in statement.body)
+    )
+
+
+def length(loop: For) -> int:
+    """The number of iterations of a loop over a row."""
+    assert isinstance(loop.limit, int)
+    return loop.limit
+
+
+def read_row(statement: Statement) -> Row:
+    """A loop over a row with its values, each a formula over one variable and names outside."""
+    assert isinstance(statement, For)
+    place = {statement.variable.name: dim.atom(Symbol("%row", "index", statement.limit))}
+    known: dict[str, Scalar] = {}
+
+    def common(part: Scalar) -> Scalar | None:
+        if isinstance(part, Load):
+            return Load(part.dtype, part.buffer, dim.substitute(part.offset, place), part.guard)
+        if isinstance(part, Index):
+            return scalar.index(dim.substitute(part.value, place))
+        return known.get(part.name) if isinstance(part, Ref) else None
+
+    for inner in statement.body:
+        if isinstance(inner, Let):
+            known[inner.name] = scalar.rebuild(inner.value, common)
+    return Row(statement, known)
+
+
+def shared_values(
+    rows: Mapping[int, Row], changed: Mapping[int, Collection[str]]
+) -> dict[Scalar, list[int]]:
+    """The values that several loops compute, each with the places of these loops.
+
+    Of formulas in one another only the largest count. changed tells what a statement stores.
+    """
+    found: dict[Scalar, list[int]] = {}
+    for place, row in rows.items():
+        earlier = {
+            value
+            for before, other in rows.items()
+            if before < place and other.loop.limit == row.loop.limit
+            for value in other.values.values()
+            if not names_in(value) & stored_between(changed, before, place)
+        }
+        for value in largest(row, earlier):
+            first = next(p for p, r in rows.items() if value in r.values.values())
+            found.setdefault(value, [first]).append(place)
+    return found
+
+
+def largest(row: Row, earlier: set[Scalar]) -> Iterator[Scalar]:
+    """The values of a loop that earlier ones have, and that something new in it reads."""
+    for name, value in row.values.items():
+        if value in earlier and any(
+            name in names_read(s) and not (isinstance(s, Let) and row.values[s.name] in earlier)
+            for s in row.loop.body
+        ):
+            yield value
+
+
+def kept(statement: Statement, row: Row, value: Scalar, local: Local) -> For:
+    """The loop that computes a value, now storing it too."""
+    assert isinstance(statement, For)
+    name = next(name for name, known in row.values.items() if known is value)
+    at = next(k for k, s in enumerate(statement.body) if isinstance(s, Let) and s.name == name)
+    store = Store(local.name, variable(statement), Ref(value.dtype, name))
+    return replace(statement, body=(*statement.body[: at + 1], store, *statement.body[at + 1 :]))
+
+
+def fetched(statement: Statement, row: Row, value: Scalar, local: Local) -> For:
+    """A loop that loads a value that it computed, without what only that needed."""
+    assert isinstance(statement, For)
+    load = Load(value.dtype, local.name, variable(statement), None)
+    body = [
+        Let(s.name, load) if isinstance(s, Let) and row.values[s.name] is value else s
+        for s in statement.body
+    ]
+    return replace(statement, body=without_unread(body))
+
+
+def without_unread(body: list[Statement]) -> tuple[Statement, ...]:
+    """A block without the values that nothing reads."""
+    read: set[str] = set()
+    result: list[Statement] = []
+    for statement in reversed(body):
+        if not isinstance(statement, Let) or statement.name in read:
+            result.append(statement)
+            read |= names_read(statement)
+    return tuple(reversed(result))
+
+
+def names_read(statement: Statement) -> set[str]:
+    """The names of values that a statement reads, also in its offsets."""
+    found = {p.name for p in scalar.walk(values(statement)) if isinstance(p, Ref)}
+    symbols = {symbol for size in sizes(statement) for symbol in dim.variables(size)}
+    return found | {s.name.removeprefix("%") for s in symbols if s.kind == "value"}
+
+
+def names_in(value: Scalar) -> set[str]:
+    """The buffers and outer names that a formula depends on."""
+    parts = list(scalar.walk([value]))
+    buffers = {part.buffer for part in parts if isinstance(part, Load)}
+    return names_read(Let("", value)) | buffers
+
+
+def changing(body: tuple[Statement, ...]) -> dict[int, frozenset[str]]:
+    """What each statement of a block stores to or accumulates into."""
+    return {
+        at: frozenset([s.buffer for s in stores((statement,))])
+        | frozenset(s.name for s in statements((statement,)) if isinstance(s, Accumulate))
+        for at, statement in enumerate(body)
+    }
+
+
+def stored_between(changed: Mapping[int, Collection[str]], first: int, last: int) -> set[str]:
+    """What changes from one statement of a block on, before another one."""
+    return {name for at in range(first, last) for name in changed[at]}
+
+
+def instructions(value: Scalar) -> int:
+    """What a formula costs for an element, roughly."""
+    calls = (part.function for part in scalar.walk([value]) if isinstance(part, Call))
+    return sum(
+        TRANSCENDENTAL_COST
+        if function in TRANSCENDENTAL
+        else DIVISION_COST
+        if function in ("divide", "sqrt", "floor_divide", "remainder")
+        else 1
+        for function in calls
+    )

@@ -1,0 +1,78 @@
+"""Values, bits and memory where kernels are joined over blocks of rows."""
+
+import numpy as np
+import pytest
+
+import graphc as gx
+
+SHAPES = [
+    ((2, 3, 256, 16), (2, 3, 384, 16), False),
+    ((1, 331, 8), (1, 997, 8), False),  # blocks of unequal height
+    ((2, 512, 8), (2, 512, 8), True),  # rows that know their place
+]
+
+
+def attention(query, key, causal):
+    """Inputs and the attention of queries to keys, which are their own values."""
+    q = gx.input("q", query, "float32")
+    k = gx.input("k", key, "float32")
+    return [q, k], gx.nn.scaled_dot_product_attention(q, k, k, is_causal=causal)
+
+
+def arrays(*shapes):
+    generator = np.random.default_rng(7)
+    return [generator.normal(size=shape).astype(np.float32) for shape in shapes]
+
+
+def joins(step):
+    return [d for d in step.decisions if d.stage == "contract_temporaries"]
+
+
+@pytest.mark.parametrize(("query", "key", "causal"), SHAPES)
+def test_attention_is_that_of_the_reference(query, key, causal):
+    inputs, y = attention(query, key, causal)
+    step = gx.compile(inputs, y)
+    given = arrays(query, key)
+    right = gx.compile(inputs, y, device="reference")(*given)
+    np.testing.assert_allclose(step(*given), right, rtol=2e-5, atol=2e-6)
+    assert joins(step)
+
+
+def test_bits_do_not_depend_on_threads():
+    inputs, y = attention(*SHAPES[1])
+    step, given = gx.compile(inputs, y), arrays(*SHAPES[1][:2])
+    before = gx.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 5):
+            gx.set_num_threads(count)
+            results.append(step(*given))
+    finally:
+        gx.set_num_threads(before)
+    assert all((result == results[0]).all() for result in results)
+
+
+def test_gradients_are_those_of_the_reference():
+    inputs, y = attention((2, 512, 16), (2, 512, 16), False)
+    gradients = gx.grad(gx.sum(y * y), inputs)
+    step, given = gx.compile(inputs, gradients), arrays((2, 512, 16), (2, 512, 16))
+    rights = gx.compile(inputs, gradients, device="reference")(*given)
+    for mine, right in zip(step(*given), rights, strict=True):
+        np.testing.assert_allclose(mine, right, rtol=1e-4, atol=1e-5)
+    assert joins(step)
+
+
+def test_no_matrix_of_scores_is_in_memory():
+    inputs, y = attention((1, 4096, 8), (1, 4096, 8), False)
+    scores = 4 * 4096 * 4096
+    assert gx.compile(inputs, y).memory.peak < scores // 16
+
+
+def test_a_batch_of_any_size():
+    inputs, y = attention(("batch", 512, 8), ("batch", 512, 8), False)
+    step = gx.compile(inputs, y)
+    assert joins(step)
+    for batch in (0, 1, 3):
+        given = arrays((batch, 512, 8), (batch, 512, 8))
+        right = gx.compile(inputs, y, device="reference")(*given)
+        np.testing.assert_allclose(step(*given), right, rtol=2e-5, atol=2e-6)
