@@ -27,6 +27,7 @@ On programs:
   split_loops           cut a loop where its variable is divided
   collapse_loops        make one loop of nested loops that walk memory as one
   interchange_loops     put two loops innermost that can become a register tile
+  split_reductions      cut long reductions with few results into chunks
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
   plan_memory           update states in place, and reuse memory that dies
 
@@ -61,6 +62,7 @@ from graphc.passes.simplify import simplify
 from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
+from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
 
@@ -87,6 +89,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         split_loops,
         collapse_loops,
         interchange_loops,
+        split_reductions,
         tile_loops,
         plan_memory,
     )

@@ -37,6 +37,7 @@ from graphc.passes.simplify import simplify
 from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
+from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
 from graphc.runtime.cpu.emit import Emitted, emit
@@ -81,6 +82,7 @@ PIPELINE: tuple[Pass, ...] = (
     split_loops,
     collapse_loops,
     interchange_loops,
+    split_reductions,
     tile_for_host,
     plan_memory,
 )
