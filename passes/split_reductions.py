@@ -56,7 +56,9 @@ CHUNK, FEWEST_CHUNKS, MOST_CHUNKS = 16384, 4, 256
 # Elements behind each partial result, at least: what partial results cost is lost among these.
 DEPTH = 64
 # Results side by side that are one task for a thread, and how many tasks are enough for all.
-COLUMNS, ENOUGH_TASKS = 256, 16
+COLUMNS, ENOUGH_TASKS = 4096, 16
+# Columns that are added up side by side in registers.
+IN_REGISTERS = 256
 # What a symbolic size is taken to be.
 TYPICAL_SIZE = 64
 
@@ -165,12 +167,16 @@ class Split:
         renamed = {s.name: f"{s.name}_chunk" for s in sums}
         body = substitute(reduction.body, {name: start + variable(inner)}, renamed)
         parts = [part for s in sums for part in self.partial(s, chunks.count * results)]
-        inside: tuple[Statement, ...] = (
-            *(Accumulator(part.name, part.kind, part.dtype) for part in parts),
-            replace(inner, body=with_values(body, parts)),
-            *(Store(p.buffer, at, Ref(p.result, p.name)) for p in parts),
-        )
-        first = replace(outer, body=(nested(loops, inside),) if loops else inside)
+        if loops and is_wide(loops[-1], reduction) and len(parts) == len(sums):
+            chunk = by_rows(loops, parts, replace(inner, body=body), at)
+        else:
+            inside: tuple[Statement, ...] = (
+                *(Accumulator(part.name, part.kind, part.dtype) for part in parts),
+                replace(inner, body=with_values(body, parts)),
+                *(Store(p.buffer, at, Ref(p.result, p.name)) for p in parts),
+            )
+            chunk = (nested(loops, inside),) if loops else inside
+        first = replace(outer, body=chunk)
         over = loop(f"{name}r", chunks.count, "serial", ())
         there = dim.substitute(at, {outer.variable.name: variable(over)})
         combined = (s for sum_ in sums for s in combine(sum_, parts, there))
@@ -220,6 +226,15 @@ def with_values(body: tuple[Statement, ...], parts: list[Partial]) -> tuple[Stat
     return tuple(result)
 
 
+def by_rows(loops: list[For], parts: list[Partial], chunk: For, at: Size) -> tuple[For, For]:
+    """A chunk of columns, added up in memory row by row: so it is read forward, as one stream."""
+    empty = [Accumulator(part.name, part.kind, part.dtype) for part in parts]
+    stored = [Store(part.buffer, at, Ref(part.result, part.name)) for part in parts]
+    before = [Accumulate(p.name, Load(p.result, p.buffer, at, None)) for p in parts]
+    row = nested(loops, (*empty, *before, *chunk.body, *stored))
+    return nested(loops, (*empty, *stored)), replace(chunk, body=(row,))
+
+
 def combine(whole: Accumulator, parts: list[Partial], at: Size) -> Iterator[Statement]:
     """What adds a chunk's result to the whole."""
     mine = [Load(p.result, p.buffer, at, None) for p in parts if p.whole == whole.name]
@@ -239,7 +254,7 @@ def chunks_of(reduction: For, results: Size, lasts: frozenset[str]) -> Chunks | 
     length = max(-(-CHUNK // (typical(results) * each)), -(-DEPTH // each))
     if isinstance(reduction.limit, int):
         length = max(length, -(-reduction.limit // MOST_CHUNKS))
-    if each == 1:
+    if each == 1:  # whole steps of vectors along the chunk
         length = -(-length // DEPTH) * DEPTH
     if typical(reduction.limit) < FEWEST_CHUNKS * length:
         return None
@@ -263,14 +278,23 @@ def filled(reduction: For, declared: list[Accumulator]) -> list[Accumulator]:
 
 def are_enough(loops: list[For], reduction: For) -> bool:
     """Whether the results alone make tasks for many threads; columns are taken many at a time."""
-    last = loops[-1]
-    columns = any(
+    tasks = typical(product(each.limit for each in loops))
+    return tasks >= ENOUGH_TASKS * (COLUMNS if are_columns(loops[-1], reduction) else 1)
+
+
+def are_columns(last: For, reduction: For) -> bool:
+    """Whether results that lie side by side are reductions of what lies side by side."""
+    return any(
         dim.coefficient(load.offset, last.variable.name) == 1
         and dim.coefficient(load.offset, reduction.variable.name) != 1
         for load in loads(reduction.body)
     )
-    tasks = product(typical(each.limit) for each in loops)
-    return typical(tasks) >= ENOUGH_TASKS * (min(typical(last.limit), COLUMNS) if columns else 1)
+
+
+def is_wide(last: For, reduction: For) -> bool:
+    """Whether registers do not hold a row of results, so that columns would be read in strips."""
+    flat = not any(isinstance(s, For) for s in reduction.body)
+    return flat and are_columns(last, reduction) and typical(last.limit) > IN_REGISTERS
 
 
 def depends_on_all(loops: list[For], reduction: For) -> bool:
