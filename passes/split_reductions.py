@@ -167,6 +167,7 @@ class Split:
         renamed = {s.name: f"{s.name}_chunk" for s in sums}
         body = substitute(reduction.body, {name: start + variable(inner)}, renamed)
         parts = [part for s in sums for part in self.partial(s, chunks.count * results)]
+        chunk: tuple[Statement, ...]
         if loops and is_wide(loops[-1], reduction) and len(parts) == len(sums):
             chunk = by_rows(loops, parts, replace(inner, body=body), at)
         else:
@@ -221,8 +222,10 @@ def with_values(body: tuple[Statement, ...], parts: list[Partial]) -> tuple[Stat
     for statement in body:
         if isinstance(statement, Accumulate) and statement.name in extremes:
             result.append(Accumulate(extremes[statement.name], statement.value))
-        inner = with_values(statement.body, parts) if isinstance(statement, For) else ()
-        result.append(replace(statement, body=inner) if inner else statement)
+        if isinstance(statement, For):
+            result.append(replace(statement, body=with_values(statement.body, parts)))
+        else:
+            result.append(statement)
     return tuple(result)
 
 

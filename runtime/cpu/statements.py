@@ -51,10 +51,9 @@ def prepare_accumulator(f: Function, accumulator: Accumulator) -> Writer:
     """Start from the identity."""
     bound = f.bindings[accumulator.name] = Accumulated(accumulator, f.level, -1, f.lanes)
     first = f.firsts.get(accumulator.name)
-    ascending = first is not None and not f.place_of_size(first).mask
 
     def write(instance: Instance) -> None:
-        if ascending:
+        if first is not None and not f.place_of_size(first).mask:
             bound.first = integer(f, first, instance)
         bound.mask = (1 << len(instance.positions)) - 1
         bound.states[instance.project(bound.mask)] = start(f, bound, f.lanes)
