@@ -31,6 +31,7 @@ On programs:
   interchange_loops     put two loops innermost that can become a register tile
   block_sums            cut long sums into blocks whose terms stay in cache
   contract_temporaries  what passes from kernel to kernel stays in cache, a block at a time
+  split_reductions      cut long reductions with few results into chunks
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
   stage_rows            keep in a local buffer what several loops over a row compute
   plan_memory           update states in place, and reuse memory that dies
@@ -70,6 +71,7 @@ from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_loops import split_loops
+from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
@@ -101,6 +103,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         interchange_loops,
         block_sums,
         contract_temporaries,
+        split_reductions,
         tile_loops,
         stage_rows,
         plan_memory,

@@ -1,4 +1,7 @@
-"""collapse_loops: make one loop of nested loops that walk memory as one."""
+"""collapse_loops: make one loop of nested loops that walk memory as one.
+
+The iterations keep their order, so that this is as right for loops of a reduction.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def collapse_loop(outer: For) -> tuple[Statement, ...]:
         return substitute(outer.body, {outer.variable.name: 0})
     if len(outer.body) == 1 and isinstance(outer.body[0], For):
         inner = outer.body[0]
-        if inner.kind == outer.kind == "parallel" and is_even(outer, inner):
+        if inner.kind == outer.kind in ("parallel", "serial") and is_even(outer, inner):
             return (joined(outer, inner),)
     return (outer,)
 

@@ -23,6 +23,7 @@ from graphc.ir.kernel import (
     Statement,
     loads,
     loop,
+    statements,
     stores,
     substitute,
     variable,
@@ -92,7 +93,7 @@ class Schedule:
         if keeps_order(nest, self.lasts) and not is_even_lockstep(nest):
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
         reductions = [s for s in nest.body if isinstance(s, For) and not is_ordered(s, self.lasts)]
-        if reductions and self.prefers_reduction(nest, reductions):
+        if reductions and (are_uneven(nest) or self.prefers_reduction(nest, reductions)):
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
         if len(reductions) == 1 and is_streamable(nest, self.buffers):
             return (stream_rows(nest, kind, self.kernel.name),)
@@ -163,6 +164,12 @@ def chunked(vector: For) -> tuple[Statement, ...]:
     inner = loop(f"{name}i", length, "vector", (), vector.lanes)
     body = substitute(vector.body, {name: start + variable(inner)})
     return (replace(outer, body=(replace(inner, body=body),)),)
+
+
+def are_uneven(nest: For) -> bool:
+    """Whether loops inside run longer in some iterations than in others, so not side by side."""
+    inner = (s for s in statements(nest.body) if isinstance(s, For))
+    return any(nest.variable in dim.variables(s.limit) for s in inner)
 
 
 def innermost(nest: For) -> For:

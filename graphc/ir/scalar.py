@@ -152,11 +152,13 @@ SAME, BOOL, SECOND, GIVEN = "same", "bool", "second", "given"
 # argument, or the one given by `cast` and `bitcast`.
 # All are defined on every value, as in NumPy: integers wrap around, and one divided by 0 gives 0
 # and leaves 0; a shift by a negative count or one not below the width moves every bit out.
+# ldexp is x * 2^k, rounded once, for float32 and float64; x is near one (or 0, or not finite) and k
+# a whole number as a float, no larger than twice the largest exponent.
 PRIMITIVES: dict[str, str] = {
     **dict.fromkeys(
         ("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "negative", "abs",
          "fma", "minimum", "maximum", "sqrt", "floor", "ceil", "trunc", "round", "copysign",
-         "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert",
+         "ldexp", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert",
          "bitwise_left_shift", "bitwise_right_shift"), SAME),
     **dict.fromkeys(
         ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"), BOOL),

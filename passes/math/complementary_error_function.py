@@ -13,7 +13,7 @@ from graphc.ir.scalar import Scalar
 from graphc.ir.types import float32, float64
 from graphc.passes.math.double_word import DoubleWord, two_product
 from graphc.passes.math.exponential import EXP_LIMITS, exp_polynomial, reduce
-from graphc.passes.math.floating import absolute, at_most, fma, format_of, scale
+from graphc.passes.math.floating import absolute, at_most, fma, scale
 from graphc.passes.math.polynomial import horner
 
 # From here on erfc is zero to rounding.
@@ -90,5 +90,5 @@ def negative(x: DoubleWord) -> DoubleWord:
 
 def exp_times(x: DoubleWord, factor: Scalar) -> Scalar:
     """e^(high + low) times a factor, rounded once where the result is denormal."""
-    reduced = reduce(at_most(x.high, EXP_LIMITS[factor.dtype][1]), 2 * format_of(factor).bias)
-    return scale(exp_polynomial(reduced.r + x.low) * factor, reduced.exponent)
+    reduced = reduce(at_most(x.high, EXP_LIMITS[factor.dtype][1]))
+    return scale(exp_polynomial(reduced.r + x.low) * factor, reduced.k)

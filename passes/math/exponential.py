@@ -47,20 +47,6 @@ EXP = {
     ),
 }  # fmt: skip
 
-# (tanh(x) / x - 1) / x² for x² on [0, TANH_SMALL²]: relative error of tanh 2^-24.7 and 2^-60.4.
-TANH_SMALL = 0.55
-TANH = {
-    float32: (
-        -0.3333294093608856, 0.13320587575435638, -0.05266263335943222, 0.016419505700469017,
-    ),
-    float64: (
-        -0.333333333333333, 0.13333333333326525, -0.05396825396368628, 0.021869488383367965,
-        -0.008863232556200636, 0.0035920915365066303, -0.0014555394608510247,
-        0.0005884298106042746, -0.00023334248434578612, 8.325811398360627e-05,
-        -1.945732758686086e-05,
-    ),
-}  # fmt: skip
-
 # log(1 + t) / t on [0, 1]: relative error 2^-27.4 and 2^-57.0.
 LOG1P_UNIT = {
     float32: (
@@ -80,22 +66,32 @@ LOG1P_UNIT = {
 
 
 class Reduced(NamedTuple):
-    """x = k ln 2 + r; the low bits of the exponent are those of k plus an offset."""
+    """x = k ln 2 + r with r = high + low, high exactly; exponent's low bits are k + an offset."""
 
-    r: Scalar
+    high: Scalar
+    k: Scalar
     exponent: Scalar
 
+    @property
+    def low(self) -> Scalar:
+        """What is left of k times the second part of ln 2, rounded."""
+        return self.k * -LN2[self.k.dtype][1]
 
-def reduce(x: Scalar, offset: int) -> Reduced:
+    @property
+    def r(self) -> Scalar:
+        """x - k ln 2, rounded."""
+        return fma(self.k, -LN2[self.k.dtype][1], self.high)
+
+
+def reduce(x: Scalar, offset: int = 0) -> Reduced:
     """Cody and Waite's reduction; k times the first part of ln 2 is taken off exactly."""
-    high, low = LN2[x.dtype]
     k, exponent = nearest_integer(x, LOG2_E, offset)
-    return Reduced(fma(k, -low, fma(k, -high, x)), exponent)
+    return Reduced(fma(k, -LN2[x.dtype][0], x), k, exponent)
 
 
 def power_of_two(reduced: Reduced) -> Scalar:
     """2^k, where the offset of the reduction was the format's bias and the result is normal."""
-    return floating(reduced.exponent << format_of(reduced.r).fraction)
+    return floating(reduced.exponent << format_of(reduced.high).fraction)
 
 
 def exp_polynomial(r: Scalar) -> Scalar:
@@ -110,19 +106,26 @@ def expm1_polynomial(r: Scalar) -> Scalar:
 
 def exp(x: Scalar) -> Scalar:
     """e^x; denormal results are rounded once, as others are."""
-    low, high = EXP_LIMITS[x.dtype]
-    reduced = reduce(at_most(at_least(x, low), high), 2 * format_of(x).bias)
-    return scale(exp_polynomial(reduced.r), reduced.exponent)
+    return exp_below(x, EXP_LIMITS[x.dtype][1])
+
+
+def exp_below(x: Scalar, limit: float) -> Scalar:
+    """e^x, or e^limit where x is larger."""
+    bounded = at_most(at_least(x, EXP_LIMITS[x.dtype][0]), limit)
+    reduced = reduce(bounded)
+    return scale(exp_polynomial(reduced.r), reduced.k)
 
 
 def expm1_scaled(x: Scalar, offset: int) -> Scalar:
     """(e^x - 1) * 2^offset for x <= 0, or larger while 2^(k + offset) does not overflow.
 
-    2^k (e^r - 1) + (2^k - 1): neither sum cancels, so the error is relative to the result.
+    2^k (e^r - 1 - high) + (2^k high + (2^k - 1)): where the second sum cancels it is exact, so
+    the error is relative to the result.
     """
     reduced = reduce(x, format_of(x).bias + offset)
-    power = power_of_two(reduced)
-    return fma(power, expm1_polynomial(reduced.r), power - 2.0**offset)
+    power, r = power_of_two(reduced), reduced.high + reduced.low
+    rest = fma(r * r, horner(r, EXP[r.dtype]), reduced.low)
+    return fma(power, rest, fma(power, reduced.high, power - 2.0**offset))
 
 
 def expm1(x: Scalar) -> Scalar:
@@ -153,23 +156,24 @@ def cosh(x: Scalar) -> Scalar:
 
 
 def tanh(x: Scalar) -> Scalar:
-    """(e^2x - 1) / (e^2x + 1): 1 - 2 / (e^2a + 1), a = |x|, or near zero an odd polynomial.
+    """(e^2x - 1) / (e^2x + 1) = q / (q + 1) with q = (e^2|x| - 1) / 2, one from some 9 or 19 on.
 
-    It is one to rounding from 2a = (fraction + 3) ln 2 on.
+    Where q is small, q - q q / (q + 1) makes little of the errors of the quotient.
     """
-    a = absolute(x)
-    square = a * a
-    small = fma(a * square, horner(square, TANH[x.dtype]), a)
-    form = format_of(x)
-    reduced = reduce(at_most(a * 2.0, (form.fraction + 4) / LOG2_E), form.bias)
-    y = power_of_two(reduced) * exp_polynomial(reduced.r)
-    return copysign(scalar.where(a < TANH_SMALL, small, 1.0 - 2.0 / (y + 1.0)), x)
+    q = expm1_scaled(at_most(absolute(x), one_from(x) / 2) * 2.0, -1)
+    quotient = q / (q + 1.0)
+    return copysign(scalar.where(q < 0.5, fma(-q, quotient, q), quotient), x)
 
 
 def sigmoid(x: Scalar) -> Scalar:
-    """1 / (1 + e^-x), or e^x / (1 + e^x) for x < 0: the exponent is never positive."""
-    y = exp(-absolute(x))
-    return scalar.where(x < 0.0, y, 1.0) / (y + 1.0)
+    """e^x / (e^x + 1), one from some 18 or 38 on."""
+    y = exp_below(x, one_from(x))
+    return y / (y + 1.0)
+
+
+def one_from(x: Scalar) -> float:
+    """Where e^x and e^x + 1 begin to be the same number, to rounding: a quotient of both is one."""
+    return (format_of(x).fraction + 4) / LOG2_E
 
 
 def softplus(x: Scalar) -> Scalar:

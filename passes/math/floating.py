@@ -155,12 +155,6 @@ def small_integer(x: Scalar, offset: Scalar | Number = 0) -> Scalar:
     return floating(x + form.magic_bits) - (offset + form.magic)
 
 
-def scale(x: Scalar, exponent: Scalar) -> Scalar:
-    """x * 2^k, rounded once, where the exponent's low bits are those of k + 2*bias.
-
-    In two steps, half of the exponent each: neither factor overflows or is denormal while the
-    result is, and only the last multiplication can round.
-    """
-    fraction = format_of(x).fraction
-    half = exponent >> 1
-    return x * floating(half << fraction) * floating((exponent - half) << fraction)
+def scale(x: Scalar, k: Scalar) -> Scalar:
+    """x * 2^k for x near one and a whole number k, rounded once."""
+    return scalar.call("ldexp", x, k)

@@ -114,9 +114,9 @@ def exp2_words(x: DoubleWord) -> Scalar:
     lowest, highest = EXP2_LIMITS[x.high.dtype]
     high = at_most(at_least(x.high, lowest), highest)
     low = scalar.where(equal(high, x.high), x.low, 0.0)
-    k, exponent = nearest_integer(high, 1.0, 2 * format_of(high).bias)
+    k, _ = nearest_integer(high, 1.0, 0)
     r = (high - k) + low
-    return scale(horner(r, (1.0, *EXP2[r.dtype])), exponent)
+    return scale(horner(r, (1.0, *EXP2[r.dtype])), k)
 
 
 def cbrt(x: Scalar) -> Scalar:

@@ -38,6 +38,7 @@ from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_loops import split_loops
+from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
@@ -88,6 +89,7 @@ PIPELINE: tuple[Pass, ...] = (
     interchange_loops,
     block_sums,
     contract_temporaries,
+    split_reductions,
     tile_for_host,
     stage_rows,
     plan_memory,

@@ -30,6 +30,7 @@ from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, 
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.loops import bind, write_body
 from graphc.runtime.cpu.memory import ZEROS, ZEROS_DEFINITION
+from graphc.runtime.cpu.positions import first_positions
 from graphc.runtime.cpu.steps import STEP, Called, Steps
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.work import nanoseconds
@@ -109,6 +110,7 @@ def add_kernel(module: Module, kernel: Kernel) -> None:
     f = Function(kernel.buffers, module.sizes, module.target, lambda name: None)
     outlined = Outline(module, kernel, f)
     f.outline = outlined.add
+    f.firsts = first_positions(kernel.body)
     entry = Block("entry", f.names)
     with f.scope(entry, True, kernel.body):
         write_body(f, kernel.body, [Instance(())])
@@ -147,6 +149,7 @@ class Outline:
         buffers = tuple(buffer for buffer in self.kernel.buffers if buffer.name in touched)
         self.fields = ["ptr %sizes", *(f"ptr {outer.pointers[b.name]}" for b in buffers)]
         inner = Function(buffers, module.sizes, module.target, self.capture)
+        inner.firsts = first_positions((parallel,))
         self.inner = inner
         self.unpack(0, "ptr", "%sizes")
         for at, pointer in enumerate(inner.pointers.values()):

@@ -14,6 +14,7 @@ from graphc.runtime.cpu.function import EVERYWHERE, Function, Instance, Place, m
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.instructions import apply
 from graphc.runtime.cpu.memory import load
+from graphc.runtime.cpu.scaling import ldexp
 
 # What these make of 16-bit floats is one again; other results, in float32, must be rounded.
 EXACT = frozenset((
@@ -119,6 +120,8 @@ def write_call(f: Function, node: Call, place: Place, instance: Instance) -> str
         return convert(block, values[0], source, node.dtype, lanes)
     if node.function == "bitcast":
         return bitcast(block, values[0], source, node.dtype, lanes)
+    if node.function == "ldexp":
+        return ldexp(block, node.dtype, lanes, values, f.target)
     hint = f.hints.get(node, node.function)
     return rounded(block, node, apply(block, hint, node.function, source, lanes, values), lanes)
 

@@ -12,7 +12,7 @@ of each such variable. A value is remembered by its formula and by the positions
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -97,13 +97,15 @@ class Named:
 class Accumulated:
     """An accumulator: the states of its instances, by their positions under the mask.
 
-    lanes are those of a state's registers, 0 for single values.
+    lanes are those of a state's registers, 0 for single values. first is the position that argmax
+    and argmin begin with, if positions only grow; "" if they may come in any order.
     """
 
     accumulator: Accumulator
     level: int
     mask: int
     lanes: int
+    first: str = ""
     states: dict[tuple[int, ...], State] = field(default_factory=dict)
 
 
@@ -171,6 +173,7 @@ class Function:
         self.bindings: dict[str, Variable | Named | Accumulated] = {}
         self.hints: dict[Scalar, str] = {}
         self.expansions: dict[Scalar, Scalar] = {}
+        self.firsts: Mapping[str, Size] = {}
         self.outline: Callable[[For], None] | None = None
         self.lanes = 0
         self.vector_depth = -1

@@ -6,6 +6,8 @@ function here that writes several instructions. The column of a table is the kin
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Callable
 
 from graphc.ir.types import DType
@@ -148,11 +150,22 @@ def same(o: Operation, operands: list[str]) -> str:
 def extreme(o: Operation, operands: list[str], predicate: str) -> str:
     """Choose the extreme of two floats, or a NaN among them.
 
-    Two instructions more than the processor's own minimum, which forgets a NaN on the left.
+    The processor's own minimum gives the right operand where either is NaN. That is right if the
+    left one is known to be a number; else it takes two instructions more.
     """
     left, right = operands
+    if is_number(right):
+        left, right = right, left
     best = o.select(o.op(f"fcmp {predicate}", left, right), left, right)
-    return o.select(o.op("fcmp uno", left, left), left, best)
+    return best if is_number(left) else o.select(o.op("fcmp uno", left, left), left, best)
+
+
+def is_number(operand: str) -> bool:
+    """Whether the text of a float is a constant other than NaN."""
+    if operand.startswith("%"):
+        return False
+    bits = operand.removesuffix(")").rpartition("0x")[2]
+    return not math.isnan(struct.unpack(">d", bytes.fromhex(bits))[0])
 
 
 def minimum(o: Operation, operands: list[str]) -> str:

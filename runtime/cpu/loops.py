@@ -18,8 +18,8 @@ from graphc.runtime.cpu.control import carried, repeat, when
 from graphc.runtime.cpu.formulas import widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Place, Variable
 from graphc.runtime.cpu.indexing import integer
-from graphc.runtime.cpu.reductions import State, combine, combine_lanes, identity
-from graphc.runtime.cpu.statements import prepare
+from graphc.runtime.cpu.reductions import State, combine, combine_lanes
+from graphc.runtime.cpu.statements import prepare, start
 
 Instances: TypeAlias = list[Instance]
 States: TypeAlias = dict[tuple[int, ...], State]
@@ -195,10 +195,10 @@ def begin_partials(
     saved = []
     for bound in dict.fromkeys(bound for bound, _ in carried(f, loop.body)):
         saved.append((bound, bound.states))
-        start = identity(bound.accumulator, f.lanes)
+        empty = start(f, bound, f.lanes)
         bound.mask |= f.vector_bit
         bound.lanes = f.lanes
-        bound.states = {instance.project(bound.mask): start for instance in instances}
+        bound.states = {instance.project(bound.mask): empty for instance in instances}
     return saved
 
 
@@ -208,13 +208,13 @@ def end_partials(
     """Combine the lanes of the accumulators that a vector loop has filled."""
     for bound, before in saved:
         accumulator, partial = bound.accumulator, bound.states
-        start = identity(accumulator, 0)
+        empty = start(f, bound, 0)
         bound.states, bound.lanes = {}, 0
         bound.mask &= ~f.vector_bit
         for key, old in before.items():
             states = [partial[*key, chunk] for chunk in range(chunks)]
             new = combine_lanes(f.block, accumulator, lanes, states)
-            bound.states[key] = new if old == start else combine(f.block, accumulator, 0, new, old)
+            bound.states[key] = new if old == empty else combine(f.block, accumulator, 0, new, old)
     f.end_vector()
     f.forget_volatile()
 

@@ -9,7 +9,16 @@ from typing import TypeAlias
 
 from graphc.ir.kernel import Accumulator
 from graphc.ir.types import DType, int64
-from graphc.runtime.cpu.block import REGISTERS, Block, identifier, literal, shuffle, splat, vector
+from graphc.runtime.cpu.block import (
+    REGISTERS,
+    Block,
+    broadcast,
+    identifier,
+    literal,
+    shuffle,
+    splat,
+    vector,
+)
 from graphc.runtime.cpu.instructions import Operation, apply
 
 State: TypeAlias = tuple[str, ...]
@@ -72,6 +81,19 @@ def combine(block: Block, accumulator: Accumulator, lanes: int, new: State, old:
     return select(block, accumulator, lanes, taken, new, old)
 
 
+def advance(block: Block, accumulator: Accumulator, lanes: int, new: State, old: State) -> State:
+    """The state that covers what an argmax or argmin covers, and a value at a later position."""
+    name, dtype = identifier(accumulator.name), accumulator.dtype
+    o = Operation(block, name, dtype, lanes)
+    order = "gt" if accumulator.kind == "argmax" else "lt"
+    if dtype.is_float:
+        unequal = o.op(f"fcmp u{order}", new[0], old[0])
+        taken = o.mask("and", unequal, o.op("fcmp ord", old[0], old[0]))
+    else:
+        taken = o.op(f"icmp {'s' if dtype.kind == 'int' else 'u'}{order}", new[0], old[0])
+    return select(block, accumulator, lanes, taken, new, old)
+
+
 def precedes(o: Operation, kind: str, new: State, old: State) -> str:
     """Whether a (value, position) wins: by NaN, then by value, then by the lower position."""
     greater = kind == "argmax"
@@ -104,6 +126,8 @@ def select(
 
 def combine_lanes(block: Block, accumulator: Accumulator, lanes: int, chunks: list[State]) -> State:
     """One state of a single value from all lanes, by halves; chunks is consecutive vectors."""
+    if accumulator.kind.startswith("arg"):
+        return combine_positions(block, accumulator, lanes, chunks)
     while len(chunks) > 1:
         half = len(chunks) // 2
         chunks = [
@@ -125,3 +149,26 @@ def combine_lanes(block: Block, accumulator: Accumulator, lanes: int, chunks: li
         )
         for element, value in zip(elements(accumulator), state, strict=True)
     )
+
+
+def combine_positions(
+    block: Block, accumulator: Accumulator, lanes: int, chunks: list[State]
+) -> State:
+    """The best value of all lanes, then the lowest position of the lanes that have it."""
+    name, dtype = identifier(accumulator.name), accumulator.dtype
+    extreme = Accumulator(accumulator.name, accumulator.kind.removeprefix("arg"), dtype)
+    (best,) = combine_lanes(block, extreme, lanes, [(value,) for value, _ in chunks])
+    everywhere = broadcast(block, REGISTERS[dtype.name], lanes, best)
+    o = Operation(block, name, dtype, lanes)
+    found: list[State] = []
+    for value, position in chunks:
+        if dtype.is_float:  # a NaN is best, and so are all others
+            equal = o.mask(
+                "or", o.op("fcmp oeq", value, everywhere), o.op("fcmp uno", value, value)
+            )
+        else:
+            equal = o.op("icmp eq", value, everywhere)
+        late = splat("i64", str(LAST))
+        found.append((Operation(block, name, int64, lanes).select(equal, position, late),))
+    lowest = Accumulator(accumulator.name, "min", int64)
+    return best, *combine_lanes(block, lowest, lanes, found)

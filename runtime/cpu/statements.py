@@ -12,7 +12,7 @@ from graphc.runtime.cpu.formulas import compute, operand, place_of, schedule, wi
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, Place
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.memory import store
-from graphc.runtime.cpu.reductions import State, combine, elements, identity, select
+from graphc.runtime.cpu.reductions import State, advance, combine, elements, identity, select
 
 Writer: TypeAlias = Callable[[Instance], None]
 
@@ -58,13 +58,25 @@ def prepare_local(f: Function, local: Local) -> Writer:
 def prepare_accumulator(f: Function, accumulator: Accumulator) -> Writer:
     """Start from the identity."""
     bound = f.bindings[accumulator.name] = Accumulated(accumulator, f.level, -1, f.lanes)
-    start = identity(accumulator, f.lanes)
+    first = f.firsts.get(accumulator.name)
 
     def write(instance: Instance) -> None:
+        if first is not None and not f.place_of_size(first).mask:
+            bound.first = integer(f, first, instance)
         bound.mask = (1 << len(instance.positions)) - 1
-        bound.states[instance.project(bound.mask)] = start
+        bound.states[instance.project(bound.mask)] = start(f, bound, f.lanes)
 
     return write
+
+
+def start(f: Function, bound: Accumulated, lanes: int) -> State:
+    """The state before anything is accumulated."""
+    state = identity(bound.accumulator, lanes)
+    if not bound.first:
+        return state
+    level = f.levels.get(bound.first, 0)
+    first = widen(f, bound.first, "i64", level) if lanes else bound.first
+    return (*state[:-1], first)
 
 
 def prepare_accumulate(f: Function, statement: Accumulate) -> Writer:
@@ -96,7 +108,9 @@ def prepare_accumulate(f: Function, statement: Accumulate) -> Writer:
         else:
             if accumulator.kind.startswith("arg"):
                 operands.append(position(f, statement, instance))
-            new = combine(f.block, accumulator, lanes, tuple(operands), old)
+            new = (advance if bound.first else combine)(
+                f.block, accumulator, lanes, tuple(operands), old
+            )
         mask = f.mask(instance) if masked else ""
         if mask:
             new = select(f.block, accumulator, lanes, mask, new, old)

@@ -20,6 +20,11 @@ class Target:
     cpu: str = ""
     features: str = ""
 
+    @property
+    def scales(self) -> bool:
+        """Whether vectors of every width have an instruction that multiplies by powers of two."""
+        return "+avx512vl" in self.features.split(",")
+
 
 def host() -> Target:
     """The processor that this process runs on."""

@@ -26,9 +26,19 @@ define void @graphc_parallel_for(ptr %pool, ptr %f, ptr %context, i64 %count, i6
 Run = Callable[..., None]
 
 
-def run_kernel(kernel: Kernel, *arrays: np.ndarray, bits: int = 0, **sizes: int) -> None:
-    """Run a kernel on arrays in the order of its buffers; bits narrows the vector registers."""
+def run_kernel(
+    kernel: Kernel,
+    *arrays: np.ndarray,
+    bits: int = 0,
+    features: str | None = None,
+    **sizes: int,
+) -> None:
+    """Run a kernel on arrays in the order of its buffers.
+
+    bits narrows the vector registers; features are what the emitter is told of the processor.
+    """
     target = replace(host(), vector_bits=bits) if bits else host()
+    target = target if features is None else replace(target, features=features)
     emitted = emit_kernel(kernel, target)
     text = emitted.text.replace(PARALLEL_FOR, SERIAL_FOR)
     library = jit.load(text)

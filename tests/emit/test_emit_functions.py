@@ -194,6 +194,36 @@ def test_fma_and_where(run, dtype):
         compare(y, expected)
 
 
+@pytest.mark.parametrize("features", ["", None], ids=["by_halves", "host"])
+@pytest.mark.parametrize("dtype", [types.float32, types.float64], ids=str)
+def test_ldexp_rounds_once(run, dtype, features):
+    random = np.random.default_rng(7)
+    x = (random.uniform(0.5, 2, COUNT) * random.choice([-1, 1], COUNT)).astype(dtype.numpy)
+    x[:4] = 0.0, np.inf, -np.inf, np.nan
+    least = -1074 if dtype.bits == 64 else -149
+    k = random.integers(least - 3, -least // 2, COUNT).astype(dtype.numpy)
+    k[20:60] = random.integers(least, least + 30, 40)
+    y = np.empty(COUNT, dtype.numpy)
+    value = scalar.call("ldexp", element(0, dtype), element(1, dtype))
+    for kind in KINDS:
+        run(elementwise(value, [dtype, dtype], kind), x, k, y, features=features)
+        with np.errstate(all="ignore"):
+            compare(y, np.ldexp(x, k.astype(np.int32)))
+
+
+@pytest.mark.parametrize("number", [0.0, -1.0, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_the_extreme_of_a_value_and_a_constant(run, dtype, number):
+    x = samples(dtype, 0)
+    y = np.empty(COUNT, dtype.numpy)
+    for function in ("minimum", "maximum"):
+        constant = scalar.const(dtype, number)
+        for operands in ((element(0, dtype), constant), (constant, element(0, dtype))):
+            run(elementwise(scalar.call(function, *operands), [dtype], "vector"), x, y)
+            with np.errstate(invalid="ignore"):
+                compare(y, BINARY[function](x, dtype.numpy.type(number)))
+
+
 @pytest.mark.parametrize(
     ("source", "target"),
     [("float32", "int32"), ("float64", "uint64"), ("float16", "uint16"), ("bfloat16", "int16")],

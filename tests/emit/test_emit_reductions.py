@@ -142,6 +142,26 @@ def test_positions(run, dtype, kind, vector):
             assert y[0] == ARG[kind](case)
 
 
+@pytest.mark.parametrize("kind", ARG)
+@pytest.mark.parametrize("steps", [(8, 1), (1, 13), (-8, -1)], ids=["rows", "columns", "backward"])
+def test_of_equal_values_the_lowest_position_wins_in_any_order(run, kind, steps):
+    x = random.integers(0, 3, (13, 8)).astype(np.float32)
+    first = -min(steps[0] * 12, 0) - min(steps[1] * 7, 0)
+    position = first + steps[0] * var("i", 13) + steps[1] * var("j", 8)
+    body = (
+        Accumulator("s", kind, float32),
+        loop("i", 13, "serial", (
+            loop("j", 8, "vector", (
+                Accumulate("s", load("x", var("i", 13) * 8 + var("j", 8)), position),), 4),)),
+        Store("y", 0, Ref(int64, "s")),
+    )  # fmt: skip
+    y = np.empty(1, np.int64)
+    run(Kernel("r", (buffer("x", 104), buffer("y", 1, int64, True)), body), x, y)
+    i, j = np.indices(x.shape)
+    by_position = np.argsort((first + steps[0] * i + steps[1] * j).ravel())
+    assert y[0] == ARG[kind](x.ravel()[by_position])
+
+
 @pytest.mark.parametrize(
     ("kind", "dtype", "identity"),
     [("max", float32, -np.inf), ("min", types.uint8, 255), ("prod", int32, 1),

@@ -1,0 +1,81 @@
+"""Reductions in chunks: the values of NumPy, and the same bits for any number of threads."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import graphc as gx
+
+SHAPES = {
+    (70_001,): [None],
+    (300, 1024): [None, 0],
+    (40_000, 10): [None, 0],
+    (2, 80_000): [1],
+    (3, 9000, 4): [1, (0, 1)],
+}
+CASES = [(shape, axis) for shape, axes in SHAPES.items() for axis in axes]
+random = np.random.default_rng(11)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = gx.get_num_threads()
+    yield
+    gx.set_num_threads(before)
+
+
+def with_any_threads(step, array):
+    """The result of a step, after making sure that it does not depend on the threads."""
+    results = []
+    for count in (1, 2, 8):
+        gx.set_num_threads(count)
+        results.append(step(array))
+    assert {result.tobytes() for result in results} == {results[0].tobytes()}
+    return results[0]
+
+
+def compiled(word, shape, axis, symbolic):
+    sizes = [f"n{k}" for k in range(len(shape))] if symbolic else shape
+    x = gx.input("x", sizes, "float32")
+    return gx.compile([x], getattr(gx, word)(x, axis=axis))
+
+
+@pytest.mark.parametrize("symbolic", [False, True], ids=["known", "symbolic"])
+@pytest.mark.parametrize(("shape", "axis"), CASES, ids=str)
+def test_sums_and_extremes(shape, axis, symbolic):
+    array = random.normal(size=shape).astype(np.float32)
+    total = with_any_threads(compiled("sum", shape, axis, symbolic), array)
+    np.testing.assert_allclose(total, array.sum(axis, np.float64), rtol=1e-4, atol=1e-2)
+    least = with_any_threads(compiled("min", shape, axis, symbolic), array)
+    np.testing.assert_array_equal(least, array.min(axis))
+
+
+@pytest.mark.parametrize("values", ["ties", "nan", "-inf"])
+@pytest.mark.parametrize(("shape", "axis"), [c for c in CASES if not isinstance(c[1], tuple)])
+def test_positions(shape, axis, values):
+    array = random.integers(0, 100, shape).astype(np.float32)
+    if values == "nan":
+        array[random.random(shape) < 1e-4] = np.nan
+    if values == "-inf":
+        array[...] = -np.inf
+    found = with_any_threads(compiled("argmax", shape, axis, False), array)
+    np.testing.assert_array_equal(found, array.argmax(axis))
+
+
+def test_every_long_reduction_of_a_kernel_has_chunks():
+    x = gx.input("x", (100_000,), "float32")
+    step = gx.compile([x], gx.std(x))
+    (kernel,) = step.program.kernels
+    assert str(step.decisions).count("stage='split_reductions'") == 2
+    assert [b.name for b in kernel.buffers] == ["in0", "out0", "partial0", "partial1"]
+    array = random.normal(5, 2, 100_000).astype(np.float32)
+    np.testing.assert_allclose(with_any_threads(step, array), array.std(dtype=np.float64), 1e-4)
+
+
+def test_calls_of_one_kernel_have_partial_results_of_their_own():
+    x, y = (gx.input(name, (100_000,), "float32") for name in "xy")
+    step = gx.compile([x, y], [gx.sum(x), gx.sum(y)])
+    arrays = [random.normal(size=100_000).astype(np.float32) for _ in range(2)]
+    for got, array in zip(step(*arrays), arrays, strict=True):
+        np.testing.assert_allclose(got, array.sum(dtype=np.float64), rtol=1e-3, atol=1e-3)
