@@ -15,6 +15,7 @@ On graphs:
   fold_constants        compute what depends on constants alone
   remove_duplicates     write equal things equally, so that they become one
   remove_dead_code      drop updates and results without effect
+  use_winograd          do convolutions of 3 by 3 taps in tiles, where the user allows it
   lay_out_convolutions  store what convolutions read as their loops read it
   lay_out_products      store the columns of large matrices in panels
   fuse                  put operators that can share a kernel into one
@@ -63,6 +64,7 @@ from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
+from graphc.passes.use_winograd import use_winograd
 
 PASSES: dict[str, Callable[[Any], Any]] = {
     function.__name__: function
@@ -79,6 +81,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         fold_constants,
         remove_duplicates,
         remove_dead_code,
+        use_winograd,
         lay_out_convolutions,
         lay_out_products,
         fuse,

@@ -39,6 +39,7 @@ from graphc.passes.split_complex import split_complex
 from graphc.passes.split_loops import split_loops
 from graphc.passes.stabilise import stabilise
 from graphc.passes.tile_loops import tile_loops
+from graphc.passes.use_winograd import use_winograd
 from graphc.runtime.cpu.emit import Emitted, emit
 from graphc.runtime.cpu.jit import Library
 from graphc.runtime.cpu.jit import load as load_code
@@ -74,6 +75,7 @@ def tile_for_host(program: Program) -> Program:
 
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
+    use_winograd,
     lay_out_convolutions,
     lay_out_products,
     fuse,
@@ -86,9 +88,10 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
-def load(graph: Graph) -> CpuStep:
-    """A graph compiled for this processor."""
-    run = run_passes(graph, PIPELINE)
+def load(graph: Graph, winograd: bool = False) -> CpuStep:
+    """A graph compiled for this processor; `use_winograd` is left out unless it is asked for."""
+    passes = [change for change in PIPELINE if winograd or change is not use_winograd]
+    run = run_passes(graph, passes)
     start = time.perf_counter()
     emitted = emit(run.result, host())
     middle = time.perf_counter()
