@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from graphc.ir.dim import Size
+from graphc.ir.dim import Size, floor_divide
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, apply, say
 from graphc.ir.program import Decision
 from graphc.ir.types import float32, float64
-from graphc.lang.movement import permute_dims
+from graphc.lang.creation import zeros
+from graphc.lang.loops import scan
+from graphc.lang.movement import permute_dims, reshape
 from graphc.ops.convolution import slide
 from graphc.ops.tile_formulas import transposed
 from graphc.ops.windows import Sliding, number
@@ -33,7 +35,12 @@ Pair: TypeAlias = tuple[int, ...]
 TAPS, RESULTS = 3, 4
 # With the points 0, 1, -1, 2 and -2 the error would be four times as large (docs/decisions.md).
 MAPS = fast_convolution([Fraction(quarters, 4) for quarters in (0, 3, -3, 6, -6)], TAPS)
+RESULTS_BACK, TAPS_BACK = transposed(MAPS.results), transposed(MAPS.taps)
 POINTS = len(MAPS.elements) ** 2
+# Taps are one tile for each pair of a channel and a kernel.
+ONE_TILE = {"step": TAPS, "low": (0, 0), "counts": (1, 1)}
+# Elements in tiles that stay in the second cache, or nearly so.
+IN_CACHE = 1 << 18
 # What it costs to store an element and load it again, in operations of a product of matrices.
 MOVED = 20
 # What a symbolic number of examples or channels is taken to be.
@@ -56,9 +63,10 @@ def in_tiles(node: Node) -> Node:
         decide(node, "direct", reason)
         return node
     layer = layer_of(node, windows, has_taps)
-    if not pays(node, layer):
+    block = block_of(layer, 1 if has_taps else 4)
+    if not pays(node, layer, block):
         return node
-    return convolution(layer, node.inputs[1]) if has_taps else gradient(layer, node.inputs[1])
+    return convolution(layer, block) if has_taps else gradient(layer, block)
 
 
 def misfit(node: Node, windows: Sequence[Sliding]) -> str:
@@ -76,34 +84,40 @@ def misfit(node: Node, windows: Sequence[Sliding]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What the algorithms know of a convolution.
+    """What the algorithms know of a convolution, channels last.
 
-    images are [N, H, W, C], and `low` counts the zeros in front of them. sizes are those that tiles
-    of 4 by 4 cover: the results' or, for the gradient by the kernel, its operand's.
+    x are images [N, H, W, C], and `low` counts the zeros in front of them; w are the taps [C, 3, 3,
+    K] or, for the gradient by the kernel, a gradient [N, *sizes, K]. sizes are what tiles of 4 by 4
+    cover: those of the results or of the gradient.
     """
 
-    images: Node
-    kernels: Size
+    x: Node
+    w: Node
     sizes: Pair
     low: Pair
 
     @property
-    def tiles(self) -> Pair:
-        """How many tiles there are, down and across."""
+    def counts(self) -> Pair:
+        """How many tiles an image has, down and across."""
         return tuple(-(-size // RESULTS) for size in self.sizes)
 
     @property
+    def channels(self) -> Pair:
+        """C and K, or what they are taken to be."""
+        return typical(self.x.shape[3]), typical(self.w.shape[3])
+
+    @property
     def places(self) -> dict[str, Any]:
-        """Where the tiles lie over what they cover."""
-        return {"step": RESULTS, "low": (0, 0), "counts": self.tiles}
+        """Where tiles lie over what they cover."""
+        return {"step": RESULTS, "low": (0, 0), "counts": self.counts}
 
 
 def layer_of(node: Node, windows: Sequence[Sliding], has_taps: bool) -> Layer:
-    """The layer of images [N, C, H, W] and taps, or of images [C, N, H, W] and a gradient."""
+    """The layer of a convolution; in the gradient by the kernel examples stand second."""
     x, w = node.inputs
-    images = reordered(x, (0, 2, 3, 1) if has_taps else (1, 2, 3, 0))
     sizes = tuple(number(v.count if has_taps else v.taps) for v in windows)
-    return Layer(images, w.shape[0], sizes, tuple(number(v.low) for v in windows))
+    images = reordered(x, (0, 2, 3, 1) if has_taps else (1, 2, 3, 0))
+    return Layer(images, reordered(w, (1, 2, 3, 0)), sizes, tuple(number(v.low) for v in windows))
 
 
 def reordered(x: Node, axes: Sequence[int]) -> Node:
@@ -116,48 +130,83 @@ def reordered(x: Node, axes: Sequence[int]) -> Node:
 # --- the algorithms -------------------------------------------------------------------------------
 
 
-def convolution(layer: Layer, w: Node) -> Node:
-    """The results [N, K, *sizes] for taps [K, C, 3, 3]."""
-    around = {"step": TAPS, "low": (0, 0), "counts": (1, 1)}
-    turned = folded(reordered(w, (1, 2, 3, 0)))
-    taps = folded(apply("transform_tiles", turned, matrix=MAPS.taps, **around))
-    products = say("matmul", elements(layer), taps)
-    sizes = (layer.images.shape[0], *layer.sizes)
-    results = apply("add_tiles", products, matrix=MAPS.results, sizes=sizes, **layer.places)
-    return apply("stage", permute_dims(results, (0, 3, 1, 2)))
+def convolution(layer: Layer, block: Size) -> Node:
+    """The results [N, K, *sizes], of a block of examples after another."""
+    taps = folded(apply("transform_tiles", folded(layer.w), matrix=MAPS.taps, **ONE_TILE))
+
+    def results(x: Node) -> Node:
+        products = say("matmul", elements(layer, x), taps)
+        sizes = (x.shape[0], *layer.sizes)
+        found = apply("add_tiles", products, matrix=MAPS.results, sizes=sizes, **layer.places)
+        return apply("stage", permute_dims(found, (0, 3, 1, 2)))
+
+    count = layer.x.shape[0]
+    if block == count:
+        return results(layer.x)
+    _, found = scan(lambda _, x: ((), results(x)), (), in_blocks(layer.x, block))
+    return reshape(found, (count, *found.shape[2:]))
 
 
-def gradient(layer: Layer, g: Node) -> Node:
-    """The results [C, K, 3, 3] for a gradient [K, N, *sizes] of what the taps gave."""
-    images, places = reordered(g, (1, 2, 3, 0)), layer.places
-    spread = apply("transform_tiles", images, matrix=transposed(MAPS.results), **places)
-    products = say("matmul", permute_dims(elements(layer), (0, 2, 1)), spread)
-    around = {"step": TAPS, "low": (0, 0), "counts": (1, 1)}
-    sizes = (layer.images.shape[3], TAPS, TAPS)
-    taps = apply("add_tiles", products, matrix=transposed(MAPS.taps), sizes=sizes, **around)
+def gradient(layer: Layer, block: Size) -> Node:
+    """The results [C, K, 3, 3], added up from a block of examples after another."""
+
+    def products(x: Node, g: Node) -> Node:
+        spread = apply("transform_tiles", g, matrix=RESULTS_BACK, **layer.places)
+        return say("matmul", permute_dims(elements(layer, x), (0, 2, 1)), spread)
+
+    if block == layer.x.shape[0]:
+        total = products(layer.x, layer.w)
+    else:
+        none = zeros((POINTS, layer.x.shape[3], layer.w.shape[3]), dtype=layer.x.dtype)
+        parts = (in_blocks(layer.x, block), in_blocks(layer.w, block))
+        total, _ = scan(lambda sum_, part: (sum_ + products(*part), ()), none, parts)
+    sizes = (layer.x.shape[3], TAPS, TAPS)
+    taps = apply("add_tiles", total, matrix=TAPS_BACK, sizes=sizes, **ONE_TILE)
     return permute_dims(taps, (0, 3, 1, 2))
 
 
-def elements(layer: Layer) -> Node:
-    """The elements that tiles of results see, under their map: [36, tiles, C]."""
-    seen = {**layer.places, "low": layer.low}
-    return apply("transform_tiles", layer.images, matrix=MAPS.elements, **seen)
+def elements(layer: Layer, x: Node) -> Node:
+    """The elements that tiles of results see in some images, under their map: [36, tiles, C]."""
+    places = {**layer.places, "low": layer.low}
+    return apply("transform_tiles", x, matrix=MAPS.elements, **places)
+
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+def block_of(layer: Layer, uses: int) -> Size:
+    """How many examples to take at once, so that their tiles stay in cache.
+
+    For each block the taps are loaded again, or their gradient, `uses` times as often: a block has
+    at least as many elements in tiles.
+    """
+    count, channels, kernels = layer.x.shape[0], *layer.channels
+    each = POINTS * math.prod(layer.counts) * (channels + kernels)
+    least = POINTS * channels * kernels * uses
+    divisors = [d for d in range(1, count + 1) if count % d == 0] if isinstance(count, int) else [1]
+    enough = [d for d in divisors if d * each >= least]
+    fitting = [d for d in enough if d * each <= IN_CACHE]
+    return max(fitting, default=min(enough, default=count))
+
+
+def in_blocks(x: Node, block: Size) -> Node:
+    """Examples in blocks, along a new axis in front."""
+    count, *rest = x.shape
+    return reshape(x, (floor_divide(count, block), block, *rest))
 
 
 # --- whether it pays -----------------------------------------------------------------------------
 
 
-def pays(node: Node, layer: Layer) -> bool:
+def pays(node: Node, layer: Layer, block: Size) -> bool:
     """Whether tiles save more operations than it costs to store them and load them again."""
-    count, _, _, channels = layer.images.shape
-    lanes = typical(channels) + typical(layer.kernels)
-    pairs = typical(channels) * typical(layer.kernels)
-    points = typical(count) * math.prod(layer.sizes)
-    tiles = typical(count) * math.prod(layer.tiles)
+    count, pairs, lanes = typical(layer.x.shape[0]), math.prod(layer.channels), sum(layer.channels)
+    points, tiles = count * math.prod(layer.sizes), count * math.prod(layer.counts)
     direct = 2 * TAPS**2 * points * pairs
     moved = POINTS * (tiles * lanes + pairs) + 2 * points * lanes
     costs = (direct, 2 * POINTS * tiles * pairs + MOVED * moved)
-    numbers = tuple(zip(("direct", "in tiles"), map(str, costs), strict=True))
+    names = ("direct", "in tiles", "examples at once")
+    numbers = tuple(zip(names, map(str, (*costs, block)), strict=True))
     if costs[1] < costs[0]:
         decide(node, "in tiles", "fewer operations, moves counted", numbers)
     else:

@@ -24,7 +24,7 @@ PASS = importlib.import_module("graphc.passes.use_winograd")
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles wherever they are possible, also where they do not pay."""
-    monkeypatch.setattr(PASS, "pays", lambda node, layer: True)
+    monkeypatch.setattr(PASS, "pays", lambda *_: True)
 
 
 def convolved(x: Node, w: Node, low: Sequence[int] = (1, 1), high: Sequence[int] = (1, 1)) -> Node:
@@ -109,6 +109,20 @@ def test_compiled(size: tuple[int, int], counts: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.usefixtures("always")
+def test_in_blocks_of_examples() -> None:
+    x = gx.input("x", (12, 8, 32, 30), "float64")
+    w = gx.input("w", (8, 8, 3, 3), "float64")
+    nodes = with_gradients(convolved(x, w), x, w)
+    graph = Graph((x, w), tuple(nodes))
+    tiled = use_winograd(graph)
+    assert sum(node.op.name == "scan" for node in tiled.walk()) == 3
+    values = dict(zip((x, w), drawn((x, w)), strict=True))
+    step = gx.compile([x, w], nodes, winograd=True)
+    for got, want in zip(step(*values.values()), evaluate(graph, values), strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-10)
+
+
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("channels", [4, 32, 128])
 def test_error_in_float32(channels: int) -> None:
     """At most 2 epsilon sqrt(n) beside the largest result, for n products added up."""
@@ -184,7 +198,7 @@ def test_constant_taps_are_transformed_when_compiling() -> None:
     step = gx.compile(x, convolved(x, gx.constant(value)), winograd=True)
     program = step.program
     assert program is not None
-    assert [kernel.name for kernel in program.kernels].count("transform_tiles") == 1
+    assert len([k for k in program.kernels if k.name.startswith("transform_tiles")]) == 1
     variable = gx.compile([x, w], convolved(x, w), winograd=True)
     np.testing.assert_allclose(step(*drawn([x])), variable(*drawn([x]), value), rtol=0, atol=1e-4)
 
