@@ -123,6 +123,20 @@ def test_in_blocks_of_examples() -> None:
 
 
 @pytest.mark.usefixtures("always")
+def test_in_blocks_of_kernels() -> None:
+    x = gx.input("x", (2, 130, 5, 6), "float64")
+    w = gx.input("w", (99, 130, 3, 3), "float64")
+    nodes = with_gradients(convolved(x, w), x, w)
+    graph = Graph((x, w), tuple(nodes))
+    scans = [node for node in use_winograd(graph).walk() if node.op.name == "scan"]
+    assert [node.attrs["length"] for node in scans] == [3, 2, 3]
+    values = dict(zip((x, w), drawn((x, w)), strict=True))
+    step = gx.compile([x, w], nodes, winograd=True)
+    for got, want in zip(step(*values.values()), evaluate(graph, values), strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-10)
+
+
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("channels", [4, 32, 128])
 def test_error_in_float32(channels: int) -> None:
     """At most 2 epsilon sqrt(n) beside the largest result, for n products added up."""
