@@ -83,9 +83,11 @@ def is_small(node: Node, kind: TensorType) -> bool:
     sizes = [size for size in (kind.size, *operands) if isinstance(size, int)]
     if len(sizes) <= len(operands):
         return False
-    stored = [operand.size for operand in node.inputs if operand.op.name == "constant"]
+    result, *given = sizes
+    pairs = zip(given, node.inputs, strict=True)
+    stored = [size for size, operand in pairs if operand.op.name == "constant"]
     limit = max([MOST_ELEMENTS, *(MOST_GROWTH * size for size in stored)])
-    if sizes[0] <= limit and max(operands) <= MOST_OPERAND_ELEMENTS:
+    if result <= limit and max(given) <= MOST_OPERAND_ELEMENTS:
         return True
     numbers = (("elements", str(kind.size)), ("limit", str(limit)))
     decide("kept", node, "its operands are constants, but it is large", numbers)

@@ -29,7 +29,7 @@ from graphc.passes.winograd_layer import (
 )
 
 # What it costs to store an element and load it again, in operations of a product of matrices.
-MOVED = 20
+MOVED = 26
 
 
 def use_winograd(graph: Graph) -> Graph:
