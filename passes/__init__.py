@@ -15,6 +15,7 @@ On graphs:
   fold_constants        compute what depends on constants alone
   remove_duplicates     write equal things equally, so that they become one
   remove_dead_code      drop updates and results without effect
+  use_winograd          do convolutions of 3 by 3 taps in tiles, where the user allows it
   split_convolutions    do without the zeros between elements that stand apart
   assign_layouts        keep values between convolutions with their channels last
   lay_out_convolutions  store what convolutions read as their loops read it
@@ -75,6 +76,7 @@ from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
+from graphc.passes.use_winograd import use_winograd
 
 PASSES: dict[str, Callable[[Any], Any]] = {
     function.__name__: function
@@ -91,6 +93,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         fold_constants,
         remove_duplicates,
         remove_dead_code,
+        use_winograd,
         split_convolutions,
         assign_layouts,
         lay_out_convolutions,

@@ -1,7 +1,8 @@
 """Fold constants: what depends on constants alone is computed when compiling.
 
-Only small results become constants, so that the program does not grow by what a few operators
-could make; what repeats one element over a shape stays so.
+Only results become constants that are small, or not much larger than the constants they come from,
+so that the program does not grow by what a few operators could make; what repeats one element over
+a shape stays so.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from graphc.passes.splat import fill, splat
 Array: TypeAlias = np.ndarray[Any, Any]
 
 MOST_ELEMENTS = 65_536
-"""The largest result that becomes a constant."""
+"""The largest result that becomes a constant whatever it comes from."""
+MOST_GROWTH = 4
+"""How many times as large as a constant operand other results may be: as taps in tiles are."""
 MOST_OPERAND_ELEMENTS = 4_194_304
 """The largest operand that is worth reading while compiling."""
 
@@ -80,9 +83,13 @@ def is_small(node: Node, kind: TensorType) -> bool:
     sizes = [size for size in (kind.size, *operands) if isinstance(size, int)]
     if len(sizes) <= len(operands):
         return False
-    if sizes[0] <= MOST_ELEMENTS and max(sizes) <= MOST_OPERAND_ELEMENTS:
+    result, *given = sizes
+    pairs = zip(given, node.inputs, strict=True)
+    stored = [size for size, operand in pairs if operand.op.name == "constant"]
+    limit = max([MOST_ELEMENTS, *(MOST_GROWTH * size for size in stored)])
+    if result <= limit and max(given) <= MOST_OPERAND_ELEMENTS:
         return True
-    numbers = (("elements", str(kind.size)), ("limit", str(MOST_ELEMENTS)))
+    numbers = (("elements", str(kind.size)), ("limit", str(limit)))
     decide("kept", node, "its operands are constants, but it is large", numbers)
     return False
 

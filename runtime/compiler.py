@@ -24,6 +24,7 @@ def compile(
     outputs: Any,
     updates: Mapping[Node, Any] | None = None,
     device: str = "cpu",
+    winograd: bool = False,
 ) -> Executable:
     """Compile a step: from inputs to outputs and to new values of variables.
 
@@ -32,6 +33,11 @@ def compile(
     next value of variables, all computed from the values before the call; outputs too see the
     values before. Symbolic sizes take any value at each call. device is "cpu" or "reference".
 
+    winograd lets the device cpu compute 2-D convolutions of 3 x 3 taps and their gradients by
+    Winograd's algorithm, with a quarter of the multiplications, where that is faster. Rounding
+    errors are then about twice as large, and a NaN or an infinity spreads to the results around
+    it (docs/accuracy.md).
+
     Raises GraphError for an input that is missing, listed twice or not an input, an output that
     is not a node, and an update of something else than a variable or of another type.
     """
@@ -39,13 +45,15 @@ def compile(
     graph = Graph(check_inputs(inputs), nodes, check_updates(updates or {}))
     check_listed(graph)
     check_decided(graph)
-    return compile_graph(graph, device, structure)
+    return compile_graph(graph, device, structure, winograd)
 
 
 @collector_paused()
-def compile_graph(graph: Graph, device: str = "cpu", structure: Rebuild = list) -> Executable:
+def compile_graph(
+    graph: Graph, device: str = "cpu", structure: Rebuild = list, winograd: bool = False
+) -> Executable:
     """Compile a graph as it stands; a call gives the list of its outputs."""
-    return Executable(graph, find_device(device).load(graph), structure, device)
+    return Executable(graph, find_device(device).load(graph, winograd), structure, device)
 
 
 def check_inputs(inputs: Node | Sequence[Node]) -> tuple[Node, ...]:

@@ -14,10 +14,13 @@ from graphc.runtime.reference.device import load as load_reference
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A machine that runs graphs: its name and how it makes a graph ready to run."""
+    """A machine that runs graphs: its name and how it makes a graph ready to run.
+
+    `load` takes the graph and whether convolutions may be done by Winograd's algorithm.
+    """
 
     name: str
-    load: Callable[[Graph], Loaded]
+    load: Callable[[Graph, bool], Loaded]
 
 
 DEVICES: dict[str, Device] = {

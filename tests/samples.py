@@ -16,6 +16,7 @@ from samples_matrices import MATRICES
 from samples_movement import BARRIER, CREATION, MOVEMENT, STAGE
 from samples_reduction import REDUCTIONS
 from samples_sorting import SORTING
+from samples_tiles import ADD_TILES, TRANSFORM_TILES
 from samples_windows import CONVOLUTION, POOLING
 
 import graphc as gx
@@ -41,6 +42,8 @@ SAMPLES: dict[str, Row] = {
     "dynamic_update_slice": DYNAMIC_UPDATE_SLICE,
     "barrier": BARRIER,
     "stage": STAGE,
+    "transform_tiles": TRANSFORM_TILES,
+    "add_tiles": ADD_TILES,
 }
 
 STRUCTURE: dict[str, Callable[[DType], Node]] = {

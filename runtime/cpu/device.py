@@ -42,6 +42,7 @@ from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
+from graphc.passes.use_winograd import use_winograd
 from graphc.runtime.cpu.binding import Bindings, address_of
 from graphc.runtime.cpu.build import Built, build
 from graphc.runtime.cpu.call import Records, why_not_native
@@ -78,6 +79,7 @@ def tile_for_host(program: Program) -> Program:
 
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
+    use_winograd,
     split_convolutions,
     assign_layouts,
     lay_out_convolutions,
@@ -96,9 +98,10 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
-def load(graph: Graph) -> CpuStep:
-    """A graph compiled for this processor."""
-    run = run_passes(graph, PIPELINE)
+def load(graph: Graph, winograd: bool = False) -> CpuStep:
+    """A graph compiled for this processor; `use_winograd` is left out unless it is asked for."""
+    passes = [change for change in PIPELINE if winograd or change is not use_winograd]
+    run = run_passes(graph, passes)
     return CpuStep(graph, run, build(run.result))
 
 

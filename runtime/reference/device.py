@@ -47,6 +47,6 @@ class ReferenceStep:
         raise GraphError("the device 'reference' generates no code: compile for 'cpu' to see it")
 
 
-def load(graph: Graph) -> ReferenceStep:
-    """A graph made ready for NumPy."""
+def load(graph: Graph, winograd: bool = False) -> ReferenceStep:
+    """A graph made ready for NumPy, which computes convolutions directly, winograd or not."""
     return ReferenceStep(graph)
