@@ -62,9 +62,7 @@ class Dim:
         return isinstance(other, Dim) and self.terms == other.terms
 
     def __add__(self, other: Size) -> Size:
-        if isinstance(other, int) and other == 0:
-            return self
-        return polynomial(itertools.chain(self.terms, terms_of(other)))
+        return polynomial(itertools.chain(self.terms, terms_of(other))) if other else self
 
     def __neg__(self) -> Size:
         return polynomial((monomial, -factor) for monomial, factor in self.terms)
@@ -76,16 +74,10 @@ class Dim:
         return other + -self
 
     def __mul__(self, other: Size) -> Size:
-        if isinstance(other, int):
-            return self.times(other)
+        if other == 1:
+            return self
         pairs = itertools.product(self.terms, terms_of(other))
         return polynomial((sort_atoms(a + b), m * n) for (a, m), (b, n) in pairs)
-
-    def times(self, factor: int) -> Size:
-        """The polynomial with all coefficients multiplied; its terms keep their order."""
-        if factor == 1:
-            return self
-        return Dim([(monomial, factor * each) for monomial, each in self.terms]) if factor else 0
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -142,8 +134,6 @@ def polynomial(terms: Iterable[tuple[Monomial, int]]) -> Size:
     kept = {monomial: factor for monomial, factor in total.items() if factor}
     if not kept.keys() - {()}:
         return kept.get((), 0)
-    if len(kept) == 1:
-        return Dim(kept.items())
     order = sorted(kept, key=lambda m: (-len(m), [atom_order(atom) for atom in m]))
     return Dim([(monomial, kept[monomial]) for monomial in order])
 
@@ -366,25 +356,19 @@ def variables(size: Size) -> set[Symbol]:
 
 def substitute(size: Size, values: Mapping[str, Size]) -> Size:
     """The size with symbols replaced by name."""
-    if isinstance(size, int) or not values:
+    if isinstance(size, int) or values.keys().isdisjoint(s.name for s in symbols(size)):
         return size
-    kept: list[tuple[Monomial, int]] = []
-    parts: list[tuple[Monomial, int]] = []
+    total: Size = 0
     for monomial, factor in size.terms:
-        if all(isinstance(a, Symbol) and a.name not in values for a in monomial):
-            kept.append((monomial, factor))
-        else:
-            factors = [substitute_atom(a, values) for a in monomial]
-            parts += terms_of(product(factors) * factor)
-    return polynomial([*kept, *parts]) if parts or len(kept) < len(size.terms) else size
-
-
-def substitute_atom(a: Atom, values: Mapping[str, Size]) -> Size:
-    """An atom with symbols replaced by name."""
-    if isinstance(a, Symbol):
-        return values[a.name] if a.name in values else atom(a)
-    left, right = substitute(a.left, values), substitute(a.right, values)
-    return FUNCTIONS[a.function](left, right)
+        part: Size = factor
+        for a in monomial:
+            if isinstance(a, Symbol):
+                part = part * values.get(a.name, atom(a))
+            else:
+                left, right = substitute(a.left, values), substitute(a.right, values)
+                part = part * FUNCTIONS[a.function](left, right)
+        total = total + part
+    return total
 
 
 def evaluate(size: Size, sizes: Mapping[str, int]) -> int:

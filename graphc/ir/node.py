@@ -332,8 +332,6 @@ PLACE: contextvars.ContextVar[Where | None] = contextvars.ContextVar("place", de
 class standing_at:  # noqa: N801 (used as a word; a generator would take four times as long)
     """Nodes made inside stand at this line of the user's, not at the caller's."""
 
-    __slots__ = ("token", "where")
-
     def __init__(self, where: Where | None) -> None:
         self.where = where
 
