@@ -93,7 +93,8 @@ def best_vectors(
     for vectors in range(1, max(1, min(columns, registers // 2 - 1)) + 1):
         heights = evenly(rows, most_rows(vectors, registers, bytes_of_vector))
         widths = evenly(columns, vectors)
-        near = bytes_of_vector * vectors > FIRST_CACHE
+        read_again = sum(count for count, _ in heights) > 1
+        near = read_again and bytes_of_vector * vectors > FIRST_CACHE
         cost = sum(n * m * step_cost(r, v, near, far) for n, r in heights for m, v in widths)
         shapes[vectors] = (len(heights) * len(widths), cost)
     least = min(cost for _, cost in shapes.values())
