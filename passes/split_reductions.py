@@ -254,6 +254,8 @@ def chunks_of(reduction: For, results: Size, lasts: frozenset[str]) -> Chunks | 
     if not is_cuttable(reduction, lasts):
         return None
     each = depth(reduction.body)
+    if not each or not typical(results):  # nothing to reduce, or nobody to see it
+        return None
     length = max(-(-CHUNK // (typical(results) * each)), -(-DEPTH // each))
     if isinstance(reduction.limit, int):
         length = max(length, -(-reduction.limit // MOST_CHUNKS))

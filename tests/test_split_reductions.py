@@ -79,3 +79,11 @@ def test_calls_of_one_kernel_have_partial_results_of_their_own():
     arrays = [random.normal(size=100_000).astype(np.float32) for _ in range(2)]
     for got, array in zip(step(*arrays), arrays, strict=True):
         np.testing.assert_allclose(got, array.sum(dtype=np.float64), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 5), (5, 0), (100_000, 0), (0, 100_000), (4, 0, 3)])
+def test_where_there_is_nothing_there_are_no_chunks(shape):
+    x = gx.input("x", shape, "float32")
+    for axis in (None, *range(len(shape))):
+        total = gx.compile([x], gx.sum(x, axis=axis))(np.ones(shape, np.float32))
+        np.testing.assert_array_equal(total, np.ones(shape).sum(axis))
