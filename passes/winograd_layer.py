@@ -160,8 +160,9 @@ def gradient_of_taps(sums: Node) -> Node:
 
 def reordered(x: Node, axes: Sequence[int]) -> Node:
     """The axes in another order, by one movement: the same images are the same node."""
-    if x.op.name == "permute_dims":
-        return reordered(x.inputs[0], [x.attrs["axes"][axis] for axis in axes])
+    while x.op.name == "permute_dims":
+        axes = [x.attrs["axes"][axis] for axis in axes]
+        x = x.inputs[0]
     return permute_dims(x, axes)
 
 

@@ -14,6 +14,7 @@ from sample import Array
 import graphc as gx
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, apply
+from graphc.ir.program import Repeat
 from graphc.passes.cook_toom import fast_convolution
 from graphc.passes.use_winograd import use_winograd
 from graphc.runtime.reference.evaluate import evaluate
@@ -186,6 +187,23 @@ def test_symbolic_number_of_examples() -> None:
     for examples in (0, 1, 3):
         x = np.random.default_rng(1).normal(size=(examples, 32, 12, 12))
         np.testing.assert_allclose(step(x, w), direct(x, w), rtol=0, atol=1e-11)
+
+
+@pytest.mark.usefixtures("always")
+def test_blocks_of_a_symbolic_number_of_examples() -> None:
+    x = gx.input("x", ("n", 4, 24, 24), "float64")
+    w = gx.input("w", (5, 4, 3, 3), "float64")
+    y = convolved(x, w)
+    nodes = [y, *gx.grad(gx.sum(y * y), [x, w])]
+    step, direct = gx.compile([x, w], nodes, winograd=True), gx.compile([x, w], nodes)
+    program = step.program
+    assert program is not None
+    assert sum(isinstance(part, Repeat) for part in program.steps) == 3
+    taps = drawn([w])[0]
+    for examples in (0, 1, 3):
+        images = np.random.default_rng(1).normal(size=(examples, 4, 24, 24))
+        for got, want in zip(step(images, taps), direct(images, taps), strict=True):
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-9)
 
 
 def test_in_a_scan_and_in_a_batch() -> None:
