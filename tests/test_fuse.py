@@ -16,8 +16,9 @@ from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.program import Decision
 from graphc.ir.verify import verify
-from graphc.passes.fuse import MAX_OPERATORS, fuse
+from graphc.passes.fuse import fuse
 from graphc.passes.fusion_group import is_elementary, is_free
+from graphc.passes.fusion_refusals import MAX_OPERATORS
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.pipeline import run_passes
 from tests.corpus import NETWORKS, random_case
