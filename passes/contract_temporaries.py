@@ -50,6 +50,10 @@ from graphc.passes.joint_loops import (
 
 # What a block of all contracted temporaries may take, in bytes: a part of a second-level cache.
 BLOCK = 1 << 18
+# Of long rows a block has as many as a tile is high, as long as it takes no more bytes than this.
+TILE, MOST = 8, 1 << 20
+# Temporaries so many times as large as all else are what matters.
+MUCH = 4
 # Temporaries that take less in all, in bytes, are in cache when they are read again.
 LARGE = 1 << 21
 # So many blocks, or outer iterations, keep the threads of a usual machine busy.
@@ -166,7 +170,8 @@ class Contraction:
                 if size is None:
                     return None
                 group.slices[name] = size
-            if self.slice_bytes(group, self.inside(group)) <= BLOCK:
+            fits = MOST if depth == len(limits) else BLOCK
+            if self.slice_bytes(group, self.inside(group)) <= fits:
                 return group
         return None
 
@@ -223,7 +228,8 @@ class Contraction:
     def rows(self, group: Group, inside: Sequence[str]) -> Size:
         """How many iterations of the innermost common loop make a block."""
         limit = group.limits[-1]
-        most = max(1, int(BLOCK // self.slice_bytes(group, inside)))
+        row = int(self.slice_bytes(group, inside))
+        most = max(BLOCK // row, min(MOST // row, TILE))
         if len(group.limits) == 1:  # blocks are what threads share
             most = max(1, min(most, typical(limit) // ENOUGH_TASKS))
         if not isinstance(limit, int) or limit <= most:
@@ -232,7 +238,10 @@ class Contraction:
         return even if 2 * even > most else -(-limit // -(-limit // most))
 
     def saved(self, group: Group) -> float:
-        """Bytes that need not leave the cache, less those that each block reads again."""
+        """Bytes that need not leave the cache, less those that each block reads again.
+
+        Where the temporaries are much larger than all else, that is read again for little.
+        """
         inside = self.inside(group)
         total = sum(self.bytes(name) for name in inside)
         if total < LARGE:
@@ -241,8 +250,11 @@ class Contraction:
         counts = [typical(nest.limit) for nest in loops]
         if math.prod(counts) < ENOUGH_TASKS:
             return 0
+        others = {n for call in group.calls for n in call.arguments} - set(inside)
+        if total >= MUCH * sum(self.bytes(name) for name in others):
+            return 2 * total
         again = 0
-        for name in {n for call in group.calls for n in call.arguments} - set(inside):
+        for name in others:
             offsets = self.offsets(group, name)
             fixed = [count for place, count in enumerate(counts)
                      if not any(moves(o, place) for o in offsets)]  # fmt: skip
