@@ -2,12 +2,12 @@
 
 It may if each element is read for the last time before it is overwritten. That is proved in one
 simple case: the operand is loaded where the result is stored, in the same loop and at the same
-offset, and no two iterations meet at an offset.
+offset, and no two iterations meet at an offset. A result may be stored by several such loops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.ir import dim, scalar
@@ -34,24 +34,55 @@ class Access:
 def obstacle(kernel: Kernel, operands: Collection[str], result: str) -> str:
     """Why the buffer `result` cannot share memory with the buffers `operands`; empty if it can."""
     found = [a for a in accesses(kernel.body) if a.buffer == result or a.buffer in operands]
-    stores = [a for a in found if a.is_store]
-    if len(stores) != 1 or stores[0].buffer != result:
+    stores = {a.place[:-1]: a for a in found if a.is_store}
+    loads = [a for a in found if not a.is_store]
+    alone = len(stores) == len(found) - len(loads)
+    if not stores or not alone or any(a.buffer != result for a in stores.values()):
         return "it is stored in several places"
-    store = stores[0]
-    if any(a.buffer == result for a in found if not a.is_store):
+    if any(a.buffer == result for a in loads):
         return "it is also read"
-    reasons = (clash(a, store) for a in found if not a.is_store)
-    first = next(filter(None, reasons), "")
-    return first or ("" if is_injective(store.offset, store.loops) else "iterations may collide")
+    reasons = (clash(a, stores.get(a.place[:-1])) for a in loads)
+    return next(filter(None, reasons), "") or collision(kernel, list(stores.values()))
 
 
-def clash(load: Access, store: Access) -> str:
+def clash(load: Access, store: Access | None) -> str:
     """Why a load may find its element overwritten; empty if it surely does not."""
-    if load.place[:-1] != store.place[:-1]:
+    if store is None:
         return "the operand is loaded in another loop"
     if load.place[-1] > store.place[-1]:
         return "the operand is loaded after the store"
     return "" if load.offset == store.offset else "the operand is loaded at a different offset"
+
+
+def collision(kernel: Kernel, stores: Sequence[Access]) -> str:
+    """Why two iterations may store at one offset; empty if they surely do not.
+
+    A kernel stores every element of its results. So where it stores in all as many times as there
+    are elements, as in tiles of several heights, each is stored once.
+    """
+    if len(stores) == 1:
+        (store,) = stores
+        return "" if is_injective(store.offset, store.loops) else "iterations may collide"
+    (size,) = (buffer.size for buffer in kernel.buffers if buffer.name == stores[0].buffer)
+    counts = [iterations(store.loops) for store in stores]
+    total = sum(count for count in counts if count is not None)
+    return "" if None not in counts and total == size else "it is stored in several places"
+
+
+def iterations(loops: tuple[For, ...], at: Mapping[str, int] | None = None) -> int | None:
+    """How many iterations nested loops have in all; None where a size is symbolic."""
+    if not loops:
+        return 1
+    (first, *inner), values = loops, at or {}
+    limit = dim.substitute(first.limit, values)
+    if not isinstance(limit, int):
+        return None
+    name, rest = first.variable.name, tuple(inner)
+    if not any(name in {s.name for s in dim.symbols(loop.limit)} for loop in rest):
+        count = iterations(rest, values)
+        return None if count is None else max(limit, 0) * count
+    counts = [iterations(rest, {**values, name: step}) for step in range(limit)]
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def accesses(

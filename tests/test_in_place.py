@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.ir import scalar
+from graphc.ir import dim, scalar
 from graphc.ir.dim import Size, symbol
 from graphc.ir.kernel import (
     Accumulate,
@@ -54,6 +54,24 @@ def test_an_elementwise_kernel_may_write_over_its_operand() -> None:
 def test_a_value_loaded_before_the_store_is_safe() -> None:
     body = Let("t", load("x", I)), Store("y", I, Ref(float32, "t"))
     assert obstacle(kernel(over("i", 64, *body)), ["x"], "y") == ""
+
+
+def test_loops_over_parts_of_a_result_are_safe() -> None:
+    def part(first: Size, length: Size) -> For:
+        place = first + at("j", length)
+        return over("j", length, Store("y", place, load("x", place)))
+
+    assert obstacle(kernel(part(0, 40), part(40, 24)), ["x"], "y") == ""
+    assert obstacle(kernel(part(0, 40), part(32, 32)), ["x"], "y") != ""
+    strip = over("i", 3, part(24 * I, dim.minimum(24, 64 - 24 * I)), kind="serial")
+    assert obstacle(kernel(strip, part(64, 8), size=72), ["x"], "y") == ""
+    assert obstacle(kernel(strip, part(64, symbol("n")), size=72), ["x"], "y") != ""
+
+
+def test_parts_that_read_elsewhere_are_refused() -> None:
+    first = over("j", 32, Store("y", at("j", 32), load("x", at("j", 32))))
+    second = over("k", 32, Store("y", 32 + at("k", 32), load("x", at("k", 32))))
+    assert obstacle(kernel(first, second), ["x"], "y") != ""
 
 
 def test_two_loops_with_steps_like_digits_are_safe() -> None:
