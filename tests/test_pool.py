@@ -178,6 +178,28 @@ def test_the_number_of_threads_can_change_while_regions_run() -> None:
     assert results == [True]
 
 
+def test_threads_that_start_a_pool_at_once_all_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, found = pool.Pool(), list[int]()
+    monkeypatch.setattr(made, "hire", lambda _: time.sleep(0.05))
+    callers = [threading.Thread(target=lambda: found.append(made.start())) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(30)
+    assert found == [pool.address()] * 4
+
+
+def test_a_pool_whose_start_was_interrupted_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    made = pool.Pool()
+    monkeypatch.setattr(made, "hire", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made.start()
+    assert made.start() == pool.address()
+
+
 @pytest.mark.parametrize("count", [0, -1, 1.5, "2", None, True])
 def test_wrong_numbers_of_threads_are_refused(count: object) -> None:
     with pytest.raises(GraphError, match="an integer of at least 1") as caught:

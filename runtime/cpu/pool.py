@@ -45,7 +45,7 @@ class Pool:
         self.started = False
         self.address = 0
         self.threads: list[threading.Thread] = []
-        self.changing = threading.Lock()
+        self.changing = threading.RLock()  # a signal's handler may come in between
 
     @property
     def count(self) -> int:
@@ -56,11 +56,13 @@ class Pool:
 
     def start(self) -> int:
         """Start the workers unless they run, and give the address of the pool."""
-        if not self.started:
-            count = self.count
-            self.started = True
-            self.resize(count)
-            self.address = pool_library().address("graphc_pool")
+        if not self.address:  # set last, so that nobody sees a pool that is still being made
+            with self.changing:
+                if not self.started:
+                    count = self.count
+                    self.started = True
+                    self.hire(count - 1)
+                self.address = pool_library().address("graphc_pool")
         return self.address
 
     def resize(self, count: int) -> None:
@@ -83,7 +85,7 @@ class Pool:
     def renew(self) -> None:
         """Begin again in the child of a fork, where there is no thread but the one that forked."""
         self.threads = []
-        self.changing = threading.Lock()
+        self.changing = threading.RLock()
         if self.started:
             call(pool_library(), "graphc_pool_reset")
             self.hire(self.count - 1)
