@@ -8,7 +8,7 @@ rows at a time are added to them from left to right. Each sum adds up in the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -16,7 +16,6 @@ from graphc.ir import dim
 from graphc.ir.kernel import (
     Accumulate,
     Accumulator,
-    Buffer,
     For,
     Let,
     Statement,
@@ -41,7 +40,7 @@ STRIP = 4096
 LARGE = 1 << 18
 
 
-def is_streamable(nest: For, buffers: Mapping[str, Buffer]) -> bool:
+def is_streamable(nest: For) -> bool:
     """Whether a loop over results adds up rows of a large matrix, for one result in place."""
     if len(nest.body) < 3:
         return False
@@ -50,7 +49,7 @@ def is_streamable(nest: For, buffers: Mapping[str, Buffer]) -> bool:
         return False
     if not isinstance(store, Store) or not all(isinstance(s, Let) for s in rest):
         return False
-    if accumulator.kind != "sum" or buffers[store.buffer].dtype != accumulator.dtype:
+    if accumulator.kind != "sum" or store.value.dtype != accumulator.dtype:
         return False
     if dim.coefficient(store.offset, nest.variable.name) != 1:
         return False

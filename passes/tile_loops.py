@@ -16,7 +16,6 @@ from functools import partial
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.kernel import (
-    Buffer,
     For,
     Kernel,
     Let,
@@ -68,11 +67,6 @@ class Schedule:
     registers: Registers
     lasts: frozenset[str]
 
-    @property
-    def buffers(self) -> dict[str, Buffer]:
-        """The kernel's buffers by name."""
-        return {buffer.name: buffer for buffer in self.kernel.buffers}
-
     def outermost(self, statement: Statement) -> tuple[Statement, ...]:
         """A statement of the kernel's body, scheduled: its loop over results runs on threads."""
         if not isinstance(statement, For):
@@ -95,7 +89,7 @@ class Schedule:
         reductions = [s for s in nest.body if isinstance(s, For) and not is_ordered(s, self.lasts)]
         if reductions and (are_uneven(nest) or self.prefers_reduction(nest, reductions)):
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
-        if len(reductions) == 1 and is_streamable(nest, self.buffers):
+        if len(reductions) == 1 and is_streamable(nest):
             return (stream_rows(nest, kind, self.kernel.name),)
         vector = replace(nest, kind="vector", lanes=self.lanes_of(nest))
         return chunked(vector) if kind == "parallel" else (vector,)
