@@ -81,8 +81,7 @@ class Stage:
         rows = {at: read_row(s) for at, s in enumerate(body) if is_row(s)}
         result = list(body)
         locals_before: dict[int, list[Local]] = {}
-        for value, places in shared_values(rows, changing(body)).items():
-            first = places[0]
+        for (value, first), places in shared_values(rows, changing(body)).items():
             local = Local(self.unique(), value.dtype, length(rows[first].loop))
             if not self.pays(value, local):
                 continue
@@ -155,27 +154,27 @@ def read_row(statement: Statement) -> Row:
 
 def shared_values(
     rows: Mapping[int, Row], changed: Mapping[int, Collection[str]]
-) -> dict[Scalar, list[int]]:
-    """The values that several loops compute, each with the places of these loops.
+) -> dict[tuple[Scalar, int], list[int]]:
+    """The values that several loops compute: for each and its first place all its places.
 
-    Of formulas in one another only the largest count. changed tells what a statement stores.
+    Of formulas in one another only the largest count. changed tells what a statement stores;
+    what is computed after such a change is another value.
     """
-    found: dict[Scalar, list[int]] = {}
+    found: dict[tuple[Scalar, int], list[int]] = {}
     for place, row in rows.items():
-        earlier = {
-            value
-            for before, other in rows.items()
-            if before < place and other.loop.limit == row.loop.limit
-            for value in other.values.values()
-            if not names_in(value) & stored_between(changed, before, place)
-        }
-        for value in largest(row, earlier):
-            first = next(p for p, r in rows.items() if value in r.values.values())
-            found.setdefault(value, [first]).append(place)
+        first: dict[Scalar, int] = {}
+        for before, other in rows.items():
+            if before < place and other.loop.limit == row.loop.limit:
+                between = stored_between(changed, before, place)
+                for value in other.values.values():
+                    if not names_in(value) & between:
+                        first.setdefault(value, before)
+        for value in largest(row, first):
+            found.setdefault((value, first[value]), [first[value]]).append(place)
     return found
 
 
-def largest(row: Row, earlier: set[Scalar]) -> Iterator[Scalar]:
+def largest(row: Row, earlier: Collection[Scalar]) -> Iterator[Scalar]:
     """The values of a loop that earlier ones have, and that something new in it reads."""
     for name, value in row.values.items():
         if value in earlier and any(
