@@ -118,6 +118,13 @@ def test_a_folder_that_cannot_be_made_is_said_once(tmp_path: Path) -> None:
     assert cache.read(KEY) is None
 
 
+def test_a_folder_that_cannot_be_looked_for_costs_a_warning(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path / ("a" * 300))  # longer than a name may be
+    with pytest.warns(RuntimeWarning, match="cannot keep machine code"):
+        cache.write(KEY, DATA)
+    assert cache.read(KEY) is None
+
+
 @pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_still_gives_what_it_has(cache: DiskCache) -> None:
     cache.write(KEY, DATA)
@@ -171,6 +178,8 @@ def test_the_environment_chooses_the_folder(
     assert chosen_folder() == tmp_path
     monkeypatch.setenv("GRAPHC_CACHE", "off")
     assert chosen_folder() is None
+    monkeypatch.setenv("GRAPHC_CACHE", "~nobody.of.this.name/cache")  # left as a shell leaves it
+    assert chosen_folder() == Path("~nobody.of.this.name/cache")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class DiskCache:
             write_whole(path, checksum_of(key, data) + data)
             self.shrink(path.parent)
         except OSError as error:
-            if not path.exists():  # else another process has just written the same
+            if not is_there(path):  # else another process has just written the same
                 self.give_up(error)
 
     def path(self, key: str) -> Path:
@@ -112,6 +112,13 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file exists; no, where nobody may look."""
+    with suppress(OSError):
+        return path.exists()
+    return False
+
+
 def files_of(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """The files in a folder with what is known of them; what vanishes meanwhile is left out."""
     with os.scandir(folder) as entries:
@@ -134,7 +141,7 @@ def chosen_folder() -> Path | None:
     """The folder that GRAPHC_CACHE names, else the platform's place for caches; None for off."""
     named = os.environ.get(VARIABLE, "")
     if named:
-        return None if named == OFF else Path(named).expanduser()
+        return None if named == OFF else Path(os.path.expanduser(named))  # noqa: PTH111 (never raises)
     with suppress(RuntimeError):
         return platform_folder() / "graphc"
     return None
