@@ -62,6 +62,20 @@ def test_gradients_are_those_of_the_reference():
     assert joins(step)
 
 
+def test_a_sum_and_a_position_are_joined():
+    """Both are named alike in kernels of their own."""
+    a, b = gx.input("a", (16, 256, 128), "float32"), gx.input("b", (16, 256), "float32")
+    positive = gx.where(a > 0.3, a, -1.0)
+    outputs = [b @ positive, gx.argmax(positive, axis=2)]
+    given = arrays(a.shape, b.shape)
+    step = gx.compile([a, b], outputs)
+    assert joins(step)
+    product, position = step(*given)
+    right = gx.compile([a, b], outputs, device="reference")(*given)
+    np.testing.assert_allclose(product, right[0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(position, right[1])
+
+
 @pytest.mark.parametrize(
     ("heads", "keys", "features"), [(1, 4096, 8), (8, 4096, 128), (1, 16384, 64), (2, 65536, 64)]
 )

@@ -58,7 +58,8 @@ def prepare_local(f: Function, local: Local) -> Writer:
 def prepare_accumulator(f: Function, accumulator: Accumulator) -> Writer:
     """Start from the identity."""
     bound = f.bindings[accumulator.name] = Accumulated(accumulator, f.level, -1, f.lanes)
-    first = f.firsts.get(accumulator.name)
+    of_position = accumulator.kind.startswith("arg")  # others may have its name in other blocks
+    first = f.firsts.get(accumulator.name) if of_position else None
 
     def write(instance: Instance) -> None:
         if first is not None and not f.place_of_size(first).mask:
