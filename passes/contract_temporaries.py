@@ -46,6 +46,7 @@ from graphc.passes.joint_loops import (
     iteration,
     perfect,
     typical,
+    with_own_names,
 )
 
 # What a block of all contracted temporaries may take, in bytes: a part of a second-level cache.
@@ -271,12 +272,11 @@ class Contraction:
         local = {name: f"l{number}" for number, name in enumerate(inside)}
         rows = self.rows(group, inside)
         block = Block(group.limits, rows)
+        sizes = {name: typical(group.slices[name]) * typical(rows) for name in inside}
         parts: list[Statement] = [
-            Local(
-                local[n], self.allocations[n].type.dtype, typical(group.slices[n]) * typical(rows)
-            )
-            for n in inside
+            Local(local[n], self.allocations[n].type.dtype, sizes[n]) for n in inside
         ]
+        taken: set[str] = set()
         for call, part in zip(group.calls, group.iterations, strict=True):
             moved = {}
             for buffer, place in zip(self.kernels[call.kernel].buffers, call.places, strict=True):
@@ -286,7 +286,8 @@ class Contraction:
                     if name in local
                     else (names[place], 0)
                 )
-            inner = replace(part, inside=block.rowwise(relocate(part.inside, moved)))
+            here = block.rowwise(relocate(part.inside, moved))
+            inner = replace(part, inside=with_own_names(here, taken))
             parts += inner.over(None if rows == 1 else block.inner)
         kernel = self.kernel(group, block.nest(tuple(parts)), names)
         self.contracted |= set(inside)

@@ -9,10 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
-from graphc.ir.kernel import For, Kernel, Let, Statement, accesses, loop, substitute, variable
+from graphc.ir.kernel import (
+    Accumulator,
+    For,
+    Kernel,
+    Let,
+    Statement,
+    accesses,
+    loop,
+    statements,
+    substitute,
+    variable,
+)
 
 # How large a symbolic size is taken to be.
 TYPICAL_SIZE = 64
@@ -125,6 +137,19 @@ def iteration(nest: Nest, order: Sequence[For], limits: Sequence[Size]) -> Itera
         left[nested.variable.name] = (*row, inner) if inner else row
     loops = (part for nested in nest.loops for part in left.get(nested.variable.name, (nested,)))
     return Iteration(tuple(loops), substitute(nest.inside, at))
+
+
+def with_own_names(body: tuple[Statement, ...], taken: set[str]) -> tuple[Statement, ...]:
+    """A body whose values have no names that are taken; afterwards theirs are, too."""
+    declared = (s.name for s in statements(body) if isinstance(s, Let | Accumulator))
+    values = dict.fromkeys(declared)
+    renamed: dict[str, str] = {}
+    for name in values:
+        if name in taken:
+            numbered = (f"{name}_{number}" for number in count(1))
+            renamed[name] = next(n for n in numbered if n not in taken and n not in values)
+    taken.update(renamed.get(name, name) for name in values)
+    return substitute(body, {}, renamed) if renamed else body
 
 
 def typical(size: Size) -> int:
