@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir import turn
+from graphc.locks import fork_safe_lock
 from graphc.runtime.cpu import call_code, keeper_code, llvm, python_api
 from graphc.runtime.cpu import call_records as layout
 from graphc.runtime.cpu.binding import Binding, Bindings, address_of
@@ -30,6 +31,7 @@ LONG = 20_000
 """Nanoseconds of work from which on Python's global lock is given away, which costs a hundred."""
 HANDLER = b"mem_handler"  # what NumPy names its capsules of handlers
 ALLOCATOR = 128  # bytes of a handler's name and version, which stand before its functions
+once = fork_safe_lock()  # the code of the call is made once
 
 
 class Native:
@@ -55,12 +57,18 @@ class Native:
             setattr(world, name, address_of(getattr(turn, name.upper())))
 
 
-@cache
 def native() -> Native:
-    """The code of the call, made on first use.
+    """The code of the call, made on first use; there is one in a process.
 
     It is never unloaded, for arrays whose memory it keeps may outlive every step.
     """
+    with once:
+        return made_native()
+
+
+@cache
+def made_native() -> Native:
+    """What `native` gives; another one, made by a thread at the same time, would be unloaded."""
     return Native()
 
 

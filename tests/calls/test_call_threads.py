@@ -5,12 +5,14 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pytest
 
 import graphc as gx
 from graphc.ir import turn
+from graphc.runtime.cpu import call as call_module
 from tests.calling import affine, long_step, ramp
 
 
@@ -44,6 +46,16 @@ def test_eight_threads_call_one_step(way: str, rows: int) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(call, range(8)))
+
+
+def test_the_code_of_calls_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly() -> object:
+        time.sleep(0.05)
+        return object()
+
+    monkeypatch.setattr(call_module, "made_native", cache(slowly))
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(lambda _: call_module.native(), range(4)))) == 1
 
 
 @pytest.mark.parametrize("rounds", [1, 500])
