@@ -19,6 +19,7 @@ from graphc.ir.types import row_major_strides
 from graphc.ops.kinds import Elementwise
 from graphc.ops.movement import MOVEMENTS
 from graphc.ops.procedure import Procedure
+from graphc.passes.machine import typical
 
 FREE = (*MOVEMENTS, "barrier", "iota")
 LEAVES = ("input", "variable", "constant")
@@ -27,8 +28,6 @@ REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", *WI
 CONTRACTIONS = ("matmul", "convolution")
 DIVISIONS = ("divide", "floor_divide", "remainder", "sqrt")
 LOOPS = ("scan", "while_loop", "cond")
-# How large a symbolic size is taken to be.
-TYPICAL_SIZE = 64
 
 
 def stands_alone(node: Node) -> bool:
@@ -98,8 +97,7 @@ def source_of(node: Node) -> Node:
 
 def typical_size(node: Node) -> int:
     """The elements of a node, where sizes are symbolic a usual number."""
-    size = node.size
-    return dim.evaluate(size, {symbol.name: TYPICAL_SIZE for symbol in dim.symbols(size)})
+    return typical(node.size)
 
 
 def typical_bytes(node: Node) -> int:

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
-from graphc.ir.kernel import For, Kernel, Let, Statement, accesses, loop, substitute, variable
-
-# How large a symbolic size is taken to be.
-TYPICAL_SIZE = 64
+from graphc.ir.kernel import For, Kernel, Statement, accesses, loop, substitute, variable
+from graphc.passes.loop_nests import independent, perfect
+from graphc.passes.machine import typical
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +44,13 @@ class Iteration:
         return body
 
 
-def perfect(kernel: Kernel) -> Nest:
+def nest_of(kernel: Kernel) -> Nest:
     """A kernel as perfectly nested loops; values between the loops are computed inside."""
-    loops: list[For] = []
-    moved: list[Statement] = []
-    body = kernel.body
-    while body and is_nest(body):
-        last = body[-1]
-        assert isinstance(last, For)
-        moved += body[:-1]
-        loops.append(last)
-        body = last.body
-    return Nest(tuple(loops), (*moved, *body))
-
-
-def is_nest(body: tuple[Statement, ...]) -> bool:
-    """Whether a block is an independent loop behind nothing but values."""
-    last = body[-1]
-    independent = isinstance(last, For) and last.kind == "parallel"
-    return independent and all(isinstance(s, Let) for s in body[:-1])
+    outermost = independent(kernel.body)
+    if outermost is None:
+        return Nest((), kernel.body)
+    loops, inside = perfect(outermost)
+    return Nest(tuple(loops), (*kernel.body[:-1], *inside))
 
 
 def by_reach(nest: Nest, buffers: Collection[str]) -> list[For]:
@@ -125,10 +112,3 @@ def iteration(nest: Nest, order: Sequence[For], limits: Sequence[Size]) -> Itera
         left[nested.variable.name] = (*row, inner) if inner else row
     loops = (part for nested in nest.loops for part in left.get(nested.variable.name, (nested,)))
     return Iteration(tuple(loops), substitute(nest.inside, at))
-
-
-def typical(size: Size) -> int:
-    """A size, where it is symbolic one of its usual order."""
-    if isinstance(size, int):
-        return size
-    return dim.evaluate(size, {symbol.name: TYPICAL_SIZE for symbol in dim.symbols(size)})

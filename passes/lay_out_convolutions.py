@@ -21,12 +21,11 @@ from graphc.ops.convolution import convolve, slide
 from graphc.ops.windows import Sliding
 from graphc.passes.decisions import lines, record
 from graphc.passes.interchange_loops import filled
+from graphc.passes.machine import SECOND_CACHE
 from graphc.passes.panels import PANEL, in_panels, panel_of
 
 # A kernel that is used at fewer places is not worth arranging.
 FEW_PLACES = 32
-# Bytes of a second cache.
-SECOND_CACHE = 1 << 20
 
 
 def lay_out_convolutions(graph: Graph) -> Graph:
@@ -132,7 +131,7 @@ def with_outputs_last(node: Node) -> Node:
     lying = permuted(w, axes)
     outputs = w.shape[0]
     assert isinstance(outputs, int)
-    panel = PANEL if is_streamed(w) and outputs % PANEL == 0 else panel_of(outputs)
+    panel = PANEL if is_streamed(w) and outputs % PANEL == 0 else panel_of(outputs, PANEL)
     panel = panel if node.attrs["groups"] == 1 else outputs
     if lying.op.name == "permute_dims" or panel < outputs:
         lying = in_panels(lying, outputs, panel)

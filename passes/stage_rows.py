@@ -29,14 +29,15 @@ from graphc.ir.kernel import (
 from graphc.ir.program import Decision, Program
 from graphc.ir.scalar import TRANSCENDENTAL, Call, Index, Load, Ref, Scalar
 from graphc.passes.decisions import record
+from graphc.passes.machine import SECOND_CACHE
 from graphc.passes.on_kernels import on_kernels
 
 # Instructions for an element of a transcendental function, and of a division or square root.
 TRANSCENDENTAL_COST, DIVISION_COST = 20, 5
 # What a value costs that is stored and loaded again, in instructions.
 STAGING_COST = 6
-# A row longer than this, in bytes, would not stay in a second-level cache.
-MAX_ROW = 1 << 17
+# A row longer than this, in bytes, would not stay in the second cache.
+MAX_ROW = SECOND_CACHE // 8
 
 
 def stage_rows(program: Program) -> Program:

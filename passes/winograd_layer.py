@@ -22,6 +22,7 @@ from graphc.lang.movement import permute_dims, reshape
 from graphc.ops.tile_formulas import transposed
 from graphc.passes.cook_toom import fast_convolution
 from graphc.passes.fold_constants import folded
+from graphc.passes.machine import SECOND_CACHE
 
 Pair: TypeAlias = tuple[int, ...]
 """A number for the height and one for the width, or for channels and kernels."""
@@ -34,7 +35,7 @@ POINTS = len(MAPS.elements) ** 2
 # Taps are one tile for each pair of a channel and a kernel.
 ONE_TILE = {"step": TAPS, "low": (0, 0), "counts": (1, 1)}
 # Elements in tiles that stay in the second cache, or nearly so.
-IN_CACHE = 1 << 18
+IN_CACHE = SECOND_CACHE // 4
 # Kernels that fill the columns of a register tile.
 FEW_KERNELS = 32
 # What a symbolic number of examples or channels is taken to be.

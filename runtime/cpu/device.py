@@ -24,11 +24,11 @@ from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_products import lay_out_products
 from graphc.passes.lower import lower
+from graphc.passes.machine import Registers
 from graphc.passes.memory_plan import MemoryPlan
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.passes.plan_memory import plan_memory
-from graphc.passes.register_tile import Registers
 from graphc.passes.remove_custom_gradient import remove_custom_gradient
 from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
