@@ -43,7 +43,7 @@ from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_winograd import use_winograd
-from graphc.runtime.cpu.binding import Bindings, address_of
+from graphc.runtime.cpu.binding import Binding, Bindings, address_of
 from graphc.runtime.cpu.build import Built, build
 from graphc.runtime.cpu.call import Records, why_not_native
 from graphc.runtime.cpu.interface import interface_of
@@ -143,13 +143,18 @@ class CpuStep:
         outputs = self.interface.outputs
         made = [np.empty(shape, output.type.dtype.numpy)
                 for shape, output in zip(binding.shapes, outputs, strict=True)]  # fmt: skip
-        self.arena.hold(binding.plan.arena)
-        addresses = binding.places + (self.arena.address & binding.in_arena)
-        for buffer, array in zip(self.interface.caller_owned, [*arguments, *made], strict=True):
-            addresses[buffer.slot] = address_of(array)
+        addresses = self.addresses(binding, [*arguments, *made])
         self.step(address_of(binding.sizes), pool_address(), address_of(addresses))
         return [made[r.output].copy() if r.repeated else made[r.output]
                 for r in self.interface.results]  # fmt: skip
+
+    def addresses(self, binding: Binding, owned: Sequence[Array]) -> Array:
+        """Where each buffer lies, for arguments and outputs that the caller owns; in one arena."""
+        self.arena.hold(binding.plan.arena)
+        addresses: Array = binding.places + (self.arena.address & binding.in_arena)
+        for buffer, array in zip(self.interface.caller_owned, owned, strict=True):
+            addresses[buffer.slot] = address_of(array)
+        return addresses
 
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:
         """The plan for given sizes."""
