@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node
-from graphc.ir.scalar import TRANSCENDENTAL, Ref, Scalar, const
+from graphc.ir.scalar import DIVISIONS, TRANSCENDENTAL, Ref, Scalar, const
 from graphc.ir.types import row_major_strides
+from graphc.ops.kept_products import CONTRACTIONS
 from graphc.ops.kinds import Elementwise
 from graphc.ops.movement import MOVEMENTS
 from graphc.ops.procedure import Procedure
@@ -25,8 +26,6 @@ FREE = (*MOVEMENTS, "barrier", "iota")
 LEAVES = ("input", "variable", "constant")
 WINDOWS = ("window_sum", "window_max", "window_argmax", "window_gather", "window_scatter")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", *WINDOWS)
-CONTRACTIONS = ("matmul", "convolution")
-DIVISIONS = ("divide", "floor_divide", "remainder", "sqrt")
 LOOPS = ("scan", "while_loop", "cond")
 
 
