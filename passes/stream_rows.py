@@ -53,6 +53,8 @@ def is_streamable(nest: For, buffers: Mapping[str, Buffer]) -> bool:
         return False
     if not isinstance(store, Store) or not all(isinstance(s, Let) for s in rest):
         return False
+    if store.buffer not in buffers:  # a local one, which stays in cache as it is
+        return False
     if accumulator.kind != "sum" or buffers[store.buffer].dtype != accumulator.dtype:
         return False
     if dim.coefficient(store.offset, nest.variable.name) != 1:

@@ -72,6 +72,17 @@ def test_no_matrix_of_scores_is_in_memory(heads, keys, features):
     assert gx.compile(inputs, y).memory.peak < scores // 6
 
 
+def test_what_is_added_up_in_a_local_buffer_stays_there():
+    q = gx.input("q", ("batch", 512, 8), "float32")
+    y = gx.nn.scaled_dot_product_attention(q, q, q)
+    (given,) = arrays((2, 512, 8))
+    results = [
+        gx.compile([q], gx.grad(gx.sum(y), q), device=device)(given)
+        for device in ("cpu", "reference")
+    ]
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-4)
+
+
 def test_a_batch_of_any_size():
     inputs, y = attention(("batch", 512, 8), ("batch", 512, 8), False)
     step = gx.compile(inputs, y)
