@@ -21,10 +21,9 @@ from graphc.ir.kernel import (
     Kernel,
     Let,
     Statement,
-    loads,
+    accesses,
     loop,
     statements,
-    stores,
     substitute,
     variable,
 )
@@ -189,14 +188,8 @@ def typical(limit: Size) -> int:
 def vector_cost(along: For, nest: For) -> float:
     """Memory accesses for each element when vectors lie along a loop, in contiguous loads."""
     name = along.variable.name
-    costs = [access_cost(offset, name) for offset in accesses(nest)]
+    costs = [access_cost(access.offset, name) for access in accesses(nest.body)]
     return sum(costs) / max(1, min(typical(along.limit), NARROW_LANES))
-
-
-def accesses(nest: For) -> list[Size]:
-    """The offsets of every load and store in a loop."""
-    stored = [store.offset for store in stores(nest.body)]
-    return stored + [load.offset for load in loads(nest.body)]
 
 
 def access_cost(offset: Size, name: str) -> int:
