@@ -14,6 +14,7 @@ import importlib.util
 import time
 
 import numpy as np
+from timing import seconds_per_call
 
 import graphc as gx
 
@@ -113,24 +114,19 @@ def jax_training(jax):
     return {"jax.jit": step}
 
 
-def seconds_per_call(call, repeats):
-    """The mean time of a call over some calls."""
-    start = time.perf_counter()
-    for _ in range(repeats):
-        call()
-    return (time.perf_counter() - start) / repeats
-
-
 def compare(title, calls, rounds, seconds):
     """Print the best time of each."""
     results = [np.asarray(call()) for call in calls.values()]
     for result in results[1:]:
         np.testing.assert_allclose(result, results[0], rtol=1e-4, atol=1e-5)
-    repeats = {name: int(seconds / seconds_per_call(call, 100)) + 1 for name, call in calls.items()}
+    clock = time.perf_counter
+    repeats = {
+        name: int(seconds / seconds_per_call(call, 100, clock)) + 1 for name, call in calls.items()
+    }
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(rounds):
         for name, call in calls.items():
-            best[name] = min(best[name], seconds_per_call(call, repeats[name]))
+            best[name] = min(best[name], seconds_per_call(call, repeats[name], clock))
     print(title)
     for name, time_taken in best.items():
         print(f"  {name:14} {time_taken * 1e6:8.2f} us  {time_taken / best['graphc']:7.1f}")

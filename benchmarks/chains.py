@@ -19,7 +19,6 @@ BINARY = {
     "minimum": lambda f, v, w: f.minimum(v, w),
 }
 """On a value and one of the operands."""
-TRANSCENDENTALS = {"tanh": 1, "gaussian": 1, "softplus": 2}
 
 
 def evaluate(chain, operands, functions):

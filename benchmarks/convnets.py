@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import torch
+from timing import clock_of, in_turns, use_threads
 from torch.nn import functional
 
 import graphc as gx
@@ -249,18 +250,10 @@ def compare(name, rounds, threads):
     ours, theirs, compiling = steps(name)
     for _ in range(3):
         np.testing.assert_allclose(ours(), theirs(), rtol=5e-3, atol=5e-3)
-    clock = time.process_time if threads == 1 else time.perf_counter
-    rows = [(seconds(ours, clock), seconds(theirs, clock)) for _ in range(rounds)]
+    rows = in_turns((ours, theirs), rounds, clock_of(threads))
     mine, peer = (min(column) * 1e3 for column in zip(*rows, strict=True))
     print(f"{name:26} {threads} {mine:9.2f} {peer:9.2f} ms   ratio {mine / peer:5.2f}   "
           f"compiled in {compiling:.2f} s", flush=True)  # fmt: skip
-
-
-def seconds(function, clock):
-    """How long a call takes by a clock."""
-    start = clock()
-    function()
-    return clock() - start
 
 
 NAMES = ("lenet_train_b64", "resnet18_cifar_train_b32", "resnet18_infer_b1", "resnet18_infer_b8")
@@ -273,8 +266,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    gx.set_num_threads(options.threads)
-    torch.set_num_threads(options.threads)
+    use_threads(options.threads, torch)
     print("workload               threads    graphc   PyTorch")
     for name in options.names:
         compare(name, options.rounds, options.threads)

@@ -7,10 +7,10 @@ counts; with one thread it is the process's own, which a busy machine does not l
 """
 
 import argparse
-import time
 
 import numpy as np
 import torch
+from timing import clock_of, in_turns, use_threads
 from torch.nn.functional import conv2d
 
 import graphc as gx
@@ -53,13 +53,6 @@ def theirs(shape, x, w, layout):
     return forward, gradients
 
 
-def seconds(function, clock):
-    """How long a call takes by a clock."""
-    start = clock()
-    function()
-    return clock() - start
-
-
 def check(shape, layout, forward, gradients, other):
     """The results agree up to the rounding of their sums."""
     y, dx, dw = (result.numpy() for result in (other[0](), *other[1]()))
@@ -90,7 +83,7 @@ def compare(shape, rounds, clock):
     work = 2e-9 * examples * kernels * places * (channels // groups) * taps * taps
     for which, name in enumerate(("forward", "with gradients")):
         calls = [pair[which] for pair in (*mine, *others)]
-        rows = [[seconds(call, clock) for call in calls] for _ in range(rounds)]
+        rows = in_turns(calls, rounds, clock)
         second, last, *peers = map(min, zip(*rows, strict=True))
         done, peer = (work, 3 * work)[which], min(peers)
         rates = " ".join(f"{done / time:7.1f}" for time in (second, last, peer))
@@ -105,9 +98,8 @@ def main():
     parser.add_argument("--first", type=int, default=0, help="the shape to begin with")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    gx.set_num_threads(options.threads)
-    torch.set_num_threads(options.threads)
-    clock = time.process_time if options.threads == 1 else time.perf_counter
+    use_threads(options.threads, torch)
+    clock = clock_of(options.threads)
     print("shape                                             NCHW    NHWC PyTorch")
     for shape in SHAPES[options.first :]:
         compare(shape, options.rounds, clock)

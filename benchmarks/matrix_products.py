@@ -11,6 +11,7 @@ import sys
 import time
 
 import numpy as np
+from timing import seconds_per_call
 
 import graphc as gx
 
@@ -28,14 +29,6 @@ def compiled(shapes):
     return gx.compile([a, b], a @ b)
 
 
-def seconds_per_call(function, a, b, repeats):
-    """The mean time of a call over some calls."""
-    start = time.process_time()
-    for _ in range(repeats):
-        function(a, b)
-    return (time.process_time() - start) / repeats
-
-
 def compare(m, k, n, rounds):
     """Print the rates of both compilations and of NumPy, and the ratios of their times."""
     generator = np.random.default_rng(0)
@@ -45,7 +38,9 @@ def compare(m, k, n, rounds):
     for function in functions:
         np.testing.assert_allclose(function(a, b), a @ b, rtol=1e-6 * k)
     repeats = max(1, round(OPERATIONS_A_SAMPLE / (m * k * n)))
-    times = [[seconds_per_call(f, a, b, repeats) for f in functions] for _ in range(rounds)]
+    calls = [lambda f=function: f(a, b) for function in functions]
+    times = [[seconds_per_call(call, repeats, time.process_time) for call in calls]
+             for _ in range(rounds)]  # fmt: skip
     least = [min(column) for column in zip(*times, strict=True)]
     rates = [2e-9 * m * k * n / t for t in least]
     ratios = [t / least[2] for t in least[:2]]

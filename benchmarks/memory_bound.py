@@ -13,7 +13,6 @@ and `step` is the native step alone, into memory that exists.
 """
 
 import argparse
-import ctypes
 import importlib.util
 import os
 import subprocess
@@ -22,6 +21,7 @@ import time
 from collections import deque
 
 import numpy as np
+from timing import clock_of, use_threads
 
 import graphc as gx
 from graphc.runtime.cpu.pool import address as pool_address
@@ -33,16 +33,15 @@ REDUCTIONS = ("sum 1", "sum 0", "sum all", "mean 1", "mean 0", "mean all", "max 
 
 
 def native_step(step, arrays):
-    """The native step of a compiled function, into results that stay where they are."""
+    """The native step of a compiled function of known sizes, into results that stay."""
     loaded = step.loaded
-    binding = loaded.bind(step.sizes_for(arrays))
-    results = [np.zeros(s, d) for s, d in zip(binding.shapes, loaded.output_dtypes, strict=True)]
-    loaded.settle(binding)
-    addresses = binding.addresses.copy()
-    for slot, array in zip(loaded.caller_owned, [*arrays, *results], strict=True):
-        addresses[slot] = array.ctypes.data
+    binding = loaded.bindings.find({})
+    outputs = loaded.interface.outputs
+    results = [np.zeros(shape, output.type.dtype.numpy)
+               for shape, output in zip(binding.shapes, outputs, strict=True)]  # fmt: skip
+    addresses = loaded.addresses(binding, [*arrays, *results])
     pointers = (binding.sizes.ctypes.data, pool_address(), addresses.ctypes.data)
-    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(loaded.library.address("step"))
+    function = loaded.step
 
     def run():
         function(*pointers)
@@ -161,10 +160,8 @@ def report(label, threads, least):
 
 def measure(threads, seconds):
     """All comparisons with so many threads, in this process."""
-    gx.set_num_threads(threads)
-    if torch := library("torch"):
-        torch.set_num_threads(threads)
-    clock = time.process_time if threads == 1 else time.perf_counter
+    use_threads(threads, library("torch"))
+    clock = clock_of(threads)
     for count, label in ((10_000_000, "chain 10M"), (65_536, "chain 64K")):
         report(label, threads, least_seconds(chain_contenders(count), seconds, clock))
     for name in REDUCTIONS:

@@ -6,11 +6,11 @@ before they are timed. Needs PyTorch (pip install -e '.[oracle]').
 """
 
 import argparse
-import statistics
 import sys
 import time
 
 import numpy as np
+from timing import in_turns, medians, ratio, use_threads
 
 import graphc as gx
 
@@ -56,17 +56,9 @@ def torch_layer(torch, name, arrays):
     return forward, training
 
 
-def seconds(function):
-    """The time of a call."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
 def compare(torch, name, threads, rounds):
     """Print the median times of both, and the medians of the rounds' ratios."""
-    gx.set_num_threads(threads)
-    torch.set_num_threads(threads)
+    use_threads(threads, torch)
     layer, gates = LAYERS[name]
     arrays = arrays_for(gates)
     line = f"{name:4} on {threads}"
@@ -74,10 +66,9 @@ def compare(torch, name, threads, rounds):
     for what, (ours, theirs) in zip(("forward", "training"), pairs, strict=True):
         for found, want in zip(as_list(ours()), as_list(theirs()), strict=True):
             np.testing.assert_allclose(found, want, rtol=1e-3, atol=1e-3 * abs(want).max())
-        times = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
-        mine, other = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
-        ratio = statistics.median(a / b for a, b in times)
-        line += f"   {what} {mine:6.1f}, {other:6.1f} ms, ratio {ratio:.2f}"
+        rows = in_turns((ours, theirs), rounds, time.perf_counter)
+        mine, other = medians(rows)
+        line += f"   {what} {mine:6.1f}, {other:6.1f} ms, ratio {ratio(rows):.2f}"
     print(line, flush=True)
 
 

@@ -10,11 +10,9 @@ a neighbour's work does not.
 """
 
 import argparse
-import os
-import statistics
-import time
 
 import numpy as np
+from timing import clock_of, report, use_threads, xla_flags
 
 ROWS, COLUMNS = 4096, 1024
 HEADS, QUERIES, FEATURES = 8, 1024, 32
@@ -146,24 +144,12 @@ def check(name, mine, right):
         assert error < 1e-4, (name, error)
 
 
-def seconds(function, clock):
-    """How long a call takes."""
-    start = clock()
-    function()
-    return clock() - start
-
-
 def compare(name, mine, peers, rounds, clock):
     """Print times, and the median of the rounds' ratios to the faster peer."""
     for peer in peers.values():
         check(name, mine(), peer[name]())
-    calls = (mine, *(peer[name] for peer in peers.values()))
-    rows = [[seconds(call, clock) for call in calls] for _ in range(rounds)]
-    ratio = statistics.median(row[0] / min(row[1:]) for row in rows)
-    times = [statistics.median(column) * 1e3 for column in zip(*rows, strict=True)]
-    pairs = zip(("graphc", *peers), times, strict=True)
-    shown = "".join(f"{label} {milliseconds:6.2f} ms  " for label, milliseconds in pairs)
-    print(f"{name:27} {shown} ratio {ratio:.2f}", flush=True)
+    calls = {"graphc": mine} | {label: peer[name] for label, peer in peers.items()}
+    report(f"{name:27}", calls, rounds, clock)
 
 
 def main():
@@ -172,15 +158,12 @@ def main():
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    if options.threads == 1:  # JAX reads it when it is imported
-        flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        os.environ["XLA_FLAGS"] = flags
+    xla_flags(options.threads)
     import torch
 
     import graphc as gx
 
-    gx.set_num_threads(options.threads)
-    torch.set_num_threads(options.threads)
+    use_threads(options.threads, torch)
     peers = {"PyTorch": of_torch(torch)}
     try:
         import jax
@@ -188,9 +171,8 @@ def main():
         peers["JAX"] = of_jax(jax)
     except ImportError:
         pass
-    clock = time.process_time if options.threads == 1 else time.perf_counter
     for name, mine in ours(gx).items():
-        compare(name, mine, peers, options.rounds, clock)
+        compare(name, mine, peers, options.rounds, clock_of(options.threads))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ timed. Rounds alternate; the ratio is taken within each round, so that a busy ma
 """
 
 import argparse
-import statistics
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from timing import medians, ratio, seconds_per_call, use_threads
 
 import graphc as gx
 
@@ -62,18 +62,9 @@ def initial_weights():
     ]  # fmt: skip
 
 
-def seconds_per_call(step, repeats):
-    """The mean time of a call over some calls."""
-    start = time.perf_counter()
-    for _ in range(repeats):
-        step()
-    return (time.perf_counter() - start) / repeats
-
-
 def compare(torch, threads, batch, rounds, repeats):
     """Print the median times and the median of the rounds' ratios."""
-    gx.set_num_threads(threads)
-    torch.set_num_threads(threads)
+    use_threads(threads, torch)
     generator = np.random.default_rng(1)
     images = generator.random((batch, digits.PIXELS), dtype=np.float32)
     labels = generator.integers(0, digits.CLASSES, batch)
@@ -82,13 +73,12 @@ def compare(torch, threads, batch, rounds, repeats):
     torch_images, torch_labels = torch.from_numpy(images), torch.from_numpy(labels)
     for _ in range(3):
         np.testing.assert_allclose(ours(images, labels), theirs(torch_images, torch_labels), 1e-4)
-    times = [(seconds_per_call(lambda: ours(images, labels), repeats),
-              seconds_per_call(lambda: theirs(torch_images, torch_labels), repeats))
-             for _ in range(rounds)]  # fmt: skip
-    mine, other = (statistics.median(column) * 1e6 for column in zip(*times, strict=True))
-    ratio = statistics.median(a / b for a, b in times)
+    calls = (lambda: ours(images, labels), lambda: theirs(torch_images, torch_labels))
+    rows = [[seconds_per_call(call, repeats, time.perf_counter) for call in calls]
+            for _ in range(rounds)]  # fmt: skip
+    mine, other = (1e3 * milliseconds for milliseconds in medians(rows))
     print(f"threads {threads}, batch {batch}: graphc {mine:7.0f} us, torch eager {other:7.0f} us, "
-          f"ratio {ratio:.2f}; compiled in {compiling:.3f} s")  # fmt: skip
+          f"ratio {ratio(rows):.2f}; compiled in {compiling:.3f} s")  # fmt: skip
 
 
 def main():

@@ -9,11 +9,9 @@ is not installed. With one thread processor time counts, so that a neighbour's w
 """
 
 import argparse
-import os
-import statistics
-import time
 
 import numpy as np
+from timing import clock_of, report, use_threads, xla_flags
 
 BATCH, LENGTH, FEATURES, HEADS, INNER = 8, 128, 256, 8, 1024
 RATE, MEMORY, MEMORY_OF_SQUARES, EPSILON = 1e-3, 0.9, 0.999, 1e-8
@@ -103,6 +101,28 @@ def of_torch(torch):
     return lambda: block(given, x, words), step
 
 
+def adam(jax, loss):
+    """A training step of JAX with Adam: the state and the loss after it."""
+    jnp, tree = jax.numpy, jax.tree.map
+
+    def step(state, x, y):
+        weights, means, squares, count = state
+        value, slopes = jax.value_and_grad(loss)(weights, x, y)
+        count = count + 1
+        means = tree(lambda m, g: MEMORY * m + (1 - MEMORY) * g, means, slopes)
+        squares = tree(
+            lambda s, g: MEMORY_OF_SQUARES * s + (1 - MEMORY_OF_SQUARES) * g * g, squares, slopes
+        )
+        first, second = 1 - MEMORY**count, 1 - MEMORY_OF_SQUARES**count
+        weights = tree(
+            lambda w, m, s: w - RATE * (m / first) / (jnp.sqrt(s / second) + EPSILON),
+            weights, means, squares,
+        )  # fmt: skip
+        return (weights, means, squares, count), value
+
+    return step
+
+
 def of_jax(jax):
     """The same in JAX, compiled, with Adam written out and its memory donated."""
     jnp = jax.numpy
@@ -124,25 +144,11 @@ def of_jax(jax):
         lambda x: jax.nn.gelu(x, approximate=True),
     )
 
-    def adam(state, x, y):
-        weights, means, squares, count = state
-        loss, slopes = jax.value_and_grad(lambda p: ((block(p, x, words) - y) ** 2).mean())(weights)
-        count = count + 1
-        tree = jax.tree.map
-        means = tree(lambda m, g: MEMORY * m + (1 - MEMORY) * g, means, slopes)
-        squares = tree(
-            lambda s, g: MEMORY_OF_SQUARES * s + (1 - MEMORY_OF_SQUARES) * g * g, squares, slopes
-        )
-        first, second = 1 - MEMORY**count, 1 - MEMORY_OF_SQUARES**count
-        weights = tree(
-            lambda w, m, s: w - RATE * (m / first) / (jnp.sqrt(s / second) + EPSILON),
-            weights, means, squares,
-        )  # fmt: skip
-        return (weights, means, squares, count), loss
-
     x, y = map(jnp.asarray, data())
     given = {name: jnp.asarray(value) for name, value in parameters().items()}
-    forward, step = jax.jit(lambda p, x: block(p, x, words)), jax.jit(adam, donate_argnums=0)
+    forward = jax.jit(lambda p, x: block(p, x, words))
+    trained = adam(jax, lambda p, x, y: ((block(p, x, words) - y) ** 2).mean())
+    step = jax.jit(trained, donate_argnums=0)
     zeros = [jax.tree.map(jnp.zeros_like, given) for _ in range(2)]
     state = [(jax.tree.map(jnp.array, given), *zeros, jnp.float32(0))]
 
@@ -153,25 +159,13 @@ def of_jax(jax):
     return lambda: jax.block_until_ready(forward(given, x)), train
 
 
-def seconds(function, clock):
-    """How long a call takes."""
-    start = clock()
-    function()
-    return clock() - start
-
-
 def compare(name, calls, rounds, clock):
     """Check that all agree, time them, and print the medians and the ratio to the fastest peer."""
     for _ in range(3):
         mine, *others = (np.asarray(call()) for call in calls.values())
         for other in others:
             assert np.abs(mine - other).max() < 1e-4 * np.abs(other).max(), name
-    rows = [[seconds(call, clock) for call in calls.values()] for _ in range(rounds)]
-    ratio = statistics.median(row[0] / min(row[1:]) for row in rows)
-    times = [statistics.median(column) * 1e3 for column in zip(*rows, strict=True)]
-    pairs = zip(calls, times, strict=True)
-    shown = "".join(f"{label} {milliseconds:6.2f} ms  " for label, milliseconds in pairs)
-    print(f"{name:9} {shown} ratio {ratio:.2f}", flush=True)
+    report(f"{name:9}", calls, rounds, clock)
 
 
 def main():
@@ -180,15 +174,12 @@ def main():
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    if options.threads == 1:  # JAX reads it when it is imported
-        flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        os.environ["XLA_FLAGS"] = flags
+    xla_flags(options.threads)
     import torch
 
     import graphc as gx
 
-    gx.set_num_threads(options.threads)
-    torch.set_num_threads(options.threads)
+    use_threads(options.threads, torch)
     made = {"graphc": ours(gx), "PyTorch": of_torch(torch)}
     try:
         import jax
@@ -196,7 +187,7 @@ def main():
         made["JAX"] = of_jax(jax)
     except ImportError:
         pass
-    clock = time.process_time if options.threads == 1 else time.perf_counter
+    clock = clock_of(options.threads)
     for number, name in enumerate(("forward", "training")):
         compare(name, {k: pair[number] for k, pair in made.items()}, options.rounds, clock)
 

@@ -7,11 +7,11 @@ counts in each round. Results are checked before they are timed.
 """
 
 import argparse
-import statistics
 import time
 
 import numpy as np
 import torch
+from timing import in_turns, medians, ratio, use_threads
 from torch.nn import functional
 
 import graphc as gx
@@ -25,13 +25,6 @@ LAYOUTS = (torch.contiguous_format, torch.channels_last)
 CLASSES, RATE = 10, 1e-3
 
 
-def seconds(function):
-    """How long a call keeps the processor busy."""
-    start = time.process_time()
-    function()
-    return time.process_time() - start
-
-
 def compare(name, mine, peers, rounds, tolerance):
     """Check the results, then print times and the median of the ratios."""
     rights = [peer() for peer in peers]
@@ -39,11 +32,9 @@ def compare(name, mine, peers, rounds, tolerance):
         right = tensor.detach().numpy()
         error = np.abs(result - right).max() / np.abs(right).max()
         assert error < tolerance, (name, error)
-    rows = [[seconds(f) for f in (mine, *peers)] for _ in range(rounds)]
-    best = [min(row[1:]) for row in rows]
-    ratio = statistics.median(row[0] / b for row, b in zip(rows, best, strict=True))
-    times = (1e3 * statistics.median(part) for part in ([row[0] for row in rows], best))
-    print("{:36} {:8.2f} {:8.2f} ms   ratio {:5.2f}".format(name, *times, ratio), flush=True)
+    rows = in_turns((mine, *peers), rounds, time.process_time)
+    ours, theirs = medians([(row[0], min(row[1:])) for row in rows])
+    print(f"{name:36} {ours:8.2f} {theirs:8.2f} ms   ratio {ratio(rows):5.2f}", flush=True)
 
 
 # --- layers ---------------------------------------------------------------------------------------
@@ -226,8 +217,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="part of the name of what is timed")
     options = parser.parse_args()
-    gx.set_num_threads(options.threads)
-    torch.set_num_threads(options.threads)
+    use_threads(options.threads, torch)
     print(f"{'':36}   graphc  PyTorch")
     for shape in LAYERS:
         layer(shape, options.rounds)

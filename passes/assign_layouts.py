@@ -24,7 +24,7 @@ from graphc.passes.lay_out_convolutions import (
     prefers_outputs,
     taps_and_places,
 )
-from graphc.passes.lay_out_convolutions import permuted as merged
+from graphc.passes.permutations import permuted as merged
 
 Axes = tuple[int, ...]
 

@@ -26,12 +26,13 @@ from graphc.ir.kernel import (
 from graphc.ir.program import Decision, Program
 from graphc.ir.scalar import Load, Ref
 from graphc.passes.decisions import record
-from graphc.passes.interchange_loops import nested, perfect
+from graphc.passes.loop_nests import chain, nested, perfect
+from graphc.passes.machine import SECOND_CACHE
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.register_tile import is_tileable
 
 # Bytes of terms that stay in the second cache, with room for the results.
-BLOCK = 1 << 19
+BLOCK = SECOND_CACHE // 2
 # With this many terms to a block it does not matter that results are read and written once more,
 # be it one by one.
 LONG_BLOCK = 1 << 10
@@ -77,11 +78,8 @@ def is_plain_sum(inside: tuple[Statement, ...]) -> bool:
 
 def terms(inside: tuple[Statement, ...]) -> list[For]:
     """The loops of a sum, outermost first, as far as they stand directly inside one another."""
-    (found,) = [s for s in inside if isinstance(s, For)]
-    loops = [found]
-    while len(loops[-1].body) == 1 and isinstance(loops[-1].body[0], For):
-        loops.append(loops[-1].body[0])
-    return loops
+    (outermost,) = [s for s in inside if isinstance(s, For)]
+    return chain(outermost)
 
 
 def footprint(loops: list[For], inside: tuple[Statement, ...], sizes: dict[str, int]) -> float:

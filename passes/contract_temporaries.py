@@ -44,19 +44,20 @@ from graphc.passes.joint_loops import (
     common_limits,
     common_variable,
     iteration,
-    perfect,
-    typical,
+    nest_of,
     with_own_names,
 )
+from graphc.passes.loop_nests import nested
+from graphc.passes.machine import SECOND_CACHE, typical
 
-# What a block of all contracted temporaries may take, in bytes: a part of a second-level cache.
-BLOCK = 1 << 18
+# What a block of all contracted temporaries may take, in bytes.
+BLOCK = SECOND_CACHE // 4
 # Of long rows a block has as many as a tile is high, as long as it takes no more bytes than this.
-TILE, MOST = 8, 1 << 20
+TILE, MOST = 8, SECOND_CACHE
 # Temporaries so many times as large as all else are what matters.
 MUCH = 4
 # Temporaries that take less in all, in bytes, are in cache when they are read again.
-LARGE = 1 << 21
+LARGE = 2 * SECOND_CACHE
 # So many blocks, or outer iterations, keep the threads of a usual machine busy.
 ENOUGH_TASKS = 8
 # More kernels than this are not joined.
@@ -154,7 +155,7 @@ class Contraction:
     def group(self, calls: Sequence[CallKernel]) -> Group | None:
         """Calls over the outermost common loops whose iterations fit in cache; None without any."""
         shared = self.shared(calls)
-        nests = [perfect(self.kernels[call.kernel]) for call in calls]
+        nests = [nest_of(self.kernels[call.kernel]) for call in calls]
         orders = [
             by_reach(nest, self.largest(call, shared))
             for nest, call in zip(nests, calls, strict=True)
@@ -371,9 +372,7 @@ class Block:
         loops = self.outer
         if typical(loops[0].limit) < ENOUGH_TASKS:
             loops.sort(key=lambda nest: -typical(nest.limit))
-        for nest in reversed(loops):
-            body = (replace(nest, body=body),)
-        return body
+        return (nested(loops, body),)
 
 
 def slice_size(offsets: Sequence[Size], limits: Sequence[Size]) -> Size | None:

@@ -14,21 +14,19 @@ from dataclasses import dataclass, field
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node
-from graphc.ir.scalar import TRANSCENDENTAL, Ref, Scalar, const
+from graphc.ir.scalar import DIVISIONS, TRANSCENDENTAL, Ref, Scalar, const
 from graphc.ir.types import row_major_strides
+from graphc.ops.kept_products import CONTRACTIONS
 from graphc.ops.kinds import Elementwise
 from graphc.ops.movement import MOVEMENTS
 from graphc.ops.procedure import Procedure
+from graphc.passes.machine import typical
 
 FREE = (*MOVEMENTS, "barrier", "iota")
 LEAVES = ("input", "variable", "constant")
 WINDOWS = ("window_sum", "window_max", "window_argmax", "window_gather", "window_scatter")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", *WINDOWS)
-CONTRACTIONS = ("matmul", "convolution")
-DIVISIONS = ("divide", "floor_divide", "remainder", "sqrt")
 LOOPS = ("scan", "while_loop", "cond")
-# How large a symbolic size is taken to be.
-TYPICAL_SIZE = 64
 
 
 def stands_alone(node: Node) -> bool:
@@ -98,8 +96,7 @@ def source_of(node: Node) -> Node:
 
 def typical_size(node: Node) -> int:
     """The elements of a node, where sizes are symbolic a usual number."""
-    size = node.size
-    return dim.evaluate(size, {symbol.name: TYPICAL_SIZE for symbol in dim.symbols(size)})
+    return typical(node.size)
 
 
 def typical_bytes(node: Node) -> int:

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from graphc.ir import dim
 from graphc.ir.node import Node
+from graphc.ops.kept_products import CONTRACTIONS
 from graphc.ops.kinds import Elementwise
 from graphc.passes.fusion_group import (
-    CONTRACTIONS,
     REDUCTIONS,
     Access,
     Group,

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel import For, Kernel, Statement, Store, values
-
-TYPICAL_SIZE = 64
+from graphc.passes.machine import typical
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +114,13 @@ def is_injective(offset: Size, loops: tuple[For, ...]) -> bool:
         wider = [(loop, step) for loop, step in steps if step is not None]
         if not wider:
             return False
-        loop, step = min(wider, key=lambda found: magnitude(found[1]))
+        loop, step = min(wider, key=lambda found: typical(found[1]))
         most = dim.upper_bound(loop.limit)
         if most is None:
             return False
         span = span + step * (most - 1)
         pending.remove(loop)
     return True
-
-
-def magnitude(size: Size) -> int:
-    """About how large a size is: symbolic ones count as a few dozen."""
-    return dim.evaluate(size, {symbol.name: TYPICAL_SIZE for symbol in dim.symbols(size)})
 
 
 def step_over(offset: Size, loop: For, span: Size) -> Size | None:

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.ir.kernel import Accumulator, For, Kernel, Let, Statement, accesses, loads, statements
+from graphc.ir.kernel import Accumulator, For, Kernel, Statement, accesses, loads, statements
 from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
+from graphc.passes.loop_nests import chain, nested, perfect
+from graphc.passes.machine import TYPICAL_SIZE, VECTOR
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.register_tile import is_tileable
 
-# A vector of float32 in the widest registers: how a row's last vector is filled is what counts.
-LANES = 16
 # A sum this long hides how its results are stored.
 LONG_SUM = 64
 # What each access beside the sum costs that is scattered, for a long sum and for a short one.
@@ -29,8 +29,6 @@ FAR_ROWS, FAR = 0.8, 64
 USUALLY_FILLED = 0.9
 # With this many rows, multiplications wait for one another no longer.
 ENOUGH_ROWS = 8
-# How long a loop is taken to be whose limit is symbolic.
-TYPICAL_LIMIT = 64
 
 
 def interchange_loops(program: Program) -> Program:
@@ -96,9 +94,7 @@ def near_terms_inside(inside: tuple[Statement, ...]) -> tuple[Statement, ...]:
     sums = [s for s in inside if isinstance(s, For)]
     if len(sums) != 1:
         return inside
-    loops = [sums[0]]
-    while len(loops[-1].body) == 1 and isinstance(loops[-1].body[0], For):
-        loops.append(loops[-1].body[0])
+    loops = chain(sums[0])
     far = [strides_of(loop, loops[-1].body) for loop in loops]
     order = sorted(range(len(loops)), key=lambda at: far[at], reverse=True)
     new = nested([loops[at] for at in order], loops[-1].body)
@@ -121,33 +117,6 @@ def outer_loops(
     others = [loop for loop in loops if loop not in pair]
     return sorted(others, key=lambda loop: not any(
         loop.variable in dim.symbols(offset) for offset in along))  # fmt: skip
-
-
-def perfect(nest: For) -> tuple[list[For], tuple[Statement, ...]]:
-    """The parallel loops of a nest, and what they hold; values between loops are moved inside."""
-    loops: list[For] = [nest]
-    moved: list[Statement] = []
-    while (inner := inner_loop(loops[-1])) is not None:
-        moved += loops[-1].body[:-1]
-        loops.append(inner)
-    return loops, (*moved, *loops[-1].body)
-
-
-def inner_loop(loop: For) -> For | None:
-    """The parallel loop that stands in a loop behind nothing but values; None if none does."""
-    last = loop.body[-1] if loop.body else None
-    if not isinstance(last, For) or last.kind != "parallel":
-        return None
-    return last if all(isinstance(s, Let) for s in loop.body[:-1]) else None
-
-
-def nested(loops: list[For], inside: tuple[Statement, ...]) -> For:
-    """Loops around a body, the first one outermost."""
-    for loop in reversed(loops):
-        inside = (replace(loop, body=inside),)
-    (nest,) = inside
-    assert isinstance(nest, For)
-    return nest
 
 
 def is_one_sum(inside: tuple[Statement, ...]) -> bool:
@@ -176,9 +145,9 @@ def filled(limit: Size) -> float:
     """The part of the vectors along a loop that is not idle; of a symbolic one, what is usual."""
     if not isinstance(limit, int):
         return USUALLY_FILLED
-    return limit / (-(-limit // LANES) * LANES) if limit else 1.0
+    return limit / (-(-limit // VECTOR) * VECTOR) if limit else 1.0
 
 
 def typical(limit: Size) -> int:
     """A limit, or what a symbolic one is taken to be."""
-    return limit if isinstance(limit, int) else TYPICAL_LIMIT
+    return limit if isinstance(limit, int) else TYPICAL_SIZE

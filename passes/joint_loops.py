@@ -25,9 +25,8 @@ from graphc.ir.kernel import (
     substitute,
     variable,
 )
-
-# How large a symbolic size is taken to be.
-TYPICAL_SIZE = 64
+from graphc.passes.loop_nests import independent, perfect
+from graphc.passes.machine import typical
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +56,13 @@ class Iteration:
         return body
 
 
-def perfect(kernel: Kernel) -> Nest:
+def nest_of(kernel: Kernel) -> Nest:
     """A kernel as perfectly nested loops; values between the loops are computed inside."""
-    loops: list[For] = []
-    moved: list[Statement] = []
-    body = kernel.body
-    while body and is_nest(body):
-        last = body[-1]
-        assert isinstance(last, For)
-        moved += body[:-1]
-        loops.append(last)
-        body = last.body
-    return Nest(tuple(loops), (*moved, *body))
-
-
-def is_nest(body: tuple[Statement, ...]) -> bool:
-    """Whether a block is an independent loop behind nothing but values."""
-    last = body[-1]
-    independent = isinstance(last, For) and last.kind == "parallel"
-    return independent and all(isinstance(s, Let) for s in body[:-1])
+    outermost = independent(kernel.body)
+    if outermost is None:
+        return Nest((), kernel.body)
+    loops, inside = perfect(outermost)
+    return Nest(tuple(loops), (*kernel.body[:-1], *inside))
 
 
 def by_reach(nest: Nest, buffers: Collection[str]) -> list[For]:
@@ -150,10 +137,3 @@ def with_own_names(body: tuple[Statement, ...], taken: set[str]) -> tuple[Statem
             renamed[name] = next(n for n in numbered if n not in taken and n not in values)
     taken.update(renamed.get(name, name) for name in values)
     return substitute(body, {}, renamed) if renamed else body
-
-
-def typical(size: Size) -> int:
-    """A size, where it is symbolic one of its usual order."""
-    if isinstance(size, int):
-        return size
-    return dim.evaluate(size, {symbol.name: TYPICAL_SIZE for symbol in dim.symbols(size)})

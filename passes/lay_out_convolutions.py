@@ -18,15 +18,15 @@ from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
 from graphc.lang.movement import permute_dims
 from graphc.ops.convolution import convolve, slide
-from graphc.ops.windows import Sliding
+from graphc.ops.windows import Sliding, number
 from graphc.passes.decisions import lines, record
 from graphc.passes.interchange_loops import filled
+from graphc.passes.machine import SECOND_CACHE
 from graphc.passes.panels import PANEL, in_panels, panel_of
+from graphc.passes.permutations import permuted, unpermuted
 
 # A kernel that is used at fewer places is not worth arranging.
 FEW_PLACES = 32
-# Bytes of a second cache.
-SECOND_CACHE = 1 << 20
 
 
 def lay_out_convolutions(graph: Graph) -> Graph:
@@ -79,7 +79,7 @@ def stored(x: Node, windows: Sequence[Sliding], any_order: bool) -> Node:
     stored. Unless any order will do, the last axis is the last one in memory.
     """
     padded = any(low > 0 or high > 0 for low, high in map(margins_of, windows))
-    source, axes = source_of(x if padded or any_order else with_rows(x))
+    source, axes = unpermuted(x if padded or any_order else with_rows(x))
     if not any_order and axes[-1] != x.ndim - 1:
         source, axes = x, tuple(range(x.ndim))
     cut: list[slice] = [slice(None)] * x.ndim
@@ -98,22 +98,12 @@ def stored(x: Node, windows: Sequence[Sliding], any_order: bool) -> Node:
 
 def margins_of(window: Sliding) -> tuple[int, int]:
     """How far windows reach before and behind the elements; less than 0 where they stop short."""
-    before, after = window.low, reach(window) - window.low - window.size
-    assert isinstance(before, int)
-    assert isinstance(after, int)
-    return before, after
-
-
-def source_of(x: Node) -> tuple[Node, tuple[int, ...]]:
-    """What a value is a permutation of, as it lies in memory, and the axes there of its own."""
-    if x.op.name == "permute_dims":
-        return x.inputs[0], x.attrs["axes"]
-    return x, tuple(range(x.ndim))
+    return number(window.low), number(reach(window) - window.low - window.size)
 
 
 def with_rows(operand: Node) -> Node:
     """An operand whose last axis is the last one in memory, as vectors along rows read it."""
-    _, axes = source_of(operand)
+    _, axes = unpermuted(operand)
     return operand if axes[-1] == operand.ndim - 1 else apply("stage", operand)
 
 
@@ -126,13 +116,13 @@ def with_outputs_last(node: Node) -> Node:
     Its other axes follow one another as those of the operand that slides below it.
     """
     x, w = node.inputs
-    _, order = source_of(x)
+    _, order = unpermuted(x)
     axes = (*sorted(range(1, w.ndim), key=lambda axis: order[axis]), 0)
     decide(node, "outputs last", "vectors along the outputs are fuller than along rows of results")
     lying = permuted(w, axes)
     outputs = w.shape[0]
     assert isinstance(outputs, int)
-    panel = PANEL if is_streamed(w) and outputs % PANEL == 0 else panel_of(outputs)
+    panel = PANEL if is_streamed(w) and outputs % PANEL == 0 else panel_of(outputs, PANEL)
     panel = panel if node.attrs["groups"] == 1 else outputs
     if lying.op.name == "permute_dims" or panel < outputs:
         lying = in_panels(lying, outputs, panel)
@@ -143,12 +133,6 @@ def with_outputs_last(node: Node) -> Node:
 def is_streamed(w: Node) -> bool:
     """Whether a kernel is too large for the second cache: each panel comes from further away."""
     return not is_fewer(w.size * w.dtype.bytes, SECOND_CACHE)
-
-
-def permuted(node: Node, axes: Sequence[int]) -> Node:
-    """permute_dims as one, also of what is permuted already."""
-    source, before = source_of(node)
-    return permute_dims(source, [before[axis] for axis in axes])
 
 
 def prefers_outputs(node: Node) -> bool:
@@ -171,7 +155,7 @@ def is_depthwise(node: Node) -> bool:
 
 def lies_by_channels(node: Node) -> bool:
     """Whether channels are by themselves and stand last in memory, so that vectors take them."""
-    _, order = source_of(node.inputs[0])
+    _, order = unpermuted(node.inputs[0])
     return is_depthwise(node) and isinstance(node.shape[1], int) and order[1] == node.ndim - 1
 
 

@@ -10,14 +10,13 @@ from graphc.ir.graph import Graph, rewrite
 from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
 from graphc.passes.decisions import lines, record
-from graphc.passes.panels import in_panels
+from graphc.passes.machine import SECOND_CACHE
+from graphc.passes.panels import in_panels, panel_of
 
-# Columns of a panel: the first that divides them all. The widest is a tile of a large product.
-PANELS = (64, 32, 16)
 # Rows for which a copy of the other matrix costs a few hundredths of the product.
 MANY_ROWS = 128
 # Smaller matrices stay in cache as they are, in bytes.
-LARGE = 1 << 19
+LARGE = SECOND_CACHE // 2
 
 
 def lay_out_products(graph: Graph) -> Graph:
@@ -41,13 +40,6 @@ def arranged(node: Node) -> Node:
         (("columns of a panel", str(panel)),), lines([node]),
     ))  # fmt: skip
     return apply("matmul", left, in_panels(right, columns, panel, right.ndim - 2))
-
-
-def panel_of(columns: int) -> int:
-    """How many columns stand side by side; all of them where no panel divides them."""
-    if columns <= PANELS[0]:
-        return columns
-    return next((width for width in PANELS if columns % width == 0), columns)
 
 
 def pays(node: Node) -> bool:

@@ -26,9 +26,9 @@ from graphc.ir.kernel import (
 from graphc.ir.node import Node
 from graphc.ir.scalar import Index, Load, Reduce, Ref, Scalar
 from graphc.ir.types import DType, bfloat16, float16, float32
+from graphc.ops.kept_products import CONTRACTIONS
 from graphc.passes.formula import Formulas
 from graphc.passes.fusion_group import (
-    CONTRACTIONS,
     REDUCTIONS,
     index_of,
     is_expensive,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from graphc.ir.graph import Graph, items_of
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.op import OPS
-from graphc.passes.fusion_group import CONTRACTIONS, REDUCTIONS, Group, is_leaf
+from graphc.ops.kept_products import CONTRACTIONS
+from graphc.passes.fusion_group import REDUCTIONS, Group, is_leaf
 
 
 def outline(graph: Graph, groups: list[Group], inside: Callable[[Graph], Graph]) -> Graph:

@@ -8,24 +8,31 @@ from __future__ import annotations
 
 from graphc.ir.node import Node, apply
 from graphc.lang.movement import permute_dims, reshape
+from graphc.passes.machine import VECTOR
 
-# Columns of a tile: two vectors of float32 in the widest registers.
-PANEL = 32
+# Columns of a tile of a convolution, and of the panels there are: the widest is a tile of a large
+# product of matrices.
+PANEL = 2 * VECTOR
+PANELS = (2 * PANEL, PANEL, PANEL // 2)
 
 
-def panel_of(columns: int) -> int:
-    """How many columns stand side by side; all of them where no panel divides them."""
-    if columns <= 2 * PANEL:
+def panel_of(columns: int, widest: int = PANELS[0]) -> int:
+    """How many columns stand side by side; all of them where they are few or no panel divides them.
+
+    widest is that of the panels to choose from.
+    """
+    if columns <= PANELS[0]:
         return columns
-    return next((width for width in (PANEL, PANEL // 2) if columns % width == 0), columns)
+    fitting = (width for width in PANELS if width <= widest and columns % width == 0)
+    return next(fitting, columns)
 
 
-def in_panels(node: Node, columns: int, panel: int | None = None, batch: int = 0) -> Node:
+def in_panels(node: Node, columns: int, panel: int, batch: int = 0) -> Node:
     """A value as it is, its last axis of so many columns in memory in panels.
 
     The first `batch` axes count matrices, each of which has panels of its own.
     """
-    panel, rows = panel or panel_of(columns), node.ndim - 1
+    rows = node.ndim - 1
     strips = reshape(node, (*node.shape[:-1], columns // panel, panel))
     order = [*range(batch), rows, *range(batch, rows), rows + 1]
     stored = apply("stage", permute_dims(strips, order))

@@ -7,7 +7,7 @@ rows are an unrolled loop around a vector loop, so that the kernel's text says i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -23,6 +23,7 @@ from graphc.ir.kernel import (
 )
 from graphc.ir.program import Decision
 from graphc.passes.decisions import record
+from graphc.passes.machine import Registers
 from graphc.passes.ordered_loops import is_ordered
 from graphc.passes.tile_shape import Part, Shape, column_parts, shape_of_tile
 
@@ -31,14 +32,6 @@ from graphc.passes.tile_shape import Part, Shape, column_parts, shape_of_tile
 ENOUGH_TASKS = 4
 # A symbolic number of tiles counts as this many.
 TYPICAL_TILES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Registers:
-    """A target's vector registers: how wide and how many."""
-
-    bits: int = 512
-    count: int = 32
 
 
 def is_tileable(nest: For) -> bool:

@@ -18,11 +18,9 @@ from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import Carry, Scan, make_scan
 from graphc.lang.movement import permute_dims, reshape
+from graphc.ops.kept_products import MOST_KEPT
 from graphc.passes.decisions import lines, record
 from graphc.passes.on_scans import on_scans
-
-# What a step may keep for the product, in elements for each that the loop reads or keeps anyway.
-MOST_KEPT = 2
 
 
 def sink_from_loops(graph: Graph) -> Graph:

@@ -14,7 +14,7 @@ from graphc.ir.node import Node, apply, say
 from graphc.ir.program import Decision
 from graphc.lang.movement import reshape
 from graphc.ops.convolution import convolve, slide
-from graphc.ops.windows import Sliding
+from graphc.ops.windows import Sliding, number
 from graphc.passes.decisions import lines, record
 
 
@@ -40,16 +40,14 @@ def with_margins(window: Sliding) -> Sliding:
     """The window over as many elements more on both sides as any phase reaches beyond them."""
     dense = [dense_window(window, start) for start in range(window.spacing)]
     low, high = (max(0, *(numbers(d)[side] for d in dense)) for side in (0, 1))
-    before, after = (number * window.spacing for number in (low, high))
+    before, after = low * window.spacing, high * window.spacing
     less = replace(window, low=window.low - before, high=window.high - after)
     return replace(less, size=window.size + low + high)
 
 
 def numbers(window: Sliding) -> tuple[int, int]:
     """The padding of a window on both sides, which is known."""
-    assert isinstance(window.low, int)
-    assert isinstance(window.high, int)
-    return window.low, window.high
+    return number(window.low), number(window.high)
 
 
 def padded(node: Node, windows: Sequence[Sliding], wide: Sequence[Sliding]) -> Node:
@@ -81,8 +79,7 @@ def without_gaps(node: Node, windows: Sequence[Sliding], axis: int) -> Node:
     that windows a spacing apart use the same taps, on neighbouring elements.
     """
     window = windows[axis]
-    spacing, count = window.spacing, window.count
-    assert isinstance(count, int)
+    spacing, count = window.spacing, number(window.count)
     rows = -(-count // spacing)
     parts = [phase(node, windows, axis, start, rows) for start in range(spacing)]
     record(Decision("split_convolutions", "one convolution for each phase", repr(node),
@@ -95,8 +92,8 @@ def without_gaps(node: Node, windows: Sequence[Sliding], axis: int) -> Node:
 
 def has_phases(window: Sliding) -> bool:
     """Whether elements stand apart, and it is known which taps a window uses, and of how many."""
-    numbers = (window.count, window.taps, window.low, window.high, window.size)
-    known = all(isinstance(number, int) for number in numbers)
+    sizes = (window.count, window.taps, window.low, window.high, window.size)
+    known = all(isinstance(size, int) for size in sizes)
     apart = window.spacing > 1 and window.stride == window.dilation == 1
     return known and apart and window.count != 0
 
@@ -117,16 +114,13 @@ def phase(node: Node, windows: Sequence[Sliding], axis: int, start: int, rows: i
 
 def first_tap(window: Sliding, start: int) -> int:
     """The first tap with which the windows from a start on look at elements."""
-    return (numbers(window)[0] - start) % window.spacing
+    return (number(window.low) - start) % window.spacing
 
 
 def dense_window(window: Sliding, start: int) -> Sliding:
     """Every spacing-th window from a start on, over the elements side by side."""
-    first = first_tap(window, start)
-    assert isinstance(window.taps, int)
-    assert isinstance(window.size, int)
-    assert isinstance(window.count, int)
-    taps = len(range(first, window.taps, window.spacing))
-    low = (numbers(window)[0] - start - first) // window.spacing
-    rows = -(-window.count // window.spacing)
-    return Sliding(window.size, taps, 1, low, rows - 1 + taps - window.size - low)
+    first, size = first_tap(window, start), number(window.size)
+    taps = len(range(first, number(window.taps), window.spacing))
+    low = (number(window.low) - start - first) // window.spacing
+    rows = -(-number(window.count) // window.spacing)
+    return Sliding(size, taps, 1, low, rows - 1 + taps - size - low)

@@ -7,10 +7,8 @@ from dataclasses import replace
 from graphc.ir import dim
 from graphc.ir.kernel import For, Kernel, Statement, loop, sizes, statements, substitute, variable
 from graphc.ir.program import Program
+from graphc.passes.machine import VECTOR
 from graphc.passes.on_kernels import on_kernels
-
-# An innermost loop as long as a vector of float32 in the widest registers fills it.
-NARROW = 16
 
 
 def split_loops(program: Program) -> Program:
@@ -44,7 +42,7 @@ def split(nest: For) -> For:
     inner = loop(f"{name}q", divisor, nest.kind, ())
     at = {name: variable(outer) * divisor + variable(inner)}
     body = split_body(substitute(nest.body, at))
-    if divisor < NARROW and not any(isinstance(s, For) and s.kind == "parallel" for s in body):
+    if divisor < VECTOR and not any(isinstance(s, For) and s.kind == "parallel" for s in body):
         outer, inner = inner, outer  # an innermost loop so short would leave vectors idle
     return replace(outer, body=(replace(inner, body=body),))
 

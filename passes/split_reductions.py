@@ -49,6 +49,8 @@ from graphc.ir.program import (
 from graphc.ir.scalar import Load, Ref
 from graphc.ir.types import DType, TensorType, int64
 from graphc.passes.decisions import record
+from graphc.passes.loop_nests import nested, perfect
+from graphc.passes.machine import typical
 from graphc.passes.ordered_loops import is_ordered, lasts_of
 
 # Elements of a chunk, at least: some microseconds of work. A reduction has several chunks or none.
@@ -59,8 +61,6 @@ DEPTH = 64
 COLUMNS, ENOUGH_TASKS = 4096, 16
 # Columns that are added up side by side in registers.
 IN_REGISTERS = 256
-# What a symbolic size is taken to be.
-TYPICAL_SIZE = 64
 
 
 def split_reductions(program: Program) -> Program:
@@ -308,31 +308,7 @@ def depends_on_all(loops: list[For], reduction: For) -> bool:
     return all(variables <= dim.variables(load.offset) for load in loads(reduction.body))
 
 
-def perfect(nest: For) -> tuple[list[For], tuple[Statement, ...]]:
-    """The loops over results that hold nothing but one another, and what the innermost holds."""
-    loops = [nest]
-    while len(inner := loops[-1].body) == 1 and isinstance(inner[0], For):
-        if inner[0].kind != "parallel":
-            break
-        loops.append(inner[0])
-    return loops, loops[-1].body
-
-
-def nested(loops: list[For], inside: tuple[Statement, ...]) -> For:
-    """Loops around a body, the first one outermost."""
-    for each in reversed(loops):
-        inside = (replace(each, body=inside),)
-    (nest,) = inside
-    assert isinstance(nest, For)
-    return nest
-
-
 def depth(body: tuple[Statement, ...]) -> int:
     """How many elements one iteration reduces, about."""
     inner = [s for s in body if isinstance(s, For)]
     return max((typical(s.limit) * depth(s.body) for s in inner), default=1)
-
-
-def typical(limit: Size) -> int:
-    """A limit, with what symbolic sizes are taken to be."""
-    return dim.evaluate(limit, {symbol.name: TYPICAL_SIZE for symbol in dim.symbols(limit)})

@@ -27,16 +27,25 @@ from graphc.ir.kernel import (
     variable,
 )
 from graphc.ir.program import Decision, Program
-from graphc.ir.scalar import TRANSCENDENTAL, Call, Index, Load, Ref, Scalar
+from graphc.ir.scalar import (
+    DIVISION_COST,
+    DIVISIONS,
+    TRANSCENDENTAL,
+    TRANSCENDENTAL_COST,
+    Call,
+    Index,
+    Load,
+    Ref,
+    Scalar,
+)
 from graphc.passes.decisions import record
+from graphc.passes.machine import SECOND_CACHE
 from graphc.passes.on_kernels import on_kernels
 
-# Instructions for an element of a transcendental function, and of a division or square root.
-TRANSCENDENTAL_COST, DIVISION_COST = 20, 5
 # What a value costs that is stored and loaded again, in instructions.
 STAGING_COST = 6
-# A row longer than this, in bytes, would not stay in a second-level cache.
-MAX_ROW = 1 << 17
+# A row longer than this, in bytes, would not stay in the second cache.
+MAX_ROW = SECOND_CACHE // 8
 
 
 def stage_rows(program: Program) -> Program:
@@ -250,7 +259,7 @@ def instructions(value: Scalar) -> int:
         TRANSCENDENTAL_COST
         if function in TRANSCENDENTAL
         else DIVISION_COST
-        if function in ("divide", "sqrt", "floor_divide", "remainder")
+        if function in DIVISIONS
         else 1
         for function in calls
     )

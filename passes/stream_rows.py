@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from graphc.ir import dim
+from graphc.ir.dim import product
 from graphc.ir.kernel import (
     Accumulate,
     Accumulator,
@@ -28,6 +29,8 @@ from graphc.ir.kernel import (
 from graphc.ir.program import Decision
 from graphc.ir.scalar import Load, Ref, const
 from graphc.passes.decisions import record
+from graphc.passes.loop_nests import chain
+from graphc.passes.machine import SECOND_CACHE
 
 Sweep: TypeAlias = Callable[[tuple[Statement, ...]], For]
 
@@ -37,7 +40,7 @@ ROWS, LANES = 6, 64
 # Bytes of a strip of results: a page of memory, which the processor reads ahead to the end of.
 STRIP = 4096
 # Matrices of fewer bytes stay in cache, so that the order does not matter.
-LARGE = 1 << 18
+LARGE = SECOND_CACHE // 4
 
 
 def is_streamable(nest: For) -> bool:
@@ -61,10 +64,8 @@ def is_streamable(nest: For) -> bool:
 def reads_rows(nest: For, reduction: For) -> bool:
     """Whether the innermost loop of a reduction goes from row to row of a large matrix."""
     columns = nest.limit
-    count, inner = columns, reduction
-    while len(inner.body) == 1 and isinstance(inner.body[0], For):
-        count, inner = count * inner.limit, inner.body[0]
-    count = count * inner.limit
+    loops = chain(reduction)
+    count, inner = product((columns, *(each.limit for each in loops))), loops[-1]
     if not isinstance(columns, int) or not isinstance(count, int):
         return False
     if not isinstance(inner.limit, int) or inner.limit < ROWS:

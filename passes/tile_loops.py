@@ -20,18 +20,18 @@ from graphc.ir.kernel import (
     Kernel,
     Let,
     Statement,
-    loads,
+    accesses,
     loop,
     statements,
-    stores,
     substitute,
     variable,
 )
 from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
+from graphc.passes.machine import TYPICAL_SIZE, Registers
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
-from graphc.passes.register_tile import Registers, is_tileable, register_tile
+from graphc.passes.register_tile import is_tileable, register_tile
 from graphc.passes.stream_rows import is_streamable, stream_rows
 from graphc.passes.transpose_tile import is_transposing, transpose_tile
 
@@ -43,8 +43,6 @@ LANES, REDUCTION_LANES, NARROW_LANES = 32, 64, 16
 MANY_VALUES = 24
 # What a load costs that is not contiguous, in contiguous loads.
 GATHER_COST = 8
-# How long a loop is taken to be whose limit is symbolic.
-TYPICAL_LIMIT = 64
 
 
 def tile_loops(program: Program, registers: Registers | None = None) -> Program:
@@ -178,20 +176,14 @@ def typical(limit: Size) -> int:
     if isinstance(limit, int):
         return limit
     most = dim.upper_bound(limit)
-    return min(most, TYPICAL_LIMIT) if isinstance(most, int) else TYPICAL_LIMIT
+    return min(most, TYPICAL_SIZE) if isinstance(most, int) else TYPICAL_SIZE
 
 
 def vector_cost(along: For, nest: For) -> float:
     """Memory accesses for each element when vectors lie along a loop, in contiguous loads."""
     name = along.variable.name
-    costs = [access_cost(offset, name) for offset in accesses(nest)]
+    costs = [access_cost(access.offset, name) for access in accesses(nest.body)]
     return sum(costs) / max(1, min(typical(along.limit), NARROW_LANES))
-
-
-def accesses(nest: For) -> list[Size]:
-    """The offsets of every load and store in a loop."""
-    stored = [store.offset for store in stores(nest.body)]
-    return stored + [load.offset for load in loads(nest.body)]
 
 
 def access_cost(offset: Size, name: str) -> int:

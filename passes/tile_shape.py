@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from graphc.ir.dim import Size
+from graphc.passes.machine import FIRST_CACHE, SECOND_CACHE
 
-# More rows than this are not worth it where the columns of a tile stay in the first cache, of so
-# many bytes. Where they come from further away for each tile, as many share them as registers hold.
-MAX_ROWS, FIRST_CACHE = 8, 1 << 15
+# More rows than this are not worth it where the columns of a tile stay in the first cache. Where
+# they come from further away for each tile, as many share them as registers hold.
+MAX_ROWS = 8
 # How many vectors wide a tile is where the number of columns is symbolic; and one of few rows,
 # where more would leave too few tiles for all threads.
 USUAL_VECTORS, MANY_VECTORS = 2, 4
@@ -21,8 +22,8 @@ USUAL_VECTORS, MANY_VECTORS = 2, 4
 # many sums must be on their way for each to be ready when its turn comes again.
 STEP_COST, SUMS_ON_THEIR_WAY = 1, 8
 # What an element of a row and two vectors of columns, which come from memory together, cost more in
-# products of which one side is larger than the second cache, and how many bytes that is.
-FAR_ELEMENT, FAR_PAIR, FAR = 0.5, 1.2, 1 << 20
+# products of which one side is larger than the second cache.
+FAR_ELEMENT, FAR_PAIR = 0.5, 1.2
 # What a vector of columns costs more that comes from the second cache for each tile.
 NEAR_VECTOR = 0.5
 # Shapes that cost so much more are as good for small products, if they take fewer different tiles.
@@ -52,7 +53,7 @@ def shape_of_tile(rows: Size, columns: Size, lanes: int, registers: int, depth: 
         return by_halves(rows, columns, lanes, registers)
     bytes_of_vector = depth * lanes if isinstance(depth, int) else 0
     if isinstance(columns, int):
-        far = isinstance(depth, int) and max(rows, columns) * depth > FAR
+        far = isinstance(depth, int) and max(rows, columns) * depth > SECOND_CACHE
         vectors = best_vectors(rows, -(-columns // lanes), registers, bytes_of_vector, far)
     else:
         vectors = vectors_for(evenly(rows, MAX_ROWS)[0][1], registers)

@@ -16,6 +16,7 @@ from graphc.ir.types import float32, float64
 from graphc.ops.convolution import slide
 from graphc.ops.windows import Sliding, number
 from graphc.passes.decisions import lines, record
+from graphc.passes.permutations import permuted
 from graphc.passes.winograd_layer import (
     POINTS,
     TAPS,
@@ -24,7 +25,6 @@ from graphc.passes.winograd_layer import (
     blocks_of,
     convolution,
     gradient,
-    reordered,
     typical,
 )
 
@@ -71,8 +71,8 @@ def layer_of(node: Node, windows: Sequence[Sliding], has_taps: bool) -> Layer:
     """The layer of a convolution; in the gradient by the kernel examples stand second."""
     x, w = node.inputs
     sizes = tuple(number(v.count if has_taps else v.taps) for v in windows)
-    images = reordered(x, (0, 2, 3, 1) if has_taps else (1, 2, 3, 0))
-    return Layer(images, reordered(w, (1, 2, 3, 0)), sizes, tuple(number(v.low) for v in windows))
+    images = permuted(x, (0, 2, 3, 1) if has_taps else (1, 2, 3, 0))
+    return Layer(images, permuted(w, (1, 2, 3, 0)), sizes, tuple(number(v.low) for v in windows))
 
 
 # --- whether it pays -----------------------------------------------------------------------------

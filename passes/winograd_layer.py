@@ -9,7 +9,7 @@ the products.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -22,6 +22,8 @@ from graphc.lang.movement import permute_dims, reshape
 from graphc.ops.tile_formulas import transposed
 from graphc.passes.cook_toom import fast_convolution
 from graphc.passes.fold_constants import folded
+from graphc.passes.machine import SECOND_CACHE
+from graphc.passes.permutations import permuted
 
 Pair: TypeAlias = tuple[int, ...]
 """A number for the height and one for the width, or for channels and kernels."""
@@ -34,7 +36,7 @@ POINTS = len(MAPS.elements) ** 2
 # Taps are one tile for each pair of a channel and a kernel.
 ONE_TILE = {"step": TAPS, "low": (0, 0), "counts": (1, 1)}
 # Elements in tiles that stay in the second cache, or nearly so.
-IN_CACHE = 1 << 18
+IN_CACHE = SECOND_CACHE // 4
 # Kernels that fill the columns of a register tile.
 FEW_KERNELS = 32
 # What a symbolic number of examples or channels is taken to be.
@@ -86,9 +88,9 @@ def convolution(layer: Layer, blocks: Blocks) -> Node:
         tiles = elements(layer, layer.x)
 
         def by_kernels(w: Node) -> Node:
-            return results(layer, tiles, taps_of(reordered(w, (1, 2, 3, 0))), count)
+            return results(layer, tiles, taps_of(permuted(w, (1, 2, 3, 0))), count)
 
-        parts = looped(by_kernels, in_blocks(reordered(layer.w, (3, 0, 1, 2)), blocks.kernels))
+        parts = looped(by_kernels, in_blocks(permuted(layer.w, (3, 0, 1, 2)), blocks.kernels))
         return apply("stage", joined(parts))
     taps = taps_of(folded(layer.w))
 
@@ -107,7 +109,7 @@ def gradient(layer: Layer, blocks: Blocks) -> Node:
     count, kernels = layer.x.shape[0], layer.w.shape[3]
     if blocks.kernels != kernels:
         tiles = elements(layer, layer.x)
-        strips = in_blocks(reordered(layer.w, (3, 0, 1, 2)), blocks.kernels)
+        strips = in_blocks(permuted(layer.w, (3, 0, 1, 2)), blocks.kernels)
 
         def by_kernels(g: Node) -> Node:
             return gradient_of_taps(products(layer, tiles, g))
@@ -158,14 +160,6 @@ def gradient_of_taps(sums: Node) -> Node:
     return apply("add_tiles", sums, matrix=TAPS_BACK, sizes=sizes, **ONE_TILE)
 
 
-def reordered(x: Node, axes: Sequence[int]) -> Node:
-    """The axes in another order, by one movement: the same images are the same node."""
-    while x.op.name == "permute_dims":
-        axes = [x.attrs["axes"][axis] for axis in axes]
-        x = x.inputs[0]
-    return permute_dims(x, axes)
-
-
 # --- blocks --------------------------------------------------------------------------------------
 
 
@@ -179,7 +173,7 @@ def blocks_of(layer: Layer, uses: int) -> Blocks:
     count, kernels = layer.x.shape[0], layer.w.shape[3]
     each = POINTS * math.prod(layer.counts) * sum(layer.channels)
     taps = POINTS * math.prod(layer.channels)
-    given = reordered(layer.w, (3, 0, 1, 2)).op.name == "constant"
+    given = permuted(layer.w, (3, 0, 1, 2)).op.name == "constant"
     if taps > max(IN_CACHE, typical(count) * each) and not given:
         wide = [d for d in divisors(kernels) if d >= FEW_KERNELS]
         return Blocks(count, min(wide, default=kernels))

@@ -20,7 +20,7 @@ from graphc.ir.verify import verify
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fuse import fuse
 from graphc.passes.lower import lower
-from graphc.passes.register_tile import Registers
+from graphc.passes.machine import Registers
 from graphc.passes.tile_loops import tile_loops
 from graphc.runtime.compiler import compile_graph
 from graphc.runtime.reference.evaluate import evaluate

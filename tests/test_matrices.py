@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from calling import with_any_threads
 from matrices import EPSILON, conditioned, generator, positive, turned
 from matrix_cases import CASES, Case
 
@@ -111,17 +112,8 @@ def test_a_matrix_is_the_same_alone_and_in_a_batch(case: Case) -> None:
 
 @few_cases
 def test_the_same_bits_on_any_number_of_threads(case: Case) -> None:
-    before = gx.get_num_threads()
     operands = case.make(generator("threads", case.title), (40, 12, 12))
-    step = symbolic_step(case, "float64")
-    try:
-        found = []
-        for count in (1, 2, 3):
-            gx.set_num_threads(count)
-            found.append([result.tobytes() for result in step(*operands)])
-    finally:
-        gx.set_num_threads(before)
-    assert found[0] == found[1] == found[2]
+    with_any_threads(symbolic_step(case, "float64"), *operands)
 
 
 def test_a_thousand_small_matrices() -> None:

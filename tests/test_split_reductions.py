@@ -1,9 +1,8 @@
 """Reductions in chunks: the values of NumPy, and the same bits for any number of threads."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
+from calling import with_any_threads
 
 import graphc as gx
 
@@ -16,23 +15,6 @@ SHAPES = {
 }
 CASES = [(shape, axis) for shape, axes in SHAPES.items() for axis in axes]
 random = np.random.default_rng(11)
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = gx.get_num_threads()
-    yield
-    gx.set_num_threads(before)
-
-
-def with_any_threads(step, array):
-    """The result of a step, after making sure that it does not depend on the threads."""
-    results = []
-    for count in (1, 2, 8):
-        gx.set_num_threads(count)
-        results.append(step(array))
-    assert {result.tobytes() for result in results} == {results[0].tobytes()}
-    return results[0]
 
 
 def compiled(word, shape, axis, symbolic):

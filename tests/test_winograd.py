@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from calling import with_any_threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample import Array
@@ -238,16 +239,7 @@ def test_constant_taps_are_transformed_when_compiling() -> None:
 def test_same_bits_for_any_number_of_threads() -> None:
     (x, w), y = layer()
     step = gx.compile([x, w], with_gradients(y, x, w), winograd=True)
-    before, found = gx.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            gx.set_num_threads(threads)
-            found.append(step(*drawn([x, w])))
-    finally:
-        gx.set_num_threads(before)
-    for results in found[1:]:
-        for got, want in zip(results, found[0], strict=True):
-            np.testing.assert_array_equal(got, want)
+    with_any_threads(step, *drawn([x, w]))
 
 
 def test_infinity_stays_in_the_tiles_that_see_it() -> None:

@@ -172,6 +172,11 @@ TRANSCENDENTAL: dict[str, str] = dict.fromkeys(
      "exp2", "cbrt", "erfc", "erfcx", "ndtr", "erfinv", "erfcinv", "gammaln", "digamma"),
     SAME)  # fmt: skip
 
+# Primitives that take longer than others.
+DIVISIONS = ("divide", "floor_divide", "remainder", "sqrt")
+# About how many instructions an element takes of either.
+TRANSCENDENTAL_COST, DIVISION_COST = 20, 5
+
 FUNCTIONS: dict[str, str] = PRIMITIVES | TRANSCENDENTAL
 
 # What an accumulator starts from. argmax and argmin accumulate (value, position) and yield the

@@ -15,8 +15,8 @@ from graphc.ir.node import Node
 from graphc.ir.scan_parts import Scan
 from graphc.ops.kinds import Elementwise
 
-PRODUCTS = ("matmul", "convolution")
-# What may be kept of a product, in elements for each that the backward loop reads anyway.
+CONTRACTIONS = ("matmul", "convolution")
+# What a step may keep of products, in elements for each that the loop reads or keeps anyway.
 MOST_KEPT = 2
 
 
@@ -31,7 +31,7 @@ def kept_products(scan: Scan, backward: Sequence[Node]) -> list[Node]:
     moving = depending_on(scan.carried, order)
     needed = set(order).intersection(walk(backward))
     users = Graph(scan.body.inputs, (*scan.body.outputs, *backward)).users()
-    found = [node for node in order if node.op.name in PRODUCTS and node in moving & needed]
+    found = [node for node in order if node.op.name in CONTRACTIONS and node in moving & needed]
     ends = [follow(node, users, needed) for node in found]
     return [node for node in dict.fromkeys(ends) if pays(scan, node)]
 

@@ -24,11 +24,11 @@ from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_products import lay_out_products
 from graphc.passes.lower import lower
+from graphc.passes.machine import Registers
 from graphc.passes.memory_plan import MemoryPlan
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.passes.plan_memory import plan_memory
-from graphc.passes.register_tile import Registers
 from graphc.passes.remove_custom_gradient import remove_custom_gradient
 from graphc.passes.remove_dead_code import remove_dead_code
 from graphc.passes.remove_duplicates import remove_duplicates
@@ -43,7 +43,7 @@ from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_winograd import use_winograd
-from graphc.runtime.cpu.binding import Bindings, address_of
+from graphc.runtime.cpu.binding import Binding, Bindings, address_of
 from graphc.runtime.cpu.build import Built, build
 from graphc.runtime.cpu.call import Records, why_not_native
 from graphc.runtime.cpu.interface import interface_of
@@ -143,13 +143,18 @@ class CpuStep:
         outputs = self.interface.outputs
         made = [np.empty(shape, output.type.dtype.numpy)
                 for shape, output in zip(binding.shapes, outputs, strict=True)]  # fmt: skip
-        self.arena.hold(binding.plan.arena)
-        addresses = binding.places + (self.arena.address & binding.in_arena)
-        for buffer, array in zip(self.interface.caller_owned, [*arguments, *made], strict=True):
-            addresses[buffer.slot] = address_of(array)
+        addresses = self.addresses(binding, [*arguments, *made])
         self.step(address_of(binding.sizes), pool_address(), address_of(addresses))
         return [made[r.output].copy() if r.repeated else made[r.output]
                 for r in self.interface.results]  # fmt: skip
+
+    def addresses(self, binding: Binding, owned: Sequence[Array]) -> Array:
+        """Where each buffer lies, for arguments and outputs that the caller owns; in one arena."""
+        self.arena.hold(binding.plan.arena)
+        addresses: Array = binding.places + (self.arena.address & binding.in_arena)
+        for buffer, array in zip(self.interface.caller_owned, owned, strict=True):
+            addresses[buffer.slot] = address_of(array)
+        return addresses
 
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:
         """The plan for given sizes."""

@@ -9,7 +9,7 @@ from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel import For, Statement, values
 from graphc.ir.program import CallKernel, Program, Repeat, Step, While, inner_steps
-from graphc.ir.scalar import TRANSCENDENTAL, Call, Load, Scalar
+from graphc.ir.scalar import TRANSCENDENTAL, TRANSCENDENTAL_COST, Call, Load, Scalar
 
 PER_NANOSECOND = 4  # instructions that a processor finishes
 LANES = 8  # elements that a vector instruction works on, typically
@@ -42,7 +42,7 @@ def limit(loop: For) -> Size:
 def weight(value: Scalar) -> int:
     """Instructions that a value costs."""
     if isinstance(value, Call):
-        return 20 if value.function in TRANSCENDENTAL else 1
+        return TRANSCENDENTAL_COST if value.function in TRANSCENDENTAL else 1
     return int(isinstance(value, Load))
 
 
