@@ -18,7 +18,6 @@ from graphc.runtime.sizes import check_decided
 from graphc.structure import Rebuild, flatten
 
 
-@collector_paused()
 def compile(
     inputs: Node | Sequence[Node],
     outputs: Any,
@@ -48,12 +47,12 @@ def compile(
     return compile_graph(graph, device, structure, winograd)
 
 
-@collector_paused()
 def compile_graph(
     graph: Graph, device: str = "cpu", structure: Rebuild = list, winograd: bool = False
 ) -> Executable:
     """Compile a graph as it stands; a call gives the list of its outputs."""
-    return Executable(graph, find_device(device).load(graph, winograd), structure, device)
+    with collector_paused():
+        return Executable(graph, find_device(device).load(graph, winograd), structure, device)
 
 
 def check_inputs(inputs: Node | Sequence[Node]) -> tuple[Node, ...]:

@@ -58,7 +58,10 @@ STATE = [
     ("graph (%w: f32[2]) state (%w: f32[2]) { return }", "%w is defined twice"),
 ]
 KERNEL = [
-    ("loop serial %i < 8 {}", "expected for, let, accumulator, accumulate, store or '}', found"),
+    (
+        "loop serial %i < 8 {}",
+        "expected for, let, accumulator, accumulate, store, local or '}', found",
+    ),
     (
         "for ordered %i < 8 {}",
         "expected one of serial, parallel, unrolled, vector, found 'ordered'",
