@@ -35,3 +35,32 @@ def test_slices_of_slices_have_short_sizes():
     for count in (0, 1, 2, 3, 9):
         values = np.arange(count, dtype="float32")
         np.testing.assert_array_equal(step(values), 2 * values[2:])
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "size"),
+    [
+        ("int32", "int8", 17),
+        ("int32", "int16", 33),
+        ("int64", "int32", 9),
+        ("int16", "uint8", 33),
+        ("float32", "bfloat16", 17),
+    ],
+)
+def test_nothing_is_written_behind_a_narrow_result(wide, narrow, size):
+    """One element is left for the last vector, whose lanes are wider before they are stored."""
+    x = gx.input("x", (size,), wide)
+    step = gx.compile([x], gx.astype(x, narrow))
+    given = np.full(size, -3, wide)
+    expected = step(given)
+    memory = np.full((size + 8) * expected.itemsize, 85, np.uint8)
+    inside = memory[: expected.nbytes]
+    step(given, out=inside.view(expected.dtype))
+    assert inside.tobytes() == expected.tobytes()
+    assert (memory[expected.nbytes :] == 85).all()
+
+
+def test_a_column_that_is_left_over_leaves_the_next_row_alone():
+    a, b = gx.input("a", (17, 600), "bfloat16"), gx.input("b", (600, 17), "bfloat16")
+    given = [np.full(node.shape, 1, node.dtype.numpy) for node in (a, b)]
+    assert (gx.compile([a, b], a @ b)(*given) == 600).all()

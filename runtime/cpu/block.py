@@ -136,3 +136,8 @@ def broadcast(block: Block, element: str, lanes: int, value: str) -> str:
     first = block.op("first", f"insertelement {kind} poison, {element} {value}, i64 0")
     zero = f"<{lanes} x i32> zeroinitializer"
     return block.op("splat", f"shufflevector {kind} {first}, {kind} poison, {zero}")
+
+
+def first_lanes(lanes: int, active: int) -> str:
+    """The constant mask of the first lanes."""
+    return "<" + ", ".join([f"i1 {int(at < active)}" for at in range(lanes)]) + ">"

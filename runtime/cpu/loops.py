@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from graphc.ir import scalar
 from graphc.ir.kernel import Accumulator, For, Statement, statements, values
-from graphc.runtime.cpu.block import ramp, register_bits
+from graphc.runtime.cpu.block import first_lanes, ramp, register_bits
 from graphc.runtime.cpu.control import carried, repeat, when
 from graphc.runtime.cpu.formulas import widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Place, Variable
@@ -138,11 +138,6 @@ def write_step(
             f.masks = ("",) * (chunks - 1) + (first_lanes(f.lanes, active % f.lanes),)
         write_chunks(f, loop, instances, counter, start, chunks)
         f.masks = ()
-
-
-def first_lanes(lanes: int, active: int) -> str:
-    """The constant mask of the first lanes."""
-    return "<" + ", ".join([f"i1 {int(at < active)}" for at in range(lanes)]) + ">"
 
 
 def full_step(f: Function, loop: For, instances: Instances) -> Callable[[str], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphc.ir.dim import Size
 from graphc.ir.scalar import Load
 from graphc.ir.types import DType
-from graphc.runtime.cpu.block import MEMORY, Block, mangled, shuffle, vector
+from graphc.runtime.cpu.block import MEMORY, Block, first_lanes, mangled, shuffle, vector
 from graphc.runtime.cpu.conversions import from_memory, to_memory
 from graphc.runtime.cpu.function import Function, Instance, Place
 from graphc.runtime.cpu.indexing import Expanded, Polynomial, address, expand, gather_pointers
@@ -115,6 +115,9 @@ class Access:
     def store(self, value: str) -> None:
         """Write the vector."""
         lanes = mangled(self.element, self.f.lanes)
+        if self.mask == first_lanes(self.f.lanes, 1) and not self.offset.varying:
+            self.store_first(value)
+            return
         if self.paired:
             self.store_pairs(value)
             return
@@ -131,6 +134,15 @@ class Access:
         mask = self.reversed(self.mask, "i1")
         arguments = f"{self.type} {value}, ptr align {self.bytes} {pointer}, {self.masks} {mask}"
         self.block.add(f"call void @llvm.masked.store.{lanes}.p0({arguments})")
+
+    def store_first(self, value: str) -> None:
+        """Write the first lane alone.
+
+        As a masked store of what was truncated LLVM writes it before truncation, with what follows.
+        """
+        pointer = address(self.f, self.buffer, self.offset.uniform, self.block)
+        first = self.block.op("first", f"extractelement {self.type} {value}, i64 0")
+        self.block.add(f"store {self.element} {first}, ptr {pointer}, align {self.bytes}")
 
     def load_pairs(self, pointer: str) -> str:
         """Read every second element: a vector of pairs under a mask, and its even lanes.

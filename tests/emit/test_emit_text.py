@@ -73,11 +73,17 @@ def test_memory_is_not_read_before_a_loop_that_may_not_run():
 
 def test_known_limits_need_no_mask_or_a_constant_one():
     assert "masked" not in emit_kernel(scale(256), WIDE).text
-    ragged = emit_kernel(scale(256 + 17), WIDE).text
+    ragged = emit_kernel(scale(256 + 18), WIDE).text
     assert ragged.count("@llvm.masked.store") == 1
-    assert f"<{', '.join(['i1 1'] + ['i1 0'] * 15)}>" in ragged
+    assert f"<{', '.join(['i1 1'] * 2 + ['i1 0'] * 14)}>" in ragged
     assert "icmp sgt" not in ragged
     assert "icmp sgt <16 x i32>" in emit_kernel(scale(symbol("n")), WIDE).text
+
+
+def test_a_single_element_that_is_left_over_is_stored_alone():
+    text = emit_kernel(scale(256 + 17), WIDE).text
+    assert "@llvm.masked.store" not in text
+    assert text.count("store float") == 1
 
 
 def test_vectors_are_as_wide_as_the_registers():
