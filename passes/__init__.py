@@ -20,6 +20,7 @@ On graphs:
   assign_layouts        keep values between convolutions with their channels last
   lay_out_convolutions  store what convolutions read as their loops read it
   lay_out_products      store the columns of large matrices in panels
+  lay_out_constants     store constants as the kernels that read them want them
   fuse                  put operators that can share a kernel into one
   inline_fusions        take fusions apart again
 
@@ -58,6 +59,7 @@ from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_products import lay_out_products
 from graphc.passes.lower import lower
@@ -98,6 +100,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         assign_layouts,
         lay_out_convolutions,
         lay_out_products,
+        lay_out_constants,
         fuse,
         inline_fusions,
         lower,

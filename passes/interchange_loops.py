@@ -16,7 +16,7 @@ from graphc.ir.kernel import Accumulator, For, Kernel, Statement, accesses, load
 from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import chain, nested, perfect
-from graphc.passes.machine import TYPICAL_SIZE, VECTOR
+from graphc.passes.machine import TYPICAL_SIZE, VECTOR, WAYS, lines_to_a_set
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.register_tile import is_tileable
 
@@ -26,6 +26,9 @@ LONG_SUM = 64
 SCATTER, SCATTER_OF_FEW = 0.95, 0.3
 # What rows are worth that lie far apart in memory, and how far that is, in elements.
 FAR_ROWS, FAR = 0.8, 64
+# What they are worth if so many of them share a place in the first cache that they push each other
+# out of it, with half of it for the columns.
+COLLIDING_ROWS = 0.7
 USUALLY_FILLED = 0.9
 # With this many rows, multiplications wait for one another no longer.
 ENOUGH_ROWS = 8
@@ -58,7 +61,7 @@ def interchanged(nest: For, name: str) -> For:
     ]
     if not pairs:
         return nest
-    best, pair = max(pairs, key=lambda found: found[0])
+    best, pair = max(pairs, key=lambda found: (found[0], -sum(strides_of(found[1][0], inside))))
     rows, columns = (loop.variable.name for loop in pair)
     record(
         Decision(
@@ -129,9 +132,7 @@ def score(pair: tuple[For, For], inside: tuple[Statement, ...]) -> float:
     rows, columns = pair
     worth = filled(columns.limit) * min(typical(rows.limit), ENOUGH_ROWS) / ENOUGH_ROWS
     loops = tuple(s for s in inside if isinstance(s, For))
-    strides = [dim.coefficient(load.offset, rows.variable.name) for load in loads(loops)]
-    if any(not isinstance(stride, int) or abs(stride) > FAR for stride in strides):
-        worth *= FAR_ROWS
+    worth *= nearness(rows, loops)
     around = accesses(tuple(s for s in inside if not isinstance(s, For)))
     along = [dim.coefficient(access.offset, columns.variable.name) for access in around]
     scattered = sum(step not in (0, 1) for step in along)
@@ -139,6 +140,20 @@ def score(pair: tuple[For, For], inside: tuple[Statement, ...]) -> float:
     for statement in statements(inside):
         steps *= typical(statement.limit) if isinstance(statement, For) else 1
     return worth * (SCATTER if steps >= LONG_SUM else SCATTER_OF_FEW) ** scattered
+
+
+def nearness(rows: For, loops: tuple[Statement, ...]) -> float:
+    """What rows are worth that lie as far apart as they do in what a sum reads."""
+    worth, count = 1.0, min(typical(rows.limit), ENOUGH_ROWS)
+    for load in loads(loops):
+        stride = dim.coefficient(load.offset, rows.variable.name)
+        if not isinstance(stride, int):
+            worth = min(worth, FAR_ROWS)
+        elif lines_to_a_set(count, abs(stride) * load.dtype.bytes) > WAYS // 2:
+            worth = min(worth, FAR_ROWS * COLLIDING_ROWS)
+        elif abs(stride) > FAR:
+            worth = min(worth, FAR_ROWS)
+    return worth
 
 
 def filled(limit: Size) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from graphc.ir import dim
@@ -20,6 +21,8 @@ class Registers:
 VECTOR = Registers().bits // 32
 # Bytes of the first and the second cache of a core.
 FIRST_CACHE, SECOND_CACHE = 1 << 15, 1 << 20
+# Bytes of a line of a cache; how many lines that lie a way of the first cache apart it can hold.
+LINE, WAYS = 64, 8
 # What a symbolic size is taken to be.
 TYPICAL_SIZE = 64
 
@@ -29,3 +32,10 @@ def typical(size: Size) -> int:
     if isinstance(size, int):
         return size
     return dim.evaluate(size, {symbol.name: TYPICAL_SIZE for symbol in dim.symbols(size)})
+
+
+def lines_to_a_set(count: int, stride: int) -> float:
+    """How many of some lines a number of bytes apart share a place in the first cache."""
+    way = FIRST_CACHE // WAYS
+    places = way // math.gcd(max(stride, LINE), way)
+    return count / min(count, places)

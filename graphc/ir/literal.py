@@ -8,6 +8,8 @@ import numpy as np
 
 from graphc.ir.types import DType, TensorType, as_dtype
 
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
 
 class Literal:
     """An immutable contiguous array, equal to another when type and bits are equal."""
@@ -23,7 +25,7 @@ class Literal:
             raise ValueError(f"a complex number does not become {dtype.name}: take its real part")
         with np.errstate(over="ignore"):  # too large for the dtype is infinity, as in NumPy
             converted = np.asarray(array, None if dtype is None else dtype.numpy)
-        self.array = np.array(converted, order="C", copy=True)
+        self.array = aligned_copy(converted)
         self.array.setflags(write=False)
         self.dtype = as_dtype(self.array.dtype)
         self._hash = hash((self.dtype, self.array.shape, self.array.tobytes()))
@@ -46,3 +48,15 @@ class Literal:
 
     def __repr__(self) -> str:
         return f"Literal({self.type})"
+
+
+def aligned_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A contiguous copy that begins where a cache line does, if it fills one."""
+    if array.nbytes < ALIGNMENT:
+        return np.array(array, order="C", copy=True)
+    block = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    start = -block.__array_interface__["data"][0] % ALIGNMENT
+    copy: np.ndarray[Any, Any] = block[start : start + array.nbytes].view(array.dtype)
+    copy = copy.reshape(array.shape)
+    copy[...] = array
+    return copy

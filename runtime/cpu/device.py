@@ -21,6 +21,7 @@ from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_products import lay_out_products
 from graphc.passes.lower import lower
@@ -84,6 +85,7 @@ PIPELINE: tuple[Pass, ...] = (
     assign_layouts,
     lay_out_convolutions,
     lay_out_products,
+    lay_out_constants,
     fuse,
     lower,
     split_loops,
