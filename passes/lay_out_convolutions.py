@@ -144,7 +144,14 @@ def prefers_outputs(node: Node) -> bool:
     pointwise = all(taps == 1 for taps in w.shape[2:])
     row = product(node.shape[2:]) if pointwise else node.shape[-1]
     along_rows = filled(row) if node.attrs["strides"][-1] == 1 else 0
-    return not is_fewer(places, FEW_PLACES) and filled(outputs) >= along_rows
+    pays = not is_fewer(places, FEW_PLACES) or has_outputs_last(w)
+    return pays and filled(outputs) >= along_rows
+
+
+def has_outputs_last(w: Node) -> bool:
+    """Whether neighbours in a kernel are outputs as it lies, so that nothing has to be arranged."""
+    _, order = unpermuted(w)
+    return order[0] == w.ndim - 1
 
 
 def is_depthwise(node: Node) -> bool:
