@@ -78,7 +78,7 @@ class Schedule:
     def results(self, nest: For, kind: str) -> tuple[Statement, ...]:
         """A loop over results, as the given kind; the innermost of them in vectors."""
         if is_transposing(nest):
-            return (transpose_tile(nest, kind, self.kernel.name),)
+            return transpose_tile(nest, kind, self.kernel.name)
         inner = [s for s in nest.body if isinstance(s, For) and s.kind in ("parallel", "vector")]
         if inner:
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)

@@ -12,7 +12,7 @@ of each such variable. A value is remembered by its formula and by the positions
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -180,6 +180,7 @@ class Function:
         self.vector_level = -1
         self.vector_bit = 0  # of the vector variable in a place's mask
         self.masks: tuple[str, ...] = ()
+        self.instances: Sequence[Instance] = ()  # those that statements are being written for
 
     # --- scopes ------------------------------------------------------------------------------
 

@@ -33,7 +33,9 @@ def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -
                 assert isinstance(loop, For)
                 write_loop(f, loop, instances)
             continue
-        writers = [prepare(f, statement) for statement in group]
+        together = tuple(group)
+        f.instances = instances
+        writers = [prepare(f, s, together[at:]) for at, s in enumerate(together, start=1)]
         for instance in instances:
             for write in writers:
                 write(instance)

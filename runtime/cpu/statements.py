@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from graphc.ir.kernel import Accumulate, Accumulator, Let, Local, Statement, Store
+from graphc.ir.kernel import Accumulate, Accumulator, Let, Local, Statement, Store, accesses
 from graphc.ir.scalar import Call
 from graphc.runtime.cpu.block import identifier
 from graphc.runtime.cpu.formulas import compute, operand, place_of, schedule, widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, Place
 from graphc.runtime.cpu.indexing import integer
-from graphc.runtime.cpu.memory import store
+from graphc.runtime.cpu.memory import store, store_all
 from graphc.runtime.cpu.reductions import State, advance, combine, elements, identity, select
+from graphc.runtime.cpu.transposes import lie_together
 
 Writer: TypeAlias = Callable[[Instance], None]
 
 
-def prepare(f: Function, statement: Statement) -> Writer:
-    """Bind the names of a statement and order its formulas; returns what writes one instance."""
+def prepare(f: Function, statement: Statement, later: tuple[Statement, ...]) -> Writer:
+    """Bind the names of a statement and order its formulas; returns what writes one instance.
+
+    later are the statements that follow it for each instance.
+    """
     if isinstance(statement, Let):
         return prepare_let(f, statement)
     if isinstance(statement, Accumulator):
@@ -28,6 +32,9 @@ def prepare(f: Function, statement: Statement) -> Writer:
     if isinstance(statement, Local):
         return prepare_local(f, statement)
     assert isinstance(statement, Store)
+    together = lie_together(f, statement.offset, f.instances, f.block)
+    if together and all(access.buffer != statement.buffer for access in accesses(later)):
+        return prepare_stores(f, statement)
     return prepare_store(f, statement)
 
 
@@ -126,6 +133,21 @@ def position(f: Function, statement: Accumulate, instance: Instance) -> str:
     text = integer(f, statement.position, instance)
     place = f.place_of_size(statement.position)
     return text if f.lanes_of(place) == f.lanes else widen(f, text, "i64", place.level)
+
+
+def prepare_stores(f: Function, statement: Store) -> Writer:
+    """Write to memory when the values of all instances are there."""
+    order = schedule(f, [statement.value])
+    values: dict[Instance, str] = {}
+
+    def write(instance: Instance) -> None:
+        compute(f, order, instance)
+        values[instance] = operand(f, statement.value, instance, f.lanes)
+        if instance is f.instances[-1]:
+            store_all(f, statement.buffer, statement.offset, values)
+            f.forget_volatile()
+
+    return write
 
 
 def prepare_store(f: Function, statement: Store) -> Writer:
