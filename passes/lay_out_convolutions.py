@@ -166,11 +166,6 @@ def lies_by_channels(node: Node) -> bool:
     return is_depthwise(node) and isinstance(node.shape[1], int) and order[1] == node.ndim - 1
 
 
-def taps_and_places(node: Node) -> tuple[Size, Size]:
-    """How many taps a convolution has, and how many windows in an example."""
-    return product(node.inputs[1].shape[2:]), product(node.shape[2:])
-
-
 def is_fewer(size: Size, number: int) -> bool:
     """Whether a size is known to be below a number."""
     return isinstance(size, int) and size < number

@@ -32,7 +32,7 @@ from graphc.passes.tile_shape import Part
 # Rows and columns of a block: 64 bytes of float32, a cache line, along both.
 SIDE = 16
 # Formulas of more instructions than this are not written out for all rows of a block.
-FEW_INSTRUCTIONS = 16
+FEW_INSTRUCTIONS = 32
 
 
 def is_transposing(nest: For) -> bool:
