@@ -98,7 +98,8 @@ class Accumulated:
     """An accumulator: the states of its instances, by their positions under the mask.
 
     lanes are those of a state's registers, 0 for single values. first is the position that argmax
-    and argmin begin with, if positions only grow; "" if they may come in any order.
+    and argmin begin with, if positions only grow; "" if they may come in any order. counts is the
+    variable of the vector loop whose iterations they count instead in 32 bits; "" if they do not.
     """
 
     accumulator: Accumulator
@@ -106,7 +107,13 @@ class Accumulated:
     mask: int
     lanes: int
     first: str = ""
+    counts: str = ""
     states: dict[tuple[int, ...], State] = field(default_factory=dict)
+
+    @property
+    def position(self) -> str:
+        """The LLVM type of a position."""
+        return "i32" if self.counts else "i64"
 
 
 @dataclass(eq=False, slots=True)

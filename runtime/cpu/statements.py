@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from graphc.ir.kernel import Accumulate, Accumulator, Let, Local, Statement, Store
 from graphc.ir.scalar import Call
-from graphc.runtime.cpu.block import identifier
+from graphc.runtime.cpu.block import identifier, splat
 from graphc.runtime.cpu.formulas import compute, operand, place_of, schedule, widen
-from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, Place
+from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, Place, Variable
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.memory import store
 from graphc.runtime.cpu.reductions import State, advance, combine, elements, identity, select
@@ -75,6 +75,8 @@ def start(f: Function, bound: Accumulated, lanes: int) -> State:
     state = identity(bound.accumulator, lanes)
     if not bound.first:
         return state
+    if bound.counts:
+        return (*state[:-1], splat("i32", "0"))
     level = f.levels.get(bound.first, 0)
     first = widen(f, bound.first, "i64", level) if lanes else bound.first
     return (*state[:-1], first)
@@ -108,24 +110,40 @@ def prepare_accumulate(f: Function, statement: Accumulate) -> Writer:
             new = (f.block.intrinsic(hint, "fma", element, lanes, [*operands, *old]),)
         else:
             if accumulator.kind.startswith("arg"):
-                operands.append(position(f, statement, instance))
-            new = (advance if bound.first else combine)(
-                f.block, accumulator, lanes, tuple(operands), old
-            )
+                operands.append(position(f, bound, statement, instance))
+            state = tuple(operands)
+            if bound.first:
+                new = advance(f.block, accumulator, lanes, state, old, bound.position)
+            else:
+                new = combine(f.block, accumulator, lanes, state, old)
         mask = f.mask(instance) if masked else ""
         if mask:
-            new = select(f.block, accumulator, lanes, mask, new, old)
+            new = select(f.block, accumulator, lanes, mask, new, old, bound.position)
         bound.states[key] = new
         f.forget_volatile()
 
     return write
 
 
-def position(f: Function, statement: Accumulate, instance: Instance) -> str:
+def position(f: Function, bound: Accumulated, statement: Accumulate, instance: Instance) -> str:
     """What argmax and argmin remember of a value."""
+    if bound.counts:
+        return count(f, f.binding(bound.counts))
     text = integer(f, statement.position, instance)
     place = f.place_of_size(statement.position)
     return text if f.lanes_of(place) == f.lanes else widen(f, text, "i64", place.level)
+
+
+def count(f: Function, variable: Named | Variable | Accumulated) -> str:
+    """At which iteration the vectors of a step begin, in every lane."""
+    assert isinstance(variable, Variable)
+    key = ("count", variable.text, variable.start)
+    if key not in f.memo:
+        number = str(variable.start)
+        if variable.text:
+            number = f.block.op("count", f"trunc i64 {variable.text} to i32")
+        f.remember(key, widen(f, number, "i32", f.level), Place(f.level, 0, False))
+    return f.memo[key]
 
 
 def prepare_store(f: Function, statement: Store) -> Writer:
