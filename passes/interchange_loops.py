@@ -8,7 +8,9 @@ of both; the loops are independent, and any order is as right.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -19,6 +21,7 @@ from graphc.passes.loop_nests import chain, nested, perfect
 from graphc.passes.machine import TYPICAL_SIZE, VECTOR
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.register_tile import is_tileable
+from graphc.passes.sliding_tile import sliding_pair
 
 # A sum this long hides how its results are stored.
 LONG_SUM = 64
@@ -51,11 +54,7 @@ def interchanged(nest: For, name: str) -> For:
         return nest
     if is_tileable(nested(loops[-2:], inside)):
         return nested(loops, near_terms_inside(inside))
-    pairs = [
-        (score(pair, inside), pair)
-        for pair in itertools.permutations(loops, 2)
-        if is_tileable(nested(list(pair), inside))
-    ]
+    pairs = scored(loops, inside, is_tileable) or sliding_pairs(loops, inside)
     if not pairs:
         return nest
     best, pair = max(pairs, key=lambda found: found[0])
@@ -70,6 +69,26 @@ def interchanged(nest: For, name: str) -> For:
         )
     )
     return nested(outer_loops(loops, pair, inside) + list(pair), near_terms_inside(inside))
+
+
+Scored: TypeAlias = list[tuple[float, tuple[For, For]]]
+
+
+def scored(loops: list[For], inside: tuple[Statement, ...], fits: Callable[[For], bool]) -> Scored:
+    """The pairs of loops that can become a tile of some kind, with what each is worth."""
+    return [
+        (score(pair, inside), pair)
+        for pair in itertools.permutations(loops, 2)
+        if fits(nested(list(pair), inside))
+    ]
+
+
+def sliding_pairs(loops: list[For], inside: tuple[Statement, ...]) -> Scored:
+    """The pairs that can become a tile that slides; none where the innermost one is as good."""
+    pairs = scored(loops, inside, lambda nest: sliding_pair(nest) is not None)
+    innermost = [worth for worth, (_, columns) in pairs if columns is loops[-1]]
+    best = max([worth for worth, _ in pairs], default=0)
+    return pairs if best > max(innermost, default=0) else []
 
 
 def is_copy_across(loops: list[For], inside: tuple[Statement, ...]) -> bool:

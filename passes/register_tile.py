@@ -8,6 +8,7 @@ rows are an unrolled loop around a vector loop, so that the kernel's text says i
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -34,29 +35,42 @@ ENOUGH_TASKS = 4
 TYPICAL_TILES = 6
 
 
-def is_tileable(nest: For) -> bool:
-    """Whether a pair of loops over results holds one sum that reuses loads along both."""
+class Pair(NamedTuple):
+    """Two loops over results around one sum."""
+
+    rows: For
+    columns: For
+    sum: Accumulator
+    reduction: For
+
+
+def pair_around_sum(nest: For) -> Pair | None:
+    """The pair of independent loops that holds one sum; None if it holds anything else."""
     if not nest.body or not isinstance(nest.body[-1], For):
-        return False
+        return None
     rows, columns = nest, nest.body[-1]
     if columns.kind != "parallel" or any(isinstance(s, For) for s in rows.body[:-1]):
-        return False
+        return None
     if columns.limit == 0:
-        return False
+        return None
     sums = [s for s in columns.body if isinstance(s, Accumulator)]
     loops = [s for s in columns.body if isinstance(s, For)]
     if len(sums) != 1 or len(loops) != 1 or sums[0].kind != "sum" or loops[0].kind != "serial":
-        return False
-    if is_ordered(loops[0]):
-        return False
-    return reuses(rows, columns, loops[0])
+        return None
+    return None if is_ordered(loops[0]) else Pair(rows, columns, sums[0], loops[0])
 
 
-def reuses(rows: For, columns: For, reduction: For) -> bool:
-    """Whether one load serves all rows and is contiguous, and another serves all columns."""
-    offsets = [load.offset for load in loads(reduction.body)]
-    by_row = [dim.coefficient(offset, rows.variable.name) for offset in offsets]
-    by_column = [dim.coefficient(offset, columns.variable.name) for offset in offsets]
+def is_tileable(nest: For) -> bool:
+    """Whether a pair of loops over results holds one sum that reuses loads along both.
+
+    One load serves all rows and is contiguous, and another serves all columns.
+    """
+    pair = pair_around_sum(nest)
+    if pair is None:
+        return False
+    offsets = [load.offset for load in loads(pair.reduction.body)]
+    by_row = [dim.coefficient(offset, pair.rows.variable.name) for offset in offsets]
+    by_column = [dim.coefficient(offset, pair.columns.variable.name) for offset in offsets]
     shared = any(r == 0 and c == 1 for r, c in zip(by_row, by_column, strict=True))
     return shared and 0 in by_column and all(c in (0, 1) for c in by_column)
 

@@ -28,10 +28,18 @@ from graphc.ir.kernel import (
 )
 from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
+from graphc.passes.loop_nests import perfect
 from graphc.passes.machine import TYPICAL_SIZE, Registers
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
+from graphc.passes.reduction_tile import is_reduction_tile, reduction_tile
 from graphc.passes.register_tile import is_tileable, register_tile
+from graphc.passes.sliding_tile import (
+    sliding_block,
+    sliding_block_pair,
+    sliding_pair,
+    sliding_tile,
+)
 from graphc.passes.stream_rows import is_streamable, stream_rows
 from graphc.passes.transpose_tile import is_transposing, transpose_tile
 
@@ -41,8 +49,9 @@ CHUNK = 4096
 LANES, REDUCTION_LANES, NARROW_LANES = 32, 64, 16
 # With more values than this in flight, fewer iterations side by side keep them in registers.
 MANY_VALUES = 24
-# What a load costs that is not contiguous, in contiguous loads.
-GATHER_COST = 8
+# What a load costs of every second element, and of elements further apart, in contiguous loads; and
+# what it costs to add up the lanes of a vector.
+PAIRS_COST, GATHER_COST, COMBINE_COST = 3, 8, 2
 
 
 def tile_loops(program: Program, registers: Registers | None = None) -> Program:
@@ -71,9 +80,18 @@ class Schedule:
             return (statement,)
         if statement.kind != "parallel":
             return self.inside((statement,))
-        if is_tileable(statement):
-            return register_tile(statement, self.registers, self.kernel.name)
-        return self.results(statement, "parallel")
+        return self.tiled(statement, True) or self.results(statement, "parallel")
+
+    def tiled(self, nest: For, threads: bool) -> tuple[Statement, ...]:
+        """Loops around one sum in the tiles that fit it; nothing if none do."""
+        registers, name = self.registers, self.kernel.name
+        if is_tileable(nest):
+            return register_tile(nest, registers, name, threads)
+        if sliding_block_pair(nest) is not None:
+            return sliding_block(nest, registers, name, threads)
+        if slides(nest):
+            return sliding_tile(nest, registers, name, threads)
+        return () if threads or not shares(nest) else (reduction_tile(nest, registers, name),)
 
     def results(self, nest: For, kind: str) -> tuple[Statement, ...]:
         """A loop over results, as the given kind; the innermost of them in vectors."""
@@ -102,10 +120,9 @@ class Schedule:
                 result.append(replace(statement, body=self.inside(statement.body)))
             elif statement.kind == "serial":
                 result.append(self.reduction(statement))
-            elif is_tileable(statement):
-                result.extend(register_tile(statement, self.registers, self.kernel.name, False))
             else:
-                result.extend(self.results(statement, "serial"))
+                tiles = self.tiled(statement, False)
+                result.extend(tiles or self.results(statement, "serial"))
         return tuple(result)
 
     def reduction(self, nest: For) -> For:
@@ -118,8 +135,7 @@ class Schedule:
 
     def prefers_reduction(self, nest: For, reductions: list[For]) -> bool:
         """Whether vectors along the reductions read memory better than along the results."""
-        along = vector_cost(nest, nest)
-        inward = sum(vector_cost(innermost(r), nest) for r in reductions) / len(reductions)
+        along, inward = costs(nest, reductions)
         choice = "along the reduction" if inward < along else "along the results"
         numbers = (("cost along results", f"{along:.2f}"), ("along reduction", f"{inward:.2f}"))
         record(Decision("tile_loops", f"vectors {choice}", self.kernel.name,
@@ -179,6 +195,30 @@ def typical(limit: Size) -> int:
     return min(most, TYPICAL_SIZE) if isinstance(most, int) else TYPICAL_SIZE
 
 
+def slides(nest: For) -> bool:
+    """Whether a pair of loops becomes a tile that slides, with vectors along its columns."""
+    pair = sliding_pair(nest)
+    if pair is None or is_streamable(pair.columns):
+        return False
+    along, inward = costs(pair.columns, [pair.reduction])
+    return along <= inward
+
+
+def shares(nest: For) -> bool:
+    """Whether few results add up the same loads, with vectors along the sum."""
+    if not is_reduction_tile(nest):
+        return False
+    rows, inside = perfect(nest)
+    along, inward = costs(rows[-1], [s for s in inside if isinstance(s, For)])
+    return inward < along
+
+
+def costs(nest: For, reductions: list[For]) -> tuple[float, float]:
+    """What vectors along the results cost for an element, and vectors along the reductions."""
+    inward = [inward_cost(innermost(reduction), nest) for reduction in reductions]
+    return vector_cost(nest, nest), sum(inward) / len(inward)
+
+
 def vector_cost(along: For, nest: For) -> float:
     """Memory accesses for each element when vectors lie along a loop, in contiguous loads."""
     name = along.variable.name
@@ -186,6 +226,12 @@ def vector_cost(along: For, nest: For) -> float:
     return sum(costs) / max(1, min(typical(along.limit), NARROW_LANES))
 
 
+def inward_cost(along: For, nest: For) -> float:
+    """The same along a reduction, whose lanes are added up in the end."""
+    return vector_cost(along, nest) + COMBINE_COST / max(1, typical(along.limit))
+
+
 def access_cost(offset: Size, name: str) -> int:
     """What an access costs with vectors along a variable."""
-    return 1 if dim.coefficient(offset, name) in (0, 1) else GATHER_COST
+    step = dim.coefficient(offset, name)
+    return 1 if step in (0, 1) else PAIRS_COST if step == 2 else GATHER_COST
