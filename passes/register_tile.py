@@ -68,7 +68,7 @@ def register_tile(
     columns = nest.body[-1]
     assert isinstance(columns, For)
     sums = next(s for s in columns.body if isinstance(s, Accumulator))
-    lanes = registers.bits // max(sums.dtype.bits, 32)
+    lanes = lanes_of(columns, registers)
     depth = depth_of(columns) * sums.dtype.bytes
     shape = shape_of_tile(nest.limit, columns.limit, lanes, registers.count, depth)
     rows, vectors = shape[0]
@@ -82,6 +82,12 @@ def register_tile(
     if by_rows:
         return rows_outside(nest, columns, shape, lanes, kind)
     return columns_outside(nest, columns, shape, lanes, kind)
+
+
+def lanes_of(columns: For, registers: Registers) -> int:
+    """How many sums of a loop over columns a register holds."""
+    sums = next(s for s in columns.body if isinstance(s, Accumulator))
+    return registers.bits // max(sums.dtype.bits, 32)
 
 
 def depth_of(columns: For) -> Size:
@@ -100,7 +106,7 @@ def rows_outside(
     for rows, vectors in shape:
         tiles: list[Statement] = []
         for part in column_parts(columns.limit, vectors, lanes):
-            block = tile(nest, rows, part)
+            block = tile(nest, rows.first(nest.variable.name), rows.width, part)
             tiles.extend(tile_loop(f"{columns.variable.name}o", part, "serial", (block,)))
         result.extend(tile_loop(f"{nest.variable.name}o", rows, kind, tuple(tiles)))
     return tuple(result)
@@ -118,7 +124,8 @@ def columns_outside(
         body: list[Statement] = []
         for rows, vectors in shape:
             part = strip if widest == narrow else part_of_strip(strip, column, vectors * lanes)
-            tiles = tile_loop(f"{row}o", rows, "serial", (tile(nest, rows, part),))
+            block = tile(nest, rows.first(row), rows.width, part)
+            tiles = tile_loop(f"{row}o", rows, "serial", (block,))
             body.extend(tiles if part is strip else tile_loop(f"{column}o", part, "serial", tiles))
         name = f"{column}o" if widest == narrow else f"{column}s"
         result.extend(tile_loop(name, strip, kind, tuple(body)))
@@ -148,19 +155,17 @@ def tile_loop(
     return (loop(name, part.tiles, kind, body),)
 
 
-def tile(nest: For, rows: Part, columns: Part) -> For:
+def tile(nest: For, first_row: Size, height: int, columns: Part) -> For:
     """One tile: an unrolled loop over rows around a vector loop over columns."""
     row, columns_loop = nest.variable.name, nest.body[-1]
     assert isinstance(columns_loop, For)
     column = columns_loop.variable.name
-    row_tile = dim.symbol(f"{row}o", "index", rows.tiles)
-    column_tile = dim.symbol(f"{column}o", "index", columns.tiles)
-    first = columns.start + column_tile * columns.width
+    first = columns.first(column)
     limit = columns.width if columns.limit is None else stretch(columns, first)
     inner = loop(f"{column}i", limit, "vector", (), columns.width)
-    outer = loop(f"{row}i", rows.width, "unrolled", ())
-    at = {
-        row: rows.start + row_tile * rows.width + variable(outer),
+    outer = loop(f"{row}i", height, "unrolled", ())
+    at: dict[str, Size] = {
+        row: first_row + variable(outer),
         column: first + variable(inner),
     }
     body = replace(inner, body=substitute(columns_loop.body, at))

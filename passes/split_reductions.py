@@ -52,6 +52,7 @@ from graphc.passes.decisions import record
 from graphc.passes.loop_nests import nested, perfect
 from graphc.passes.machine import typical
 from graphc.passes.ordered_loops import is_ordered, lasts_of
+from graphc.passes.stream_rows import in_blocks
 
 # Elements of a chunk, at least: some microseconds of work. A reduction has several chunks or none.
 CHUNK, FEWEST_CHUNKS, MOST_CHUNKS = 16384, 4, 256
@@ -139,7 +140,7 @@ class Split:
         if len(reductions) != 1 or tuple(inside[: len(sums) + 1]) != (*sums, *reductions):
             return [nest]
         (reduction,) = reductions
-        if are_enough(loops, reduction) or not depends_on_all(loops, reduction):
+        if are_enough(loops, reduction) or not reads_each_once(loops, reduction):
             return [nest]
         chunks = chunks_of(reduction, product(typical(each.limit) for each in loops), lasts)
         if chunks is None:
@@ -229,13 +230,16 @@ def with_values(body: tuple[Statement, ...], parts: list[Partial]) -> tuple[Stat
     return tuple(result)
 
 
-def by_rows(loops: list[For], parts: list[Partial], chunk: For, at: Size) -> tuple[For, For]:
-    """A chunk of columns, added up in memory row by row: so it is read forward, as one stream."""
+def by_rows(loops: list[For], parts: list[Partial], chunk: For, at: Size) -> tuple[Statement, ...]:
+    """A chunk of columns, added up in memory a few rows at a time: so it is read forward."""
     empty = [Accumulator(part.name, part.kind, part.dtype) for part in parts]
     stored = [Store(part.buffer, at, Ref(part.result, part.name)) for part in parts]
     before = [Accumulate(p.name, Load(p.result, p.buffer, at, None)) for p in parts]
-    row = nested(loops, (*empty, *before, *chunk.body, *stored))
-    return nested(loops, (*empty, *stored)), replace(chunk, body=(row,))
+
+    def sweep(rows: tuple[Statement, ...]) -> For:
+        return nested(loops, (*empty, *before, *rows, *stored))
+
+    return nested(loops, (*empty, *stored)), *in_blocks(chunk, sweep)
 
 
 def combine(whole: Accumulator, parts: list[Partial], at: Size) -> Iterator[Statement]:
@@ -302,10 +306,13 @@ def is_wide(last: For, reduction: For) -> bool:
     return flat and are_columns(last, reduction) and typical(last.limit) > IN_REGISTERS
 
 
-def depends_on_all(loops: list[For], reduction: For) -> bool:
-    """Whether no load serves several results: products of matrices are cut in other ways."""
+def reads_each_once(loops: list[For], reduction: For) -> bool:
+    """Whether some load serves one result alone, as in a product of a matrix and a vector.
+
+    Products of matrices, whose every load serves several results, are cut in other ways.
+    """
     variables = {each.variable for each in loops}
-    return all(variables <= dim.variables(load.offset) for load in loads(reduction.body))
+    return any(variables <= dim.variables(load.offset) for load in loads(reduction.body))
 
 
 def depth(body: tuple[Statement, ...]) -> int:

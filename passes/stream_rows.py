@@ -127,12 +127,15 @@ def in_blocks(reduction: For, sweep: Sweep) -> tuple[Statement, ...]:
     """The loops of a reduction, the innermost a few rows at a time; what is left at the end."""
     if isinstance(reduction.body[0], For):
         return (replace(reduction, body=in_blocks(reduction.body[0], sweep)),)
-    assert isinstance(reduction.limit, int)
-    blocks, left = divmod(reduction.limit, ROWS)
+    blocks, left = dim.floor_divide(reduction.limit, ROWS), dim.remainder(reduction.limit, ROWS)
     outer = loop(f"{reduction.variable.name}o", blocks, "serial", ())
     body = sweep(rows_from(reduction, variable(outer) * ROWS, ROWS))
     result = (replace(outer, body=(body,)),)
-    return (*result, sweep(rows_from(reduction, blocks * ROWS, left))) if left else result
+    if isinstance(left, int):
+        return (*result, sweep(rows_from(reduction, blocks * ROWS, left))) if left else result
+    rest = loop(f"{reduction.variable.name}r", left, "serial", ())
+    row = sweep(rows_from(reduction, blocks * ROWS + variable(rest), 1))
+    return (*result, replace(rest, body=(row,)))
 
 
 def rows_from(reduction: For, first: dim.Size, count: int) -> tuple[Statement, ...]:

@@ -31,7 +31,8 @@ from graphc.passes.decisions import record
 from graphc.passes.machine import TYPICAL_SIZE, Registers
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
-from graphc.passes.register_tile import is_tileable, register_tile
+from graphc.passes.pack_columns import tiles
+from graphc.passes.register_tile import is_tileable
 from graphc.passes.stream_rows import is_streamable, stream_rows
 from graphc.passes.transpose_tile import is_transposing, transpose_tile
 
@@ -72,7 +73,7 @@ class Schedule:
         if statement.kind != "parallel":
             return self.inside((statement,))
         if is_tileable(statement):
-            return register_tile(statement, self.registers, self.kernel.name)
+            return tiles(statement, self.registers, self.kernel.name)
         return self.results(statement, "parallel")
 
     def results(self, nest: For, kind: str) -> tuple[Statement, ...]:
@@ -103,7 +104,7 @@ class Schedule:
             elif statement.kind == "serial":
                 result.append(self.reduction(statement))
             elif is_tileable(statement):
-                result.extend(register_tile(statement, self.registers, self.kernel.name, False))
+                result.extend(tiles(statement, self.registers, self.kernel.name, False))
             else:
                 result.extend(self.results(statement, "serial"))
         return tuple(result)

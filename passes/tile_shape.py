@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.passes.machine import FIRST_CACHE, SECOND_CACHE
 
@@ -38,6 +39,10 @@ class Part:
     tiles: Size
     width: int
     limit: Size | None = None  # of the axis, where the last tile may be partial
+
+    def first(self, name: str) -> Size:
+        """The first element of the tile that the loop `{name}o` is at."""
+        return self.start + dim.symbol(f"{name}o", "index", self.tiles) * self.width
 
 
 Shape: TypeAlias = list[tuple[Part, int]]

@@ -45,3 +45,16 @@ def test_few_rows_of_known_and_symbolic_sizes(rows: int, columns: int) -> None:
     for m, n in ((rows, columns), ("m", columns), (rows, "n"), ("m", "n")):
         left, right = gx.input("x", (m, 33), "float32"), gx.input("w", (33, n), "float32")
         np.testing.assert_array_equal(gx.compile([left, right], left @ right)(x, w), x @ w)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(15, 600, 450), (16, 500, 290), (41, 521, 300), (18, 8200, 70)])
+def test_panels_of_known_and_symbolic_sizes(shape: tuple[int, int, int], dtype: str) -> None:
+    rows, depth, columns = shape
+    random = np.random.default_rng(rows)
+    x, w = random.integers(-3, 4, (rows, depth)), random.integers(-3, 4, (depth, columns))
+    for m, k, n in (shape, ("m", depth, columns), (rows, "k", "n"), ("m", "k", "n")):
+        left, right = gx.input("x", (m, k), dtype), gx.input("w", (k, n), dtype)
+        step = gx.compile([left, right], left @ right)
+        found = with_any_threads(step, x.astype(left.dtype.numpy), w.astype(left.dtype.numpy))
+        np.testing.assert_array_equal(found, (x @ w).astype(found.dtype))

@@ -23,7 +23,8 @@ vector     as unrolled, `lanes` iterations at a time; the last step may be parti
            stores with a coefficient of 1 on the variable become vector loads and stores.
 
 Lockstep lets a backend keep iterations side by side in registers, and it never changes a
-result: iterations of unrolled and vector loops are independent but for accumulators.
+result: iterations of unrolled and vector loops are independent but for accumulators. They may store
+the same value in the same place, which is done once for all.
 
 An accumulator declared outside a vector loop and accumulated inside it has `lanes` partial
 values, lane l taking the iterations l, l + lanes, l + 2*lanes, ...; after the loop they are

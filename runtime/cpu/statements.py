@@ -129,10 +129,16 @@ def position(f: Function, statement: Accumulate, instance: Instance) -> str:
 
 
 def prepare_store(f: Function, statement: Store) -> Writer:
-    """Write to memory."""
+    """Write to memory, once for all instances that write the same to the same place."""
     order = schedule(f, [statement.value])
+    mask = place_of(f, statement.value).mask | f.place_of_size(statement.offset).mask
+    written: set[tuple[int, ...]] = set()
 
     def write(instance: Instance) -> None:
+        key = instance.project(mask | f.vector_bit)
+        if key in written:
+            return
+        written.add(key)
         compute(f, order, instance)
         text = operand(f, statement.value, instance, f.lanes)
         store(f, statement.buffer, statement.offset, text, instance)
