@@ -21,7 +21,6 @@ from graphc.ir.kernel import (
     Statement,
     Store,
     loop,
-    substitute,
     variable,
 )
 from graphc.ir.program import Decision
@@ -30,9 +29,7 @@ from graphc.passes.decisions import record
 from graphc.passes.machine import SECOND_CACHE, Registers
 from graphc.passes.panels import PANELS
 from graphc.passes.register_tile import (
-    ENOUGH_TASKS,
     lanes_of,
-    register_tile,
     tile,
     tile_count,
     tile_loop,
@@ -72,30 +69,11 @@ class Packing:
     guard: Size
 
 
-def tiles(
-    nest: For, registers: Registers, name: str, threads: bool = True
-) -> tuple[Statement, ...]:
-    """A pair of loops in register tiles, its columns in panels where that pays.
+def packing_of(nest: For, registers: Registers, tasks: int) -> Packing | None:
+    """How the columns of a pair of loops are packed; None where that never pays.
 
-    Where it depends on symbolic sizes, both forms are there, and loops of the other run no
-    iteration.
+    Panels have to make so many tasks, at least.
     """
-    packing = packing_of(nest, registers)
-    if packing is None:
-        return register_tile(nest, registers, name, threads)
-    record(Decision(
-        "tile_loops", "panels", name, "a panel of columns stays in cache while all rows pass by",
-        (("columns of a panel", str(packing.columns[0].width)), ("where", str(packing.guard))),
-    ))  # fmt: skip
-    packed = in_panels(nest, packing, "parallel" if threads else "serial")
-    if packing.guard == 1:
-        return packed
-    other = register_tile(nest, registers, name, threads)
-    return (*guarded(packed, packing.guard), *guarded(other, 1 - packing.guard))
-
-
-def packing_of(nest: For, registers: Registers) -> Packing | None:
-    """How the columns of a pair of loops are packed; None where that never pays."""
     columns = nest.body[-1]
     assert isinstance(columns, For)
     reduction = next(s for s in columns.body if isinstance(s, For))
@@ -107,11 +85,12 @@ def packing_of(nest: For, registers: Registers) -> Packing | None:
     lanes, size = lanes_of(columns, registers), value.dtype.bytes
     panel = reduction.limit * lanes * size
     rows, vectors = panel_shape(nest.limit, columns.limit, panel, registers)
-    parts = column_parts(columns.limit, vectors, lanes)
+    parts = panel_parts(columns.limit, vectors, lanes)
     most = PANEL // (vectors * lanes * size)
     guard = many_tiles(nest.limit, rows) * at_most(reduction.limit, most)
     large = reduction.limit * columns.limit * size
-    if guard == 0 or (isinstance(large, int) and large < LARGE) or tile_count(parts) < ENOUGH_TASKS:
+    small = isinstance(large, int) and large < LARGE and isinstance(value, Load | Ref)
+    if guard == 0 or small or tile_count(parts) < tasks:
         return None
     depth = reduction.limit if isinstance(reduction.limit, int) else most
     return Packing(reduction, value, rows, parts, depth, guard)
@@ -133,6 +112,18 @@ def panel_shape(
     if isinstance(rows, int):
         return row_parts(rows, height), vectors
     return [Part(0, (rows + height - 1) // height, height, rows)], vectors
+
+
+def panel_parts(columns: Size, vectors: int, lanes: int) -> list[Part]:
+    """The columns in tiles; what is left of a symbolic number of them in tiles of one vector."""
+    if isinstance(columns, int):
+        return column_parts(columns, vectors, lanes)
+    width = vectors * lanes
+    left = dim.remainder(columns, width)
+    return [
+        Part(0, dim.floor_divide(columns, width), width),
+        Part(columns - left, (left + lanes - 1) // lanes, lanes, columns),
+    ]
 
 
 def many_tiles(rows: Size, parts: list[Part]) -> Size:
@@ -190,8 +181,12 @@ def indices(value: Scalar, formulas: Mapping[str, Scalar]) -> set[str]:
     return {symbol.name for size in sizes for symbol in dim.symbols(size)}
 
 
-def in_panels(nest: For, packing: Packing, kind: str) -> tuple[Statement, ...]:
+def in_panels(nest: For, packing: Packing, kind: str, kernel: str) -> tuple[Statement, ...]:
     """All rows of a panel of columns before the next one."""
+    record(Decision(
+        "tile_loops", "panels", kernel, "a panel of columns stays in cache while all rows pass by",
+        (("columns of a panel", str(packing.columns[0].width)), ("where", str(packing.guard))),
+    ))  # fmt: skip
     columns = nest.body[-1]
     assert isinstance(columns, For)
     name, row = columns.variable.name, nest.variable.name
@@ -247,17 +242,3 @@ def loaded(packing: Packing, panel: str, offset: Size) -> For:
     arguments = tuple(load if v is packing.value else v for v in last.value.arguments)
     product = replace(last, value=Call(last.value.dtype, last.value.function, arguments))
     return replace(packing.reduction, body=without_unread([*lets, product]))
-
-
-def guarded(body: tuple[Statement, ...], guard: Size) -> tuple[Statement, ...]:
-    """Statements that run where the guard is 1: loops else have no iteration."""
-    result: list[Statement] = []
-    for statement in body:
-        if isinstance(statement, For) and statement.kind in ("serial", "parallel"):
-            name = statement.variable.name
-            outer = loop(name, statement.limit * guard, statement.kind, ())
-            inside = substitute(statement.body, {name: variable(outer)})
-            result.append(replace(outer, body=inside))
-        else:
-            result.append(loop("guard", guard, "serial", (statement,)))
-    return tuple(result)

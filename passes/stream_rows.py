@@ -8,7 +8,7 @@ rows at a time are added to them from left to right. Each sum adds up in the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -44,7 +44,7 @@ LARGE = SECOND_CACHE // 4
 
 
 def is_streamable(nest: For) -> bool:
-    """Whether a loop over results adds up rows of a large matrix, for one result in place."""
+    """Whether a loop over results adds up the rows of a matrix, for one result in place."""
     if len(nest.body) < 3:
         return False
     accumulator, reduction, *rest, store = nest.body
@@ -58,42 +58,55 @@ def is_streamable(nest: For) -> bool:
         return False
     if any(load.buffer == store.buffer for load in loads(nest.body)):
         return False
-    return reads_rows(nest, reduction)
+    return any(rows_read(nest, reduction))
 
 
-def reads_rows(nest: For, reduction: For) -> bool:
-    """Whether the innermost loop of a reduction goes from row to row of a large matrix."""
-    columns = nest.limit
-    loops = chain(reduction)
-    count, inner = product((columns, *(each.limit for each in loops))), loops[-1]
-    if not isinstance(columns, int) or not isinstance(count, int):
-        return False
-    if not isinstance(inner.limit, int) or inner.limit < ROWS:
-        return False
+def rows_read(nest: For, reduction: For) -> Iterator[Load]:
+    """The loads by which the innermost loop of a reduction goes from row to row of a matrix."""
+    inner = chain(reduction)[-1]
     if inner.kind != "serial" or not all(isinstance(s, Let | Accumulate) for s in inner.body):
+        return
+    for load in loads(inner.body):
+        step = dim.coefficient(load.offset, inner.variable.name)
+        along = dim.coefficient(load.offset, nest.variable.name)
+        if along == 1 and step is not None and dim.is_nonnegative(step - nest.limit):
+            yield load
+
+
+def is_large(nest: For) -> bool:
+    """Whether the matrix whose rows a loop adds up is surely too large for the cache."""
+    count, rows = elements(nest)
+    if not isinstance(count, int) or not isinstance(rows, int):
         return False
-    return any(
-        dim.coefficient(load.offset, nest.variable.name) == 1
-        and isinstance(step := dim.coefficient(load.offset, inner.variable.name), int)
-        and step >= columns
-        and count * load.dtype.bytes > LARGE
-        for load in loads(inner.body)
-    )
+    return rows >= ROWS and count * bytes_of(nest) > LARGE
+
+
+def is_small(nest: For) -> bool:
+    """Whether such a matrix surely stays in cache."""
+    count, _ = elements(nest)
+    return isinstance(count, int) and count * bytes_of(nest) <= LARGE
+
+
+def elements(nest: For) -> tuple[dim.Size, dim.Size]:
+    """How many elements a loop adds up, and in how many rows that follow one another."""
+    (reduction,) = (s for s in nest.body if isinstance(s, For))
+    loops = chain(reduction)
+    return product((nest.limit, *(each.limit for each in loops))), loops[-1].limit
 
 
 def stream_rows(nest: For, kind: str, name: str) -> For:
     """The loop in strips, which run as the given kind, over blocks of rows."""
-    columns = nest.limit
-    assert isinstance(columns, int)
-    width = STRIP // bytes_of(nest)
+    columns, width = nest.limit, STRIP // bytes_of(nest)
+    width = min(width, columns) if isinstance(columns, int) else width
     record(Decision(
         "tile_loops", f"rows in strips of {width}", name,
         "the matrix is read in the order of memory", (("rows at a time", str(ROWS)),),
     ))  # fmt: skip
     index = nest.variable.name
-    strips = loop(f"{index}o", -(-columns // width), kind, ())
+    strips = loop(f"{index}o", (columns + width - 1) // width, kind, ())
     start = variable(strips) * width
-    length = width if columns % width == 0 else dim.minimum(width, columns - start)
+    whole = isinstance(columns, int) and columns % width == 0
+    length = width if whole else dim.minimum(width, columns - start)
     inner = loop(f"{index}i", length, "vector", (), LANES)
     at = {index: start + variable(inner)}
     return replace(strips, body=swept(nest, lambda b: replace(inner, body=substitute(b, at))))

@@ -31,9 +31,9 @@ from graphc.passes.decisions import record
 from graphc.passes.machine import TYPICAL_SIZE, Registers
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
-from graphc.passes.pack_columns import tiles
+from graphc.passes.product_tiles import tiles
 from graphc.passes.register_tile import is_tileable
-from graphc.passes.stream_rows import is_streamable, stream_rows
+from graphc.passes.stream_rows import is_large, is_streamable, stream_rows
 from graphc.passes.transpose_tile import is_transposing, transpose_tile
 
 # Elements that one task of a parallel loop takes from a flat array: about a microsecond of work.
@@ -88,7 +88,7 @@ class Schedule:
         reductions = [s for s in nest.body if isinstance(s, For) and not is_ordered(s, self.lasts)]
         if reductions and (are_uneven(nest) or self.prefers_reduction(nest, reductions)):
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
-        if len(reductions) == 1 and is_streamable(nest):
+        if len(reductions) == 1 and is_streamable(nest) and is_large(nest):
             return (stream_rows(nest, kind, self.kernel.name),)
         vector = replace(nest, kind="vector", lanes=self.lanes_of(nest))
         return chunked(vector) if kind == "parallel" else (vector,)
