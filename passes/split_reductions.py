@@ -62,6 +62,9 @@ DEPTH = 64
 COLUMNS, ENOUGH_TASKS = 4096, 16
 # Columns that are added up side by side in registers.
 IN_REGISTERS = 256
+# Rows of a page or more that are added up in memory at a time: results are read and written less
+# often. Shorter ones share a page, in which the processor reads ahead along a single stream.
+ROWS, PAGE = 4, 4096
 
 
 def split_reductions(program: Program) -> Program:
@@ -239,7 +242,9 @@ def by_rows(loops: list[For], parts: list[Partial], chunk: For, at: Size) -> tup
     def sweep(rows: tuple[Statement, ...]) -> For:
         return nested(loops, (*empty, *before, *rows, *stored))
 
-    return nested(loops, (*empty, *stored)), *in_blocks(chunk, sweep)
+    length = product(each.limit for each in loops) * max(part.result.bytes for part in parts)
+    rows = ROWS if not isinstance(length, int) or length >= PAGE else 1
+    return nested(loops, (*empty, *stored)), *in_blocks(chunk, sweep, rows)
 
 
 def combine(whole: Accumulator, parts: list[Partial], at: Size) -> Iterator[Statement]:

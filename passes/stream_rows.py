@@ -136,18 +136,20 @@ def swept(nest: For, sweep: Sweep) -> tuple[Statement, ...]:
     return (sweep((zero,)), *body, sweep((Let(accumulator.name, so_far), *rest, store)))
 
 
-def in_blocks(reduction: For, sweep: Sweep) -> tuple[Statement, ...]:
+def in_blocks(reduction: For, sweep: Sweep, rows: int = ROWS) -> tuple[Statement, ...]:
     """The loops of a reduction, the innermost a few rows at a time; what is left at the end."""
     if isinstance(reduction.body[0], For):
-        return (replace(reduction, body=in_blocks(reduction.body[0], sweep)),)
-    blocks, left = dim.floor_divide(reduction.limit, ROWS), dim.remainder(reduction.limit, ROWS)
+        return (replace(reduction, body=in_blocks(reduction.body[0], sweep, rows)),)
+    if rows == 1:
+        return (replace(reduction, body=(sweep(reduction.body),)),)
+    blocks, left = dim.floor_divide(reduction.limit, rows), dim.remainder(reduction.limit, rows)
     outer = loop(f"{reduction.variable.name}o", blocks, "serial", ())
-    body = sweep(rows_from(reduction, variable(outer) * ROWS, ROWS))
+    body = sweep(rows_from(reduction, variable(outer) * rows, rows))
     result = (replace(outer, body=(body,)),)
     if isinstance(left, int):
-        return (*result, sweep(rows_from(reduction, blocks * ROWS, left))) if left else result
+        return (*result, sweep(rows_from(reduction, blocks * rows, left))) if left else result
     rest = loop(f"{reduction.variable.name}r", left, "serial", ())
-    row = sweep(rows_from(reduction, blocks * ROWS + variable(rest), 1))
+    row = sweep(rows_from(reduction, blocks * rows + variable(rest), 1))
     return (*result, replace(rest, body=(row,)))
 
 
