@@ -11,6 +11,7 @@ import numpy as np
 
 from graphc.ir.program import Decision, Program
 from graphc.passes.memory_plan import MemoryPlan
+from graphc.runtime.profile import Profile
 from graphc.structure import Rebuild
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -76,6 +77,9 @@ class Loaded(Protocol):
 
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:
         """The memory of a call with these sizes."""
+
+    def profile(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> Profile:
+        """Where the time of a step goes, from running it some times; variables are updated."""
 
     def code(self, kind: str) -> str:
         """The generated code of a kind, such as "llvm" or "assembly"."""

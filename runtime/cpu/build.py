@@ -62,16 +62,21 @@ class Stopwatch:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-def build(program: Program) -> Built:
-    """The machine code of a program for this processor, linked and ready to be called."""
+def build(program: Program, stamped: bool = False) -> Built:
+    """The machine code of a program for this processor, linked and ready to be called.
+
+    With stamps `step` counts the time of its calls (`graphc.runtime.cpu.stamps`).
+    """
     watch, target = Stopwatch({"emit": 0.0, "machine code": 0.0}), host()
     parts = {kernel.name: kernel_part(kernel, target, watch) for kernel in program.kernels}
     with watch.measure("emit"):
-        step = emit_step(program, {name: part.called for name, part in parts.items()}, target)
+        called = {name: part.called for name, part in parts.items()}
+        step = emit_step(program, called, target, stamped)
     with watch.measure("machine code"):
         code, _ = kept(key_of("step", step.text), lambda: generate(step.text))
         objects = {part.called.function: part.code for part in parts.values()} | {"step": code}
-        library = link(objects.values(), ["step"], lambda: emit(program, target).text)
+        exports = ["step", "ticks"] if stamped else ["step"]
+        library = link(objects.values(), exports, lambda: emit(program, target).text)
     found = sum(part.found for part in parts.values())
     return Built(library, step.sizes, found, tuple(watch.seconds.items()))
 

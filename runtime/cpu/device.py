@@ -48,8 +48,10 @@ from graphc.runtime.cpu.build import Built, build
 from graphc.runtime.cpu.call import Records, why_not_native
 from graphc.runtime.cpu.interface import interface_of
 from graphc.runtime.cpu.pool import address as pool_address
+from graphc.runtime.cpu.profiler import Profiler
 from graphc.runtime.cpu.target import host
 from graphc.runtime.loaded import Array, Prepare
+from graphc.runtime.profile import Profile
 from graphc.structure import Rebuild
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -159,6 +161,19 @@ class CpuStep:
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:
         """The plan for given sizes."""
         return self.bindings.find(sizes).plan
+
+    @cached_property
+    def profiler(self) -> Profiler:
+        """The step with stamps, made when it is first asked for."""
+        return Profiler(self.program)
+
+    def profile(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> Profile:
+        """Where the time of a step goes, from running it some times; variables are updated."""
+        binding = self.bindings.find(sizes)
+        outputs = zip(binding.shapes, self.interface.outputs, strict=True)
+        made = [np.empty(shape, output.type.dtype.numpy) for shape, output in outputs]
+        addresses = self.addresses(binding, [*arguments, *made])
+        return self.profiler.profile(binding.sizes, addresses, sizes)
 
     def code(self, kind: str) -> str:
         """The LLVM text or the assembly."""

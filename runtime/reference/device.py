@@ -11,6 +11,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.program import Decision, Program
 from graphc.passes.memory_plan import MemoryPlan
 from graphc.runtime.loaded import Array, Prepare
+from graphc.runtime.profile import Profile
 from graphc.runtime.reference.evaluate import evaluate
 from graphc.structure import Rebuild
 
@@ -41,6 +42,10 @@ class ReferenceStep:
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:
         """Refused: NumPy allocates as it goes."""
         raise GraphError("the device 'reference' plans no memory: compile for 'cpu' to see it")
+
+    def profile(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> Profile:
+        """Refused: there are no kernels."""
+        raise GraphError("the device 'reference' runs no kernels: compile for 'cpu' to profile it")
 
     def code(self, kind: str) -> str:
         """Refused: there is none."""
