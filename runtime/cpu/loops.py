@@ -18,6 +18,7 @@ from graphc.runtime.cpu.control import carried, repeat, when
 from graphc.runtime.cpu.formulas import widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Place, Variable
 from graphc.runtime.cpu.indexing import integer
+from graphc.runtime.cpu.prefetch import ask_ahead
 from graphc.runtime.cpu.reductions import State, combine, combine_lanes
 from graphc.runtime.cpu.statements import prepare, start
 
@@ -27,6 +28,7 @@ States: TypeAlias = dict[tuple[int, ...], State]
 
 def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -> None:
     """Write statements in order, each for all instances."""
+    ask_ahead(f, body, instances)
     for is_loop, group in groupby(body, lambda statement: isinstance(statement, For)):
         if is_loop:
             for loop in group:

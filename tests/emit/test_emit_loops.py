@@ -1,6 +1,7 @@
 """Loops and names as machine code, against NumPy."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -215,3 +216,21 @@ def test_a_parallel_loop_inside_of_others_runs_in_order(run):
     y = np.zeros_like(x)
     run(kernel, x, y, n=7)
     np.testing.assert_array_equal(y, 2 * x)
+
+
+def test_what_a_tile_loads_behind_its_sum_is_asked_for_before_it():
+    plain = matmul(16, 64, 40, 8, 32)
+    (outer,) = plain.body
+    (rows,) = outer.body
+    (columns,) = rows.body
+    *sums, store = columns.body
+    bias = load("c", store.offset) + load("d", var("j", 64))
+    tile = replace(columns, body=(*sums, replace(store, value=store.value + bias)))
+    nest = replace(outer, body=(replace(rows, body=(tile,)),))
+    buffers = (*plain.buffers, buffer("d", 64))
+    text = emit_kernel(replace(plain, buffers=buffers, body=(nest,)), Target(512, 32)).text
+    tile, _, behind = text.partition("phi <16 x float>")
+    # one for each vector of the tile; the bias, which all rows share, is near anyway
+    assert tile.count("call void @llvm.prefetch") == 8 * 2
+    assert "prefetch" not in behind.partition("ret void")[0]
+    assert "prefetch" not in emit_kernel(plain, Target(512, 32)).text
