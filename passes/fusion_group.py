@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node
+from graphc.ir.recombine import recombine
 from graphc.ir.scalar import DIVISIONS, TRANSCENDENTAL, Ref, Scalar, const
 from graphc.ir.types import row_major_strides
 from graphc.ops.kept_products import CONTRACTIONS
@@ -252,4 +253,4 @@ def linear_offset(index: Sequence[Size], shape: Sequence[Size]) -> Size:
     offset: Size = 0
     for position, stride in zip(index, row_major_strides(tuple(shape)), strict=True):
         offset = offset + position * stride
-    return dim.recombine(offset)
+    return recombine(offset)
