@@ -20,6 +20,7 @@ On graphs:
   assign_layouts        keep values between convolutions with their channels last
   lay_out_convolutions  store what convolutions read as their loops read it
   lay_out_products      store the columns of large matrices in panels
+  lay_out_transposes    store transposed left operands of products in strips
   fuse                  put operators that can share a kernel into one
   inline_fusions        take fusions apart again
 
@@ -60,6 +61,7 @@ from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_products import lay_out_products
+from graphc.passes.lay_out_transposes import lay_out_transposes
 from graphc.passes.lower import lower
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.plan_memory import plan_memory
@@ -98,6 +100,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         assign_layouts,
         lay_out_convolutions,
         lay_out_products,
+        lay_out_transposes,
         fuse,
         inline_fusions,
         lower,

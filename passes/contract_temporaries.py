@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from graphc.ir import dim
-from graphc.ir.dim import Size, Symbol
+from graphc.ir.dim import Size
 from graphc.ir.kernel import (
     Buffer,
     For,
@@ -44,7 +44,9 @@ from graphc.passes.joint_loops import (
     common_limits,
     common_variable,
     iteration,
+    moves,
     nest_of,
+    slice_size,
     with_own_names,
 )
 from graphc.passes.loop_nests import nested
@@ -109,7 +111,7 @@ class Contraction:
         """Steps with calls joined, those first that save most; loops and branches likewise."""
         joined: dict[int, CallKernel] = {}
         taken: set[int] = set()
-        for _, at, group in sorted(self.groups(steps), key=lambda found: -found[0]):
+        for _, at, group in sorted(self.groups(steps), key=by_worth):
             places = range(at, at + len(group.calls))
             if taken.isdisjoint(places):
                 taken.update(places)
@@ -242,6 +244,7 @@ class Contraction:
     def saved(self, group: Group) -> float:
         """Bytes that need not leave the cache, less those that each block reads again.
 
+        These count twice: a tile waits for them, where a temporary is written and read as a stream.
         Where the temporaries are much larger than all else, that is read again for little.
         """
         inside = self.inside(group)
@@ -261,7 +264,7 @@ class Contraction:
             fixed = [count for place, count in enumerate(counts)
                      if not any(moves(o, place) for o in offsets)]  # fmt: skip
             again += self.bytes(name) * (math.prod(fixed) - 1)
-        return 2 * total - again
+        return 2 * (total - again)
 
     # --- the joint kernel ------------------------------------------------------------------------
 
@@ -375,25 +378,7 @@ class Block:
         return (nested(loops, body),)
 
 
-def slice_size(offsets: Sequence[Size], limits: Sequence[Size]) -> Size | None:
-    """How many elements an iteration has to itself, if all accesses stay within them.
-
-    They lie one after another in the order of the iterations. None where they do not.
-    """
-    last = len(limits) - 1
-    size = dim.coefficient(offsets[0], f"%c{last}")
-    if size is None or size == 0:
-        return None
-    for offset in offsets:
-        rest, step = offset, size
-        for place in reversed(range(len(limits))):
-            rest = rest - common_variable(place, limits[place]) * step
-            step = step * limits[place]
-        if any(moves(rest, place) for place in range(len(limits))) or not dim.is_within(rest, size):
-            return None
-    return size
-
-
-def moves(offset: Size, place: int) -> bool:
-    """Whether an offset depends on the variable of a common loop."""
-    return any(isinstance(s, Symbol) and s.name == f"%c{place}" for s in dim.variables(offset))
+def by_worth(found: tuple[float, int, Group]) -> tuple[float, int]:
+    """The order of groups: those first that save most, of equal ones those of more calls."""
+    saved, _, group = found
+    return -saved, -len(group.calls)

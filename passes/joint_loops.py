@@ -137,3 +137,27 @@ def with_own_names(body: tuple[Statement, ...], taken: set[str]) -> tuple[Statem
             renamed[name] = next(n for n in numbered if n not in taken and n not in values)
     taken.update(renamed.get(name, name) for name in values)
     return substitute(body, {}, renamed) if renamed else body
+
+
+def slice_size(offsets: Sequence[Size], limits: Sequence[Size]) -> Size | None:
+    """How many elements an iteration has to itself, if all accesses stay within them.
+
+    They lie one after another in the order of the iterations. None where they do not.
+    """
+    last = len(limits) - 1
+    size = dim.coefficient(offsets[0], f"%c{last}")
+    if size is None or size == 0:
+        return None
+    for offset in offsets:
+        rest, step = offset, size
+        for place in reversed(range(len(limits))):
+            rest = rest - common_variable(place, limits[place]) * step
+            step = step * limits[place]
+        if any(moves(rest, place) for place in range(len(limits))) or not dim.is_within(rest, size):
+            return None
+    return size
+
+
+def moves(offset: Size, place: int) -> bool:
+    """Whether an offset depends on the variable of a common loop."""
+    return any(isinstance(s, Symbol) and s.name == f"%c{place}" for s in dim.variables(offset))

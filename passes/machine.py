@@ -20,6 +20,8 @@ class Registers:
 VECTOR = Registers().bits // 32
 # Bytes of the first and the second cache of a core.
 FIRST_CACHE, SECOND_CACHE = 1 << 15, 1 << 20
+# Bytes of a line of the caches, and the lines of one set of the second.
+LINE, WAYS = 64, 8
 # What a symbolic size is taken to be.
 TYPICAL_SIZE = 64
 

@@ -23,6 +23,7 @@ from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_products import lay_out_products
+from graphc.passes.lay_out_transposes import lay_out_transposes
 from graphc.passes.lower import lower
 from graphc.passes.machine import Registers
 from graphc.passes.memory_plan import MemoryPlan
@@ -86,6 +87,7 @@ PIPELINE: tuple[Pass, ...] = (
     assign_layouts,
     lay_out_convolutions,
     lay_out_products,
+    lay_out_transposes,
     fuse,
     lower,
     split_loops,
