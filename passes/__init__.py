@@ -19,6 +19,7 @@ On graphs:
   split_convolutions    do without the zeros between elements that stand apart
   assign_layouts        keep values between convolutions with their channels last
   lay_out_convolutions  store what convolutions read as their loops read it
+  lay_out_loops         store matrices that a loop multiplies by in panels, before it
   lay_out_products      store the columns of large matrices in panels
   lay_out_transposes    store transposed left operands of products in strips
   fuse                  put operators that can share a kernel into one
@@ -60,6 +61,7 @@ from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
+from graphc.passes.lay_out_loops import lay_out_loops
 from graphc.passes.lay_out_products import lay_out_products
 from graphc.passes.lay_out_transposes import lay_out_transposes
 from graphc.passes.lower import lower
@@ -99,6 +101,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         split_convolutions,
         assign_layouts,
         lay_out_convolutions,
+        lay_out_loops,
         lay_out_products,
         lay_out_transposes,
         fuse,

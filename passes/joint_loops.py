@@ -160,4 +160,4 @@ def slice_size(offsets: Sequence[Size], limits: Sequence[Size]) -> Size | None:
 
 def moves(offset: Size, place: int) -> bool:
     """Whether an offset depends on the variable of a common loop."""
-    return any(isinstance(s, Symbol) and s.name == f"%c{place}" for s in dim.variables(offset))
+    return any(symbol.name == f"%c{place}" for symbol in dim.variables(offset))

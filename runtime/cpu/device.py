@@ -22,6 +22,7 @@ from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
+from graphc.passes.lay_out_loops import lay_out_loops
 from graphc.passes.lay_out_products import lay_out_products
 from graphc.passes.lay_out_transposes import lay_out_transposes
 from graphc.passes.lower import lower
@@ -86,6 +87,7 @@ PIPELINE: tuple[Pass, ...] = (
     split_convolutions,
     assign_layouts,
     lay_out_convolutions,
+    lay_out_loops,
     lay_out_products,
     lay_out_transposes,
     fuse,

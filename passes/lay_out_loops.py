@@ -1,0 +1,77 @@
+"""lay_out_loops: matrices that a loop multiplies by in every step go into panels before it.
+
+The weights of a recurrent cell are read in each step, by few rows. As they stand, a tile reads a
+short piece of each of their rows; in panels it reads one stream. One copy serves all steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphc.ir.closure import depending_on, fresh_input
+from graphc.ir.graph import Graph, items_of, substitute
+from graphc.ir.node import Node, build, standing_at
+from graphc.ir.program import Decision
+from graphc.ir.scan_parts import Scan
+from graphc.passes.decisions import lines, record
+from graphc.passes.lay_out_products import LARGE, MANY_ROWS
+from graphc.passes.machine import typical
+from graphc.passes.on_scans import on_scans
+from graphc.passes.panels import from_panels, panel_of, to_panels
+
+# Rows that use a panel more than once in a step: with fewer a matrix is read row by row.
+SOME_ROWS = 4
+
+
+def lay_out_loops(graph: Graph) -> Graph:
+    """Stage matrices that are the same in every step of a scan in panels, around it."""
+    return on_scans(graph, arranged)
+
+
+def arranged(scan: Scan) -> list[Node]:
+    """The results of a scan over panels where it multiplies by the same matrix in each step."""
+    names, inputs, operands = scan.names, list(scan.body.inputs), list(scan.node.inputs)
+    views: dict[Node, Node] = {}
+    for matrix in repeated(scan):
+        columns = matrix.shape[1]
+        assert isinstance(columns, int)
+        with standing_at(matrix.where):
+            (outside,) = substitute([matrix], scan.captured)
+            operands.append(to_panels(outside, columns, panel_of(columns)))
+            inputs.append(fresh_input("p", operands[-1].type, names))
+            views[matrix] = from_panels(inputs[-1])
+    if not views:
+        return items_of(scan.node)
+    body = Graph(tuple(inputs), tuple(substitute(scan.body.outputs, views)))
+    return items_of(build(scan.node.op, tuple(operands), {**scan.node.attrs, "body": body}))
+
+
+def repeated(scan: Scan) -> Iterator[Node]:
+    """The matrices that are the same in every step, and for which panels pay."""
+    order, users = scan.body.walk(), scan.body.users()
+    others = depending_on((*scan.carried, *scan.elements), order) | set(scan.body.outputs)
+    for node in order:
+        products = users[node]
+        if node in others or not products or not is_large(node):
+            continue
+        if all(by_many_rows(product, node, scan) for product in products):
+            numbers = (("columns of a panel", str(panel_of(node.shape[1]))),)
+            reason = "one copy serves all steps"
+            record(Decision("lay_out_loops", "panels", repr(node), reason, numbers, lines([node])))
+            yield node
+
+
+def is_large(node: Node) -> bool:
+    """Whether a value is a matrix that panels divide and that leaves the first caches."""
+    if node.ndim != 2 or not all(isinstance(size, int) for size in node.shape):
+        return False
+    columns = node.shape[1]
+    return panel_of(columns) < columns and node.size * node.dtype.bytes >= LARGE
+
+
+def by_many_rows(product: Node, matrix: Node, scan: Scan) -> bool:
+    """Whether a matrix is the right operand of a product, of some rows in a step and many in all."""
+    if product.op.name != "matmul" or product.inputs[0] is matrix or product.ndim != 2:
+        return False
+    rows, steps = typical(product.shape[0]), typical(scan.node.attrs["length"])
+    return rows >= SOME_ROWS and rows * steps >= MANY_ROWS
