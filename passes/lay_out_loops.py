@@ -70,7 +70,7 @@ def is_large(node: Node) -> bool:
 
 
 def by_many_rows(product: Node, matrix: Node, scan: Scan) -> bool:
-    """Whether a matrix is the right operand of a product, of some rows in a step and many in all."""
+    """Whether a matrix is the right operand of a product, of some rows a step and many in all."""
     if product.op.name != "matmul" or product.inputs[0] is matrix or product.ndim != 2:
         return False
     rows, steps = typical(product.shape[0]), typical(scan.node.attrs["length"])

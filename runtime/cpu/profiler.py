@@ -43,7 +43,7 @@ class Profiler:
         return self.summary(np.array(counts), tick, sizes)
 
     def round(self, table: Array, addresses: Array) -> Array:
-        """Run the step once: its ticks and a 1, then those of its calls, with how often each ran."""
+        """Run the step once: its ticks and a 1, then those of its calls and how often each ran."""
         counts = np.zeros((1 + len(self.program.calls), FIELDS), np.int64)
         before = self.ticks()
         self.step(address_of(table), pool_address(), address_of(addresses), address_of(counts[1:]))

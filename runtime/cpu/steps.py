@@ -18,6 +18,7 @@ from graphc.runtime.cpu.loops import bind
 from graphc.runtime.cpu.stamps import ARGUMENT, Stamps
 from graphc.runtime.cpu.target import Target
 
+
 def head(stamps: Stamps | None) -> str:
     """The first line of the function."""
     more = ARGUMENT if stamps else ""
