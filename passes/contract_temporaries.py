@@ -50,7 +50,7 @@ from graphc.passes.joint_loops import (
     with_own_names,
 )
 from graphc.passes.loop_nests import nested
-from graphc.passes.machine import SECOND_CACHE, typical
+from graphc.passes.machine import FIRST_CACHE, LINE, SECOND_CACHE, WAYS, typical
 
 # What a block of all contracted temporaries may take, in bytes.
 BLOCK = SECOND_CACHE // 4
@@ -219,6 +219,15 @@ class Contraction:
         counts = Counter(name for call in group.calls for name in set(call.arguments))
         return [n for n in group.slices if n in self.free and counts[n] == self.touched[n]]
 
+    def apart(self, group: Group, name: str, rows: Size) -> Size:
+        """How many elements apart the rows of a block lie, if it has several.
+
+        A line more than they are long, where all would begin in the same set of the first cache.
+        """
+        size, bytes_of_one = group.slices[name], self.allocations[name].type.dtype.bytes
+        whole = isinstance(size, int) and size * bytes_of_one % (FIRST_CACHE // WAYS) == 0
+        return size + LINE // bytes_of_one if whole and rows != 1 else size
+
     def slice_bytes(self, group: Group, names: Iterable[str]) -> float:
         """What an iteration of the innermost common loop has of temporaries; or infinity."""
         total = 0
@@ -276,7 +285,8 @@ class Contraction:
         local = {name: f"l{number}" for number, name in enumerate(inside)}
         rows = self.rows(group, inside)
         block = Block(group.limits, rows)
-        sizes = {name: typical(group.slices[name]) * typical(rows) for name in inside}
+        apart = {name: self.apart(group, name, rows) for name in inside}
+        sizes = {name: typical(apart[name]) * typical(rows) for name in inside}
         parts: list[Statement] = [
             Local(local[n], self.allocations[n].type.dtype, sizes[n]) for n in inside
         ]
@@ -286,7 +296,7 @@ class Contraction:
             for buffer, place in zip(self.kernels[call.kernel].buffers, call.places, strict=True):
                 name, begin = place
                 moved[buffer.name] = (
-                    (local[name], begin + block.in_block(group.slices[name]))
+                    (local[name], begin + block.in_block(group.slices[name], apart[name]))
                     if name in local
                     else (names[place], 0)
                 )
@@ -354,9 +364,12 @@ class Block:
         count = self.rows if whole else dim.minimum(self.rows, limit - first)
         return loop("%r", count, "parallel", ())
 
-    def in_block(self, size: Size) -> Size:
-        """What to add to an offset in a temporary for the offset in its block."""
-        moved: Size = variable(self.inner) * size
+    def in_block(self, size: Size, apart: Size) -> Size:
+        """What to add to an offset in a temporary for the offset in its block.
+
+        Iterations lie `size` elements apart in the one, `apart` in the other.
+        """
+        moved: Size = variable(self.inner) * apart
         for place in reversed(range(len(self.limits))):
             moved = moved - common_variable(place, self.limits[place]) * size
             size = size * self.limits[place]
