@@ -108,10 +108,14 @@ class Contraction:
         self.free = {a.name for a in program.allocations if a.kind == "temporary"} - kept
 
     def steps(self, steps: Sequence[Step]) -> tuple[Step, ...]:
-        """Steps with calls joined, those first that save most; loops and branches likewise."""
+        """Steps with calls joined; loops and branches likewise.
+
+        Those go first that save most, and of equal ones the most calls.
+        """
         joined: dict[int, CallKernel] = {}
         taken: set[int] = set()
-        for _, at, group in sorted(self.groups(steps), key=by_worth):
+        worth = sorted(self.groups(steps), key=lambda found: (-found[0], -len(found[2].calls)))
+        for _, at, group in worth:
             places = range(at, at + len(group.calls))
             if taken.isdisjoint(places):
                 taken.update(places)
@@ -389,9 +393,3 @@ class Block:
         if typical(loops[0].limit) < ENOUGH_TASKS:
             loops.sort(key=lambda nest: -typical(nest.limit))
         return (nested(loops, body),)
-
-
-def by_worth(found: tuple[float, int, Group]) -> tuple[float, int]:
-    """The order of groups: those first that save most, of equal ones those of more calls."""
-    saved, _, group = found
-    return -saved, -len(group.calls)

@@ -32,9 +32,7 @@ def arranged(scan: Scan) -> list[Node]:
     """The results of a scan over panels where it multiplies by the same matrix in each step."""
     names, inputs, operands = scan.names, list(scan.body.inputs), list(scan.node.inputs)
     views: dict[Node, Node] = {}
-    for matrix in repeated(scan):
-        columns = matrix.shape[1]
-        assert isinstance(columns, int)
+    for matrix, columns in repeated(scan):
         with standing_at(matrix.where):
             (outside,) = substitute([matrix], scan.captured)
             operands.append(to_panels(outside, columns, panel_of(columns)))
@@ -46,27 +44,30 @@ def arranged(scan: Scan) -> list[Node]:
     return items_of(build(scan.node.op, tuple(operands), {**scan.node.attrs, "body": body}))
 
 
-def repeated(scan: Scan) -> Iterator[Node]:
-    """The matrices that are the same in every step, and for which panels pay."""
+def repeated(scan: Scan) -> Iterator[tuple[Node, int]]:
+    """The matrices that are the same in every step and for which panels pay, with their columns."""
     order, users = scan.body.walk(), scan.body.users()
     others = depending_on((*scan.carried, *scan.elements), order) | set(scan.body.outputs)
     for node in order:
-        products = users[node]
-        if node in others or not products or not is_large(node):
+        products, columns = users[node], columns_of_large(node)
+        if node in others or not products or columns is None:
             continue
         if all(by_many_rows(product, node, scan) for product in products):
-            numbers = (("columns of a panel", str(panel_of(node.shape[1]))),)
+            numbers = (("columns of a panel", str(panel_of(columns))),)
             reason = "one copy serves all steps"
             record(Decision("lay_out_loops", "panels", repr(node), reason, numbers, lines([node])))
-            yield node
+            yield node, columns
 
 
-def is_large(node: Node) -> bool:
-    """Whether a value is a matrix that panels divide and that leaves the first caches."""
-    if node.ndim != 2 or not all(isinstance(size, int) for size in node.shape):
-        return False
-    columns = node.shape[1]
-    return panel_of(columns) < columns and node.size * node.dtype.bytes >= LARGE
+def columns_of_large(node: Node) -> int | None:
+    """The columns of a matrix that panels divide and that leaves the first caches; or None."""
+    if node.ndim != 2:
+        return None
+    rows, columns = node.shape
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        return None
+    large = rows * columns * node.dtype.bytes >= LARGE
+    return columns if large and panel_of(columns) < columns else None
 
 
 def by_many_rows(product: Node, matrix: Node, scan: Scan) -> bool:
