@@ -186,10 +186,7 @@ def remainder(left: Size, right: Size) -> Size:
 
 
 def common_factor(size: Size, divisor: Size) -> tuple[int, Size, Size]:
-    """(f, a, b) with size == a * f + b, the largest f that divides the divisor and has 0 <= b < f.
-
-    It is 1 where there is none, such as for a divisor that is not an integer above 0.
-    """
+    """(f, a, b): size == a * f + b, 0 <= b < f, f the largest that divides the divisor, or 1."""
     if isinstance(divisor, int) and divisor > 0:
         terms = terms_of(size)
         for factor in sorted({math.gcd(number, divisor) for _, number in terms}, reverse=True):
