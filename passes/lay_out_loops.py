@@ -49,10 +49,13 @@ def repeated(scan: Scan) -> Iterator[tuple[Node, int]]:
     order, users = scan.body.walk(), scan.body.users()
     others = depending_on((*scan.carried, *scan.elements), order) | set(scan.body.outputs)
     for node in order:
-        products, columns = users[node], columns_of_large(node)
-        if node in others or not products or columns is None:
+        products = users[node]
+        if node in others or not products:
             continue
-        if all(by_many_rows(product, node, scan) for product in products):
+        if not all(by_many_rows(product, node, scan) for product in products):
+            continue
+        columns = columns_of_large(node)
+        if columns is not None:
             numbers = (("columns of a panel", str(panel_of(columns))),)
             reason = "one copy serves all steps"
             record(Decision("lay_out_loops", "panels", repr(node), reason, numbers, lines([node])))
