@@ -1,4 +1,4 @@
-"""The command line: `graphc print`, `opt`, `draw`, `emit` and `run` on a program's text; `ops`.
+"""The command line: `graphc print`, `opt`, `draw`, `emit`, `run` on a text; `ops`, `machine`.
 
 Exit codes: 0 it worked; 1 the program is wrong (why is one line on stderr); 2 the command is.
 """
@@ -28,6 +28,7 @@ from graphc.ir.verify import verify
 from graphc.passes import PASSES
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.runtime.compiler import compile_graph
+from graphc.runtime.cpu.measure_machine import machine
 from graphc.runtime.device import DEVICES
 from graphc.runtime.loaded import Array
 from graphc.runtime.operators import print_operators
@@ -91,6 +92,9 @@ def parser() -> argparse.ArgumentParser:
     add_emit_options(on_file("emit", emit_command, "compile a graph and print its code"))
     add_run_options(on_file("run", run_command, "compile a graph and run it"))
     command("ops", ops_command, "list every operator and what it answers")
+    add_machine_options(
+        command("machine", machine_command, "say what a core of this processor does at most")
+    )
     return top
 
 
@@ -133,6 +137,12 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
         "--size", action="append", default=[], metavar="NAME=N", help="a symbolic size"
     )
     command.add_argument("--out", type=Path, help="a folder to save results in, as .npy files")
+
+
+def add_machine_options(command: argparse.ArgumentParser) -> None:
+    """The options of `machine`."""
+    again = "measure again what was measured before"
+    command.add_argument("--measure", action="store_true", help=again)
 
 
 def add_passes(command: argparse.ArgumentParser, required: bool) -> None:
@@ -192,6 +202,11 @@ def run_command(options: argparse.Namespace) -> None:
 def ops_command(options: argparse.Namespace) -> None:
     """Print the table of operators."""
     print("\n".join(print_operators()))
+
+
+def machine_command(options: argparse.Namespace) -> None:
+    """Print what was measured of this processor."""
+    print(machine(options.measure))
 
 
 # --- what they share -----------------------------------------------------------------------------

@@ -100,22 +100,6 @@ def test_the_work_of_resnet_is_what_is_published(part: Import) -> None:
     assert 1.65e9 < work.operations / 2 < 1.82e9
 
 
-def test_kernels_of_the_roof_compute_what_they_say(part: Import) -> None:
-    roofline = part("roofline")
-    kernels = roofline.Kernels(1)
-    count = 2 * roofline.UNROLLED
-    a = roofline.aligned(count * kernels.width)
-    b = roofline.aligned(count * kernels.width)
-    a[:] = np.linspace(-20, 20, a.size)
-    kernels.memory = [[a, b]]
-    kernels.run("exponential", count, 1)
-    np.testing.assert_allclose(b, np.exp(a), rtol=1e-5)
-    for name in ("copy", "copy_past"):
-        b[:] = 0
-        kernels.run(name, count, 1)
-        np.testing.assert_array_equal(b, a)
-
-
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="it takes two cores")
 def test_the_distance_of_cores_is_a_multiple_of_the_least(part: Import) -> None:
     before = os.sched_getaffinity(0)
