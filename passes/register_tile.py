@@ -7,7 +7,7 @@ rows are an unrolled loop around a vector loop, so that the kernel's text says i
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -22,10 +22,20 @@ from graphc.ir.kernel import (
     variable,
 )
 from graphc.ir.program import Decision
+from graphc.ir.types import DType
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
-from graphc.passes.machine import Registers
+from graphc.passes.machine import Registers, machine, typical
 from graphc.passes.ordered_loops import is_ordered
-from graphc.passes.tile_shape import Part, Shape, column_parts, shape_of_tile
+from graphc.passes.predict_cost import predicted
+from graphc.passes.tile_shape import (
+    Part,
+    Shape,
+    column_parts,
+    other_shapes,
+    shape_of_tile,
+    steps_of,
+)
 
 # Columns are the outer loop where they make this many tasks: a tile of columns stays in cache
 # while all rows pass by, and rows are narrower, so that the other order reads more memory.
@@ -69,19 +79,52 @@ def register_tile(
     assert isinstance(columns, For)
     sums = next(s for s in columns.body if isinstance(s, Accumulator))
     lanes = registers.bits // max(sums.dtype.bits, 32)
-    depth = depth_of(columns) * sums.dtype.bytes
-    shape = shape_of_tile(nest.limit, columns.limit, lanes, registers.count, depth)
-    rows, vectors = shape[0]
-    by_rows = tile_count(column_parts(columns.limit, vectors, lanes)) < ENOUGH_TASKS
+    depth = depth_of(columns)
+    limits = nest.limit, columns.limit, lanes, registers.count, depth * sums.dtype.bytes
+    shape = shape_of_tile(*limits)
+    tasks = tile_count(column_parts(columns.limit, shape[0][1], lanes))
+    work = Tiled(nest.limit, columns.limit, depth, sums.dtype, lanes)
+    way = choose(
+        name,
+        work.way(shape, tasks < ENOUGH_TASKS),
+        lambda: [work.way(s, by) for s in (shape, *other_shapes(*limits)) for by in (False, True)],
+    )
+    shape, by_rows = way.value
     record(Decision(
-        "tile_loops", f"tile of {rows.width} rows by {vectors * lanes} columns", name,
+        "tile_loops", way.name.partition(",")[0], name,
         "accumulators stay in registers, and each load is used for the whole tile",
-        (("registers", str(registers.count)), ("threads over", "rows" if by_rows else "columns")),
+        (("registers", str(registers.count)), ("threads over", "rows" if by_rows else "columns"),
+         predicted(way.seconds)),
     ))  # fmt: skip
     kind = "parallel" if threads else "serial"
     if by_rows:
         return rows_outside(nest, columns, shape, lanes, kind)
     return columns_outside(nest, columns, shape, lanes, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiled:
+    """What is cut into tiles: rows by columns of sums of so many terms, in vectors of so many."""
+
+    rows: Size
+    columns: Size
+    depth: Size
+    dtype: DType
+    lanes: int
+
+    def way(self, shape: Shape, by_rows: bool) -> Way[tuple[Shape, bool]]:
+        """Tiles of a shape, those of the same rows or those of the same columns one after another.
+
+        Predicted is the time of their multiplications.
+        """
+        rows, vectors = shape[0]
+        order = "rows" if by_rows else "columns"
+        name = f"tile of {rows.width} rows by {vectors * self.lanes} columns, {order} outside"
+        steps = steps_of(shape, self.columns, self.lanes, self.depth * self.dtype.bytes)
+        known = machine()
+        rate = known.float64 if self.dtype.bits > 32 else known.float32
+        operations = 2 * self.lanes * steps * typical(self.depth)
+        return Way(name, (shape, by_rows), operations / rate)
 
 
 def depth_of(columns: For) -> Size:

@@ -18,6 +18,7 @@ from graphc.ir.kernel import (
     Accumulate,
     Accumulator,
     For,
+    Kernel,
     Let,
     Statement,
     Store,
@@ -28,9 +29,11 @@ from graphc.ir.kernel import (
 )
 from graphc.ir.program import Decision
 from graphc.ir.scalar import Load, Ref, const
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import chain
 from graphc.passes.machine import SECOND_CACHE
+from graphc.passes.predict_cost import predicted, work_of
 
 Sweep: TypeAlias = Callable[[tuple[Statement, ...]], For]
 
@@ -39,6 +42,8 @@ Sweep: TypeAlias = Callable[[tuple[Statement, ...]], For]
 ROWS, LANES = 6, 64
 # Bytes of a strip of results: a page of memory, which the processor reads ahead to the end of.
 STRIP = 4096
+# What a search may take in their place; a strip is a multiple of the results side by side.
+OTHER_ROWS, OTHER_STRIPS = (2, 4, 6), (2048, 4096, 8192)
 # Matrices of fewer bytes stay in cache, so that the order does not matter.
 LARGE = SECOND_CACHE // 4
 
@@ -81,14 +86,23 @@ def reads_rows(nest: For, reduction: For) -> bool:
     )
 
 
-def stream_rows(nest: For, kind: str, name: str) -> For:
+def stream_rows(nest: For, kind: str, kernel: Kernel) -> For:
     """The loop in strips, which run as the given kind, over blocks of rows."""
     columns = nest.limit
     assert isinstance(columns, int)
-    width = STRIP // bytes_of(nest)
+    seconds = work_of((nest,), kernel.buffers).seconds
+
+    def way(rows: int, strip: int) -> Way[tuple[int, int]]:
+        width = strip // bytes_of(nest)
+        return Way(f"rows in strips of {width}, {rows} at a time", (rows, width), seconds)
+
+    others = (way(rows, strip) for rows in OTHER_ROWS for strip in OTHER_STRIPS)
+    chosen = choose(kernel.name, way(ROWS, STRIP), lambda: others)
+    rows, width = chosen.value
     record(Decision(
-        "tile_loops", f"rows in strips of {width}", name,
-        "the matrix is read in the order of memory", (("rows at a time", str(ROWS)),),
+        "tile_loops", f"rows in strips of {width}", kernel.name,
+        "the matrix is read in the order of memory",
+        (("rows at a time", str(rows)), predicted(seconds)),
     ))  # fmt: skip
     index = nest.variable.name
     strips = loop(f"{index}o", -(-columns // width), kind, ())
@@ -96,7 +110,8 @@ def stream_rows(nest: For, kind: str, name: str) -> For:
     length = width if columns % width == 0 else dim.minimum(width, columns - start)
     inner = loop(f"{index}i", length, "vector", (), LANES)
     at = {index: start + variable(inner)}
-    return replace(strips, body=swept(nest, lambda b: replace(inner, body=substitute(b, at))))
+    body = swept(nest, rows, lambda b: replace(inner, body=substitute(b, at)))
+    return replace(strips, body=body)
 
 
 def bytes_of(nest: For) -> int:
@@ -106,7 +121,7 @@ def bytes_of(nest: For) -> int:
     return accumulator.dtype.bytes
 
 
-def swept(nest: For, sweep: Sweep) -> tuple[Statement, ...]:
+def swept(nest: For, rows: int, sweep: Sweep) -> tuple[Statement, ...]:
     """Zeros, then the sums of all rows, then what becomes of them, each a sweep over results."""
     accumulator, reduction, *rest, store = nest.body
     assert isinstance(accumulator, Accumulator)
@@ -117,22 +132,22 @@ def swept(nest: For, sweep: Sweep) -> tuple[Statement, ...]:
     total = Ref(accumulator.dtype, accumulator.name)
     before = (accumulator, Accumulate(accumulator.name, so_far))
     after = (replace(store, value=total),)
-    body = in_blocks(reduction, lambda rows: sweep((*before, *rows, *after)))
+    body = in_blocks(reduction, rows, lambda added: sweep((*before, *added, *after)))
     if store.value is total:
         return (sweep((zero,)), *body)
     return (sweep((zero,)), *body, sweep((Let(accumulator.name, so_far), *rest, store)))
 
 
-def in_blocks(reduction: For, sweep: Sweep) -> tuple[Statement, ...]:
+def in_blocks(reduction: For, rows: int, sweep: Sweep) -> tuple[Statement, ...]:
     """The loops of a reduction, the innermost a few rows at a time; what is left at the end."""
     if isinstance(reduction.body[0], For):
-        return (replace(reduction, body=in_blocks(reduction.body[0], sweep)),)
+        return (replace(reduction, body=in_blocks(reduction.body[0], rows, sweep)),)
     assert isinstance(reduction.limit, int)
-    blocks, left = divmod(reduction.limit, ROWS)
+    blocks, left = divmod(reduction.limit, rows)
     outer = loop(f"{reduction.variable.name}o", blocks, "serial", ())
-    body = sweep(rows_from(reduction, variable(outer) * ROWS, ROWS))
+    body = sweep(rows_from(reduction, variable(outer) * rows, rows))
     result = (replace(outer, body=(body,)),)
-    return (*result, sweep(rows_from(reduction, blocks * ROWS, left))) if left else result
+    return (*result, sweep(rows_from(reduction, blocks * rows, left))) if left else result
 
 
 def rows_from(reduction: For, first: dim.Size, count: int) -> tuple[Statement, ...]:

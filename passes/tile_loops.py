@@ -27,10 +27,12 @@ from graphc.ir.kernel import (
     variable,
 )
 from graphc.ir.program import Decision, Program
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.machine import TYPICAL_SIZE, Registers
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
+from graphc.passes.predict_cost import predicted, work_of
 from graphc.passes.register_tile import is_tileable, register_tile
 from graphc.passes.stream_rows import is_streamable, stream_rows
 from graphc.passes.transpose_tile import is_transposing, transpose_tile
@@ -39,6 +41,8 @@ from graphc.passes.transpose_tile import is_transposing, transpose_tile
 CHUNK = 4096
 # Elements side by side in a loop over results; in the partial values of a reduction.
 LANES, REDUCTION_LANES, NARROW_LANES = 32, 64, 16
+# What a search may take in place of the number of elements of a task, and of those side by side.
+CHUNKS, SIDE_BY_SIDE = (1024, 2048, 4096, 8192, 16384), (16, 32, 64, 128, 256)
 # With more values than this in flight, fewer iterations side by side keep them in registers.
 MANY_VALUES = 24
 # What a load costs that is not contiguous, in contiguous loads.
@@ -78,7 +82,7 @@ class Schedule:
     def results(self, nest: For, kind: str) -> tuple[Statement, ...]:
         """A loop over results, as the given kind; the innermost of them in vectors."""
         if is_transposing(nest):
-            return (transpose_tile(nest, kind, self.kernel.name),)
+            return (transpose_tile(nest, kind, self.kernel),)
         inner = [s for s in nest.body if isinstance(s, For) and s.kind in ("parallel", "vector")]
         if inner:
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
@@ -88,9 +92,9 @@ class Schedule:
         if reductions and (are_uneven(nest) or self.prefers_reduction(nest, reductions)):
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
         if len(reductions) == 1 and is_streamable(nest):
-            return (stream_rows(nest, kind, self.kernel.name),)
+            return (stream_rows(nest, kind, self.kernel),)
         vector = replace(nest, kind="vector", lanes=self.lanes_of(nest))
-        return chunked(vector) if kind == "parallel" else (vector,)
+        return self.chunked(vector) if kind == "parallel" else (vector,)
 
     def inside(self, body: Iterable[Statement]) -> tuple[Statement, ...]:
         """A block inside a loop over results: each loop in it scheduled for one thread."""
@@ -121,7 +125,8 @@ class Schedule:
         along = vector_cost(nest, nest)
         inward = sum(vector_cost(innermost(r), nest) for r in reductions) / len(reductions)
         choice = "along the reduction" if inward < along else "along the results"
-        numbers = (("cost along results", f"{along:.2f}"), ("along reduction", f"{inward:.2f}"))
+        numbers = (("cost along results", f"{along:.2f}"), ("along reduction", f"{inward:.2f}"),
+                   predicted(work_of((nest,), self.kernel.buffers).seconds))  # fmt: skip
         record(Decision("tile_loops", f"vectors {choice}", self.kernel.name,
                         "fewer memory accesses for each element", numbers))  # fmt: skip
         return inward < along
@@ -129,9 +134,28 @@ class Schedule:
     def lanes_of(self, nest: For) -> int:
         """How many iterations of a loop over results stand side by side."""
         if any(isinstance(s, For) for s in nest.body):
-            return self.column_lanes(nest.limit)
+            return self.one_of(self.column_lanes(nest.limit), SIDE_BY_SIDE, nest, "lanes")
         lets = sum(isinstance(s, Let) for s in nest.body)
-        return NARROW_LANES if lets > MANY_VALUES or typical(nest.limit) < LANES else LANES
+        narrow = lets > MANY_VALUES or typical(nest.limit) < LANES
+        return self.one_of(NARROW_LANES if narrow else LANES, SIDE_BY_SIDE[:3], nest, "lanes")
+
+    def one_of(self, usual: int, numbers: Iterable[int], nest: For, noun: str) -> int:
+        """A number that a schedule of a loop needs: the usual one, or what is chosen of others."""
+        seconds = work_of((nest,), self.kernel.buffers).seconds
+
+        def way(number: int) -> Way[int]:
+            return Way(f"{number} {noun}", number, seconds)
+
+        return choose(self.kernel.name, way(usual), lambda: map(way, numbers)).value
+
+    def chunked(self, vector: For) -> tuple[Statement, ...]:
+        """A long vector loop cut into chunks that run on threads; a short one as it is."""
+        limit = vector.limit
+        if isinstance(limit, int) and limit <= CHUNK:
+            return (vector,)
+        if vector.lanes > LANES:
+            return chunks(vector, vector.lanes)
+        return chunks(vector, self.one_of(CHUNK, CHUNKS, vector, "iterations a task"))
 
     def column_lanes(self, limit: Size) -> int:
         """How many columns are reduced side by side: as long rows as half the registers hold."""
@@ -142,12 +166,9 @@ class Schedule:
         return lanes
 
 
-def chunked(vector: For) -> tuple[Statement, ...]:
-    """A long vector loop cut into chunks that run on threads; a short one as it is."""
+def chunks(vector: For, step: int) -> tuple[Statement, ...]:
+    """A vector loop in chunks of so many iterations, which run on threads."""
     limit = vector.limit
-    if isinstance(limit, int) and limit <= CHUNK:
-        return (vector,)
-    step = CHUNK if vector.lanes <= LANES else vector.lanes
     name = vector.variable.name
     outer = loop(f"{name}o", (limit + step - 1) // step, "parallel", ())
     start = variable(outer) * step

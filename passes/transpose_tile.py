@@ -11,12 +11,16 @@ from dataclasses import replace
 
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
-from graphc.ir.kernel import For, Statement, loads, loop, stores, substitute, variable
+from graphc.ir.kernel import For, Kernel, Statement, loads, loop, stores, substitute, variable
 from graphc.ir.program import Decision
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
+from graphc.passes.predict_cost import predicted, work_of
 
 # Rows and columns of a block: 64 bytes of float32, a cache line, along both.
 SIDE = 16
+# What a search may take in its place.
+OTHER_SIDES = (8, 32, 64)
 
 
 def is_transposing(nest: For) -> bool:
@@ -35,27 +39,35 @@ def is_transposing(nest: For) -> bool:
     )
 
 
-def transpose_tile(nest: For, kind: str, name: str) -> Statement:
+def transpose_tile(nest: For, kind: str, kernel: Kernel) -> Statement:
     """The pair of loops in square blocks; rows of blocks run as the given kind."""
     columns = nest.body[0]
     assert isinstance(columns, For)
+    seconds = work_of((nest,), kernel.buffers).seconds
+
+    def way(side: int) -> Way[int]:
+        return Way(f"blocks of {side} by {side}", side, seconds)
+
+    chosen = choose(kernel.name, way(SIDE), lambda: map(way, OTHER_SIDES))
     record(Decision(
-        "tile_loops", f"blocks of {SIDE} by {SIDE}", name,
+        "tile_loops", chosen.name, kernel.name,
         "an operand lies across the result: blocks use each of its cache lines up",
+        (predicted(seconds),),
     ))  # fmt: skip
-    row_blocks, row, rows = split(nest, kind)
-    column_blocks, column, vector = split(columns, "serial")
+    side = chosen.value
+    row_blocks, row, rows = split(nest, side, kind)
+    column_blocks, column, vector = split(columns, side, "serial")
     at = {nest.variable.name: row, columns.variable.name: column}
-    vector = replace(vector, kind="vector", lanes=SIDE, body=substitute(columns.body, at))
+    vector = replace(vector, kind="vector", lanes=side, body=substitute(columns.body, at))
     inside = replace(column_blocks, body=(replace(rows, body=(vector,)),))
     return replace(row_blocks, body=(inside,))
 
 
-def split(loop_over: For, kind: str) -> tuple[For, Size, For]:
+def split(loop_over: For, side: int, kind: str) -> tuple[For, Size, For]:
     """A loop over blocks, the loop inside a block, and the variable that both make up."""
     name, limit = loop_over.variable.name, loop_over.limit
-    blocks = loop(f"{name}o", (limit + SIDE - 1) // SIDE, kind, ())
-    first: Dim | int = variable(blocks) * SIDE
-    whole = isinstance(limit, int) and limit % SIDE == 0
-    inside = loop(f"{name}i", SIDE if whole else dim.minimum(SIDE, limit - first), "serial", ())
+    blocks = loop(f"{name}o", (limit + side - 1) // side, kind, ())
+    first: Dim | int = variable(blocks) * side
+    whole = isinstance(limit, int) and limit % side == 0
+    inside = loop(f"{name}i", side if whole else dim.minimum(side, limit - first), "serial", ())
     return blocks, first + variable(inside), inside

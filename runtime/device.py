@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.runtime.cpu.device import load as load_cpu
-from graphc.runtime.loaded import Loaded
+from graphc.runtime.loaded import Loaded, Options
 from graphc.runtime.reference.device import load as load_reference
 
 
@@ -16,11 +16,11 @@ from graphc.runtime.reference.device import load as load_reference
 class Device:
     """A machine that runs graphs: its name and how it makes a graph ready to run.
 
-    `load` takes the graph and whether convolutions may be done by Winograd's algorithm.
+    `load` takes the graph and the options of `gx.compile` that tell how.
     """
 
     name: str
-    load: Callable[[Graph, bool], Loaded]
+    load: Callable[[Graph, Options], Loaded]
 
 
 DEVICES: dict[str, Device] = {

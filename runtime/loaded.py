@@ -20,6 +20,14 @@ OUT = sys.intern("out")
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """How a graph is to be compiled, as `gx.compile` describes it; tune is None or seconds."""
+
+    winograd: bool = False
+    tune: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """The arguments of a call as contiguous arrays of the inputs' types, and the symbolic sizes.
 

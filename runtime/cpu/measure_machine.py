@@ -49,7 +49,8 @@ def read_machine(text: str) -> Machine | None:
     data: Any = json.loads(text)
     if set(data) != {field.name for field in fields(Machine)}:
         return None
-    return Machine(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+    figures: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return Machine(**figures)
 
 
 def measured() -> Machine:

@@ -10,7 +10,7 @@ from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Decision, Program
 from graphc.passes.memory_plan import MemoryPlan
-from graphc.runtime.loaded import Array, Prepare
+from graphc.runtime.loaded import Array, Options, Prepare
 from graphc.runtime.reference.evaluate import evaluate
 from graphc.structure import Rebuild
 
@@ -47,6 +47,6 @@ class ReferenceStep:
         raise GraphError("the device 'reference' generates no code: compile for 'cpu' to see it")
 
 
-def load(graph: Graph, winograd: bool = False) -> ReferenceStep:
-    """A graph made ready for NumPy, which computes convolutions directly, winograd or not."""
+def load(graph: Graph, options: Options) -> ReferenceStep:
+    """A graph made ready for NumPy, which has one way to compute each operator."""
     return ReferenceStep(graph)
