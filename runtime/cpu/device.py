@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -118,14 +117,12 @@ def load(graph: Graph, options: Options) -> CpuStep:
 
 def tuned(graph: Graph, passes: list[Pass], seconds: float) -> Run:
     """The passes run with schedules that were searched for, for at most so many seconds."""
-    end = time.monotonic() + seconds
     known = machine() if seconds else known_machine()
     plans = Plans()
 
     def tune(program: Program) -> Program:
-        remaining = max(0.0, end - time.monotonic()) if seconds else 0.0
         runs = {name: typical(times) for name, times in (runs_of(program) or {}).items()}
-        plans.plans = search_schedules(program, CpuWorkshop(SCHEDULES), remaining, runs)
+        plans.plans = search_schedules(program, CpuWorkshop(SCHEDULES), seconds, runs)
         return program
 
     place = passes.index(SCHEDULES[0])
