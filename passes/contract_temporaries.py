@@ -49,6 +49,7 @@ from graphc.passes.joint_loops import (
 )
 from graphc.passes.loop_nests import nested
 from graphc.passes.machine import SECOND_CACHE, typical
+from graphc.passes.predict_cost import predicted, work_of
 
 # What a block of all contracted temporaries may take, in bytes.
 BLOCK = SECOND_CACHE // 4
@@ -292,7 +293,7 @@ class Contraction:
             parts += inner.over(None if rows == 1 else block.inner)
         kernel = self.kernel(group, block.nest(tuple(parts)), names)
         self.contracted |= set(inside)
-        self.say(group, inside, rows, kernel.name)
+        self.say(group, inside, rows, kernel)
         return make_call(kernel.name, list(names))
 
     def kernel(
@@ -316,16 +317,15 @@ class Contraction:
         self.kernels[name] = Kernel(name, made, body, tuple(origin))
         return self.kernels[name]
 
-    def say(self, group: Group, inside: Sequence[str], rows: Size, name: str) -> None:
+    def say(self, group: Group, inside: Sequence[str], rows: Size, kernel: Kernel) -> None:
         """Record what was joined."""
-        numbers = (
-            ("temporaries", ", ".join(f"%{n}" for n in inside)),
-            ("bytes", str(sum(self.bytes(n) for n in inside))),
-            ("bytes of a block", str(int(self.slice_bytes(group, inside)) * typical(rows))),
-        )
-        reason = "what passes between them stays in cache"
+        numbers = (("temporaries", ", ".join(f"%{n}" for n in inside)),
+                   ("bytes", str(sum(self.bytes(n) for n in inside))),
+                   ("bytes of a block", str(int(self.slice_bytes(group, inside)) * typical(rows))),
+                   predicted(work_of(kernel.body, kernel.buffers).seconds))  # fmt: skip
         choice = f"join {len(group.calls)} calls, {rows} rows at a time"
-        record(Decision("contract_temporaries", choice, name, reason, numbers))
+        reason = "what passes between them stays in cache"
+        record(Decision("contract_temporaries", choice, kernel.name, reason, numbers))
 
 
 @dataclass(frozen=True, slots=True)

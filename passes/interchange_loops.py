@@ -18,6 +18,7 @@ from graphc.passes.decisions import record
 from graphc.passes.loop_nests import chain, nested, perfect
 from graphc.passes.machine import TYPICAL_SIZE, VECTOR
 from graphc.passes.on_kernels import on_kernels
+from graphc.passes.predict_cost import predicted, work_of
 from graphc.passes.register_tile import is_tileable
 
 # A sum this long hides how its results are stored.
@@ -38,11 +39,11 @@ def interchange_loops(program: Program) -> Program:
 
 def interchange_kernel(kernel: Kernel) -> Kernel:
     """The kernel with each of its nests in the better order."""
-    body = tuple(interchanged(s, kernel.name) if isinstance(s, For) else s for s in kernel.body)
+    body = tuple(interchanged(s, kernel) if isinstance(s, For) else s for s in kernel.body)
     return replace(kernel, body=body)
 
 
-def interchanged(nest: For, name: str) -> For:
+def interchanged(nest: For, kernel: Kernel) -> For:
     """A nest of loops with its best pair innermost; as it is where no pair is better."""
     loops, inside = perfect(nest)
     if is_copy_across(loops, inside):
@@ -64,9 +65,9 @@ def interchanged(nest: For, name: str) -> For:
         Decision(
             "interchange_loops",
             f"rows along {rows}, columns along {columns}",
-            name,
+            kernel.name,
             "they make a tile that stays in registers",
-            (("score", f"{best:.2f}"),),
+            (("score", f"{best:.2f}"), predicted(work_of((nest,), kernel.buffers).seconds)),
         )
     )
     return nested(outer_loops(loops, pair, inside) + list(pair), near_terms_inside(inside))

@@ -52,6 +52,7 @@ from graphc.passes.decisions import record
 from graphc.passes.loop_nests import nested, perfect
 from graphc.passes.machine import typical
 from graphc.passes.ordered_loops import is_ordered, lasts_of
+from graphc.passes.predict_cost import predicted, work_of
 
 # Elements of a chunk, at least: some microseconds of work. A reduction has several chunks or none.
 CHUNK, FEWEST_CHUNKS, MOST_CHUNKS = 16384, 4, 256
@@ -128,7 +129,7 @@ class Split:
         chunks = chunks_of(reduction, 1, lasts)
         if chunks is None:
             return [reduction]
-        self.note(reduction, chunks)
+        self.note(reduction, reduction, chunks)
         return list(self.cut([], filled(reduction, declared), reduction, chunks))
 
     def rows(self, nest: For, lasts: frozenset[str]) -> list[Statement]:
@@ -144,7 +145,7 @@ class Split:
         chunks = chunks_of(reduction, product(typical(each.limit) for each in loops), lasts)
         if chunks is None:
             return [nest]
-        self.note(reduction, chunks)
+        self.note(nest, reduction, chunks)
         first, second = self.cut(loops, filled(reduction, sums), reduction, chunks)
         rest = inside[len(sums) + 1 :]
         return [first, nested(loops, (*sums, second, *rest))]
@@ -196,9 +197,10 @@ class Split:
             self.partials.append(Buffer(part.buffer, part.result, size, written=True))
             yield part
 
-    def note(self, reduction: For, chunks: Chunks) -> None:
-        """Record the choice."""
-        numbers = (("iterations", str(reduction.limit)), ("of a chunk", str(chunks.length)))
+    def note(self, nest: For, reduction: For, chunks: Chunks) -> None:
+        """Record the choice, with the time predicted for the whole nest."""
+        numbers = (("iterations", str(reduction.limit)), ("of a chunk", str(chunks.length)),
+                   predicted(work_of((nest,), self.kernel.buffers).seconds))  # fmt: skip
         record(Decision("split_reductions", f"{chunks.count} chunks", self.kernel.name,
                         "there are too few results to keep threads busy", numbers))  # fmt: skip
 

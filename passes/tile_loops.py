@@ -29,6 +29,7 @@ from graphc.ir.kernel import (
 from graphc.ir.program import Decision, Program
 from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
+from graphc.passes.loop_orders import in_order
 from graphc.passes.machine import TYPICAL_SIZE, Registers
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
@@ -75,9 +76,10 @@ class Schedule:
             return (statement,)
         if statement.kind != "parallel":
             return self.inside((statement,))
-        if is_tileable(statement):
-            return register_tile(statement, self.registers, self.kernel.name)
-        return self.results(statement, "parallel")
+        nest = in_order(statement, self.kernel.name)
+        if is_tileable(nest):
+            return register_tile(nest, self.registers, self.kernel.name)
+        return self.results(nest, "parallel")
 
     def results(self, nest: For, kind: str) -> tuple[Statement, ...]:
         """A loop over results, as the given kind; the innermost of them in vectors."""
