@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_graphs import random_graph
 
 import graphc as gx
 from graphc.errors import GraphError
@@ -62,8 +63,8 @@ class Workshop(workshop.CpuWorkshop):
     time: Callable[[Kernel], float] = staticmethod(lambda kernel: 1.0)
     ran: int
 
-    def __init__(self, passes: Any) -> None:
-        super().__init__(passes)
+    def __init__(self, passes: Any, footprint: int) -> None:
+        super().__init__(passes, footprint)
         Workshop.ran = 0
 
     def runner(self, kernel: Kernel) -> Callable[[], float]:
@@ -106,6 +107,33 @@ def test_every_way_gives_the_same_bits(name: str, threads: int) -> None:
             step, _ = compiled(name)
         assert step(*arrays).tobytes() == expected, picked
     gx.set_num_threads(before)
+
+
+class AnyWay:
+    """A chooser that takes ways at random."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.asked = 0
+
+    def choose(self, kernel: str, ways: list[Way[Any]]) -> Way[Any]:
+        self.asked += len(ways) > 1
+        return ways[self.random.integers(len(ways))]
+
+
+def test_random_ways_of_random_programs_give_the_same_bits() -> None:
+    asked = 0
+    for number in range(40):
+        case = random_graph(number)
+        arrays = [case.given[node] for node in case.inputs]
+        results = []
+        for chooser in (Plans(), AnyWay(number)):
+            with choosing(chooser):
+                step = gx.compile(case.inputs, case.outputs)
+            results.append([np.asarray(result).tobytes() for result in step(*arrays)])
+            asked += getattr(chooser, "asked", 0)
+        assert results[0] == results[1], number
+    assert asked
 
 
 def test_a_search_on_this_machine_keeps_the_bits() -> None:

@@ -122,7 +122,9 @@ def tuned(graph: Graph, passes: list[Pass], seconds: float) -> Run:
 
     def tune(program: Program) -> Program:
         runs = {name: typical(times) for name, times in (runs_of(program) or {}).items()}
-        plans.plans = search_schedules(program, CpuWorkshop(SCHEDULES), seconds, runs)
+        footprint = sum(typical(a.type.size) * a.type.dtype.bytes for a in program.allocations)
+        workshop = CpuWorkshop(SCHEDULES, footprint)
+        plans.plans = search_schedules(program, workshop, seconds, runs)
         return program
 
     place = passes.index(SCHEDULES[0])

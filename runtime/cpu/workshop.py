@@ -13,6 +13,7 @@ import numpy as np
 
 from graphc.ir import dim
 from graphc.ir.kernel import Buffer, Kernel
+from graphc.passes.machine import machine
 from graphc.passes.pipeline import Pass
 from graphc.runtime.cpu.arena import Arena
 from graphc.runtime.cpu.binding import address_of
@@ -28,18 +29,32 @@ from graphc.runtime.search_schedules import Runner
 KIND = "schedule"
 TIMED = "timed"
 ROUND = 3e-4  # seconds that a round of runs takes, at least
+MOST_COPIES = 1 << 26  # bytes that copies of buffers take, at most
 
 
 class CpuWorkshop:
-    """What a search needs of the CPU; kernels run on as many threads as steps do."""
+    """What a search needs of the CPU; kernels run on as many threads as steps do.
 
-    def __init__(self, passes: Sequence[Pass]) -> None:
+    footprint is the bytes of all data of the program. A kernel works on copies of its buffers in
+    turn that are as large together, so that it finds them as far away as in a step.
+    """
+
+    def __init__(self, passes: Sequence[Pass], footprint: int) -> None:
         self.passes = passes
-        self.circumstances = f"{get_num_threads()} threads"
+        self.footprint = min(footprint, MOST_COPIES)
+        far = machine().level(self.footprint)
+        self.circumstances = f"{get_num_threads()} threads, data at level {far}"
+        self.buffers: tuple[Buffer, ...] = ()
+        self.copies: list[list[Held]] = [[]]
 
     def runner(self, kernel: Kernel) -> Runner:
         """A scheduled kernel of known sizes, made ready to be timed."""
-        return TimedKernel(kernel)
+        if kernel.buffers != self.buffers:  # else it is another schedule of the kernel before
+            own = sum(map(bytes_of, kernel.buffers))
+            count = max(1, self.footprint // max(own, 1))
+            self.copies = [[Held(buffer) for buffer in kernel.buffers] for _ in range(count)]
+            self.buffers = kernel.buffers
+        return TimedKernel(kernel, self.copies)
 
     def recall(self, subject: str) -> str | None:
         """What an earlier search has found."""
@@ -51,38 +66,46 @@ class CpuWorkshop:
 
 
 class TimedKernel:
-    """A kernel's machine code with memory to work on; a call runs it for a moment.
+    """A kernel's machine code with copies of its buffers; a call runs it for a moment."""
+
+    def __init__(self, kernel: Kernel, copies: Sequence[Sequence[Held]]) -> None:
+        emitted = emit_kernel(replace(kernel, name=TIMED, origin=()), host())
+        self.library = link([generate(emitted.text)], [TIMED], lambda: emitted.text)
+        self.sizes = np.array([*(dim.evaluate(size, {}) for size in emitted.sizes), 0], np.int64)
+        self.copies = copies
+        shared = (address_of(self.sizes), pool_address())
+        self.operands = [(*shared, *(each.address for each in held)) for held in copies]
+        function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (2 + len(kernel.buffers)))
+        self.run = function(self.library.address(TIMED))
+        # Of one thread the processor's own time counts, which others do not lengthen.
+        self.clock = time.thread_time if get_num_threads() == 1 else time.perf_counter
+        self.seconds(1)
+        self.turns = math.ceil(ROUND / max(self.seconds(1), 1e-9))
+
+    def __call__(self) -> float:
+        """The seconds of a run, the mean over a round."""
+        return self.seconds(self.turns) / (self.turns * len(self.operands))
+
+    def seconds(self, turns: int) -> float:
+        """The seconds of so many turns, each of a run on every copy."""
+        start = self.clock()
+        for _ in range(turns):
+            for operands in self.operands:
+                self.run(*operands)
+        return self.clock() - start
+
+
+def bytes_of(buffer: Buffer) -> int:
+    """The bytes of a buffer of known size."""
+    return dim.evaluate(buffer.size, {}) * buffer.dtype.bytes
+
+
+class Held:
+    """Memory for a buffer, aligned as in an arena.
 
     Floats are between a half and one, so that none becomes very small or very large; all other
     numbers are 0, which is a valid index.
     """
-
-    def __init__(self, kernel: Kernel) -> None:
-        emitted = emit_kernel(replace(kernel, name=TIMED, origin=()), host())
-        self.library = link([generate(emitted.text)], [TIMED], lambda: emitted.text)
-        self.sizes = np.array([*(dim.evaluate(size, {}) for size in emitted.sizes), 0], np.int64)
-        self.held = [Held(buffer) for buffer in kernel.buffers]
-        buffers = (each.address for each in self.held)
-        self.operands = (address_of(self.sizes), pool_address(), *buffers)
-        function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(self.operands))
-        self.run = function(self.library.address(TIMED))
-        self.run(*self.operands)
-        self.repeats = math.ceil(ROUND / max(self.seconds(1), 1e-9))
-
-    def __call__(self) -> float:
-        """The seconds of a run, the mean over a round."""
-        return self.seconds(self.repeats) / self.repeats
-
-    def seconds(self, count: int) -> float:
-        """The seconds of so many runs."""
-        start = time.perf_counter()
-        for _ in range(count):
-            self.run(*self.operands)
-        return time.perf_counter() - start
-
-
-class Held:
-    """Memory for a buffer, aligned as in an arena."""
 
     def __init__(self, buffer: Buffer) -> None:
         count = max(1, dim.evaluate(buffer.size, {}))
