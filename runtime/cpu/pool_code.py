@@ -6,9 +6,9 @@ has taken a chunk holds the region open until it adds one to `done`, so the fiel
 cannot change under it; a worker that comes late finds nothing remaining, and nobody waits for it.
 
 A thread may lose its processor to another process while it holds a chunk, for milliseconds. Who
-has finished notices that it waits for longer than chunks take, and the two share the processor that
-is left: a caller moves the busy workers to its own and sleeps until a chunk is done; a worker moves
-the caller to its own, and goes elsewhere.
+has finished and waits sees it: the late thread's own time stands still. Then the two share the
+processor that is left. A caller moves such workers to its own and sleeps until a chunk is done; a
+worker moves the caller to its own, and goes elsewhere.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ CHUNK = 5_000
 CHUNKS_PER_THREAD = 4
 """More than one, so that a thread held up by the system leaves its share to the others."""
 SPINS = 1_000
-"""Pauses before a worker that finds no work goes to sleep, and a caller looks at the clock."""
-USUAL_CHUNK = 500_000
-"""Nanoseconds that a thread which had none itself takes a chunk to last."""
+"""Pauses before a worker that finds no work goes to sleep, and before who waits looks why."""
 
 EXPORTS = (
     "graphc_pool",
@@ -40,15 +38,18 @@ EXPORTS = (
 
 # What several threads write stands on cache lines of its own (of 128 bytes: they come in pairs).
 POOL = Template("""
-%Worker = type { i32, i32, [120 x i8] }  ; 0 its thread while it runs chunks, else 0  1 was moved
+; 0 its thread while it runs chunks, else 0  1 whether it was moved  2 its own time, seen last
+%Worker = type { i32, i32, i64, [112 x i8] }
 %Pool = type {
   i64, ptr, ptr, i64, i64, [88 x i8],  ; 0 remaining  1 body  2 context  3 count  4 chunks
   i64, i32, [116 x i8],                ; 6 done  7 whether the caller sleeps until all is done
   i32, i32, [120 x i8],                ; 9 signal (changes when sleepers should look)  10 sleepers
-  i32, i32, i32, i32, i64, i32, [100 x i8],
+  i32, i32, i32, i32, i64, i32, i32, [96 x i8],
   ; 12 lock  13 workers  14 the caller's processor  15 its thread while it runs chunks, else 0
   ; 16 where the thread keeps its own data that called last  17 that thread
-  [$places x %Worker]                  ; 19
+  ; 18 how far a worker is in moving the caller
+  [16 x i64],                          ; 20 the processors that the caller might use before
+  [$places x %Worker]                  ; 21
 }
 @graphc_pool = global %Pool zeroinitializer, align 128
 
@@ -104,28 +105,24 @@ publish:
   %last = sub i64 %chunks, 1
   %helpers = trunc i64 %last to i32
   call void @signal(ptr %pool, i32 %helpers)
-  %deadline = call i64 @take_chunks(ptr %pool)
+  call void @take_chunks(ptr %pool)
   store atomic i32 0, ptr %caller.at seq_cst, align 4
+  call void @settle_caller(ptr %pool)
   br label %join
 
 join:
-  %turn = phi i64 [0, %publish], [%next, %hold], [0, %look], [0, %late]
+  %turn = phi i64 [0, %publish], [%next, %hold], [0, %late]
   %done = load atomic i64, ptr %done.at acquire, align 8
   %complete = icmp eq i64 %done, %chunks
   br i1 %complete, label %unlock, label %hold
 
-hold:  ; a worker is in its last chunk, perhaps without a processor
+hold:
   $pause
   %next = add i64 %turn, 1
   %patient = icmp ult i64 %next, $spins
-  br i1 %patient, label %join, label %look
+  br i1 %patient, label %join, label %late
 
-look:
-  %now = call i64 @nanoseconds()
-  %early = icmp ult i64 %now, %deadline
-  br i1 %early, label %join, label %late
-
-late:
+late:  ; a worker is in its last chunk, perhaps without a processor
   call void @move_workers(ptr %pool, i64 %done)
   br label %join
 
@@ -134,9 +131,8 @@ unlock:
   ret void
 }
 
-; Runs chunks of the region until none remains. Tells by when those that others have taken should
-; be done too, if chunks take about as long as here.
-define internal i64 @take_chunks(ptr %pool) {
+; Runs chunks of the region until none remains.
+define internal void @take_chunks(ptr %pool) {
 entry:
   %body.at = getelementptr %Pool, ptr %pool, i32 0, i32 1
   %context.at = getelementptr %Pool, ptr %pool, i32 0, i32 2
@@ -144,11 +140,9 @@ entry:
   %chunks.at = getelementptr %Pool, ptr %pool, i32 0, i32 4
   %done.at = getelementptr %Pool, ptr %pool, i32 0, i32 6
   %asleep.at = getelementptr %Pool, ptr %pool, i32 0, i32 7
-  %start = call i64 @nanoseconds()
   br label %look
 
 look:
-  %own = phi i64 [0, %entry], [%own, %take], [%more, %run], [%more, %wake]
   %remaining = load atomic i64, ptr %pool monotonic, align 8
   %none = icmp eq i64 %remaining, 0
   br i1 %none, label %leave, label %take
@@ -177,7 +171,6 @@ run:
   %was = atomicrmw add ptr %done.at, i64 1 seq_cst
   %asleep = load atomic i32, ptr %asleep.at seq_cst, align 4
   %waits = icmp ne i32 %asleep, 0
-  %more = add i64 %own, 1
   br i1 %waits, label %wake, label %look
 
 wake:
@@ -185,15 +178,7 @@ wake:
   br label %look
 
 leave:
-  %now = call i64 @nanoseconds()
-  %time = sub i64 %now, %start
-  %some = call i64 @llvm.umax.i64(i64 %own, i64 1)
-  %mean = udiv i64 %time, %some
-  %any = icmp ne i64 %own, 0
-  %usual = select i1 %any, i64 %mean, i64 $usual_chunk
-  %twice = mul i64 %usual, 2
-  %deadline = add i64 %now, %twice
-  ret i64 %deadline
+  ret void
 }
 
 ; A worker's life: it takes chunks until the pool has no place for its index.
@@ -208,7 +193,7 @@ entry:
   %nowhere = alloca %Worker, align 8
   call void @get_processors(ptr %allowed)
   %placed = icmp ult i32 %index, $places
-  %place = getelementptr %Pool, ptr %pool, i32 0, i32 19, i32 %index
+  %place = getelementptr %Pool, ptr %pool, i32 0, i32 21, i32 %index
   %self = select i1 %placed, ptr %place, ptr %nowhere
   %moved.at = getelementptr %Worker, ptr %self, i32 0, i32 1
   %thread = call i32 @this_thread()
@@ -217,14 +202,14 @@ entry:
 idle:
   %avoided = phi i32 [-1, %entry], [%processor, %take], [%processor, %return], [%avoided, %sleep],
                      [%here, %late]
-  %deadline = phi i64 [0, %entry], [%due, %take], [%due, %return], [%deadline, %sleep], [-1, %late]
   %seen = load atomic i32, ptr %signal.at seq_cst, align 4
   %workers = load atomic i32, ptr %workers.at seq_cst, align 4
   %stay = icmp ult i32 %index, %workers
   br i1 %stay, label %spin, label %leave
 
 spin:
-  %turn = phi i64 [0, %idle], [%next, %pause], [0, %look]
+  %turn = phi i64 [0, %idle], [%next, %pause], [0, %again]
+  %before = phi i64 [-1, %idle], [%before, %pause], [%used, %again]
   %remaining = load atomic i64, ptr %pool seq_cst, align 8
   %none = icmp eq i64 %remaining, 0
   br i1 %none, label %wait, label %run
@@ -244,9 +229,17 @@ watch:  ; the caller is in its last chunk, perhaps without a processor
   br i1 %finished, label %sleep, label %look
 
 look:
-  %now = call i64 @nanoseconds()
-  %early = icmp ult i64 %now, %deadline
-  br i1 %early, label %spin, label %late
+  %used = call i64 @time_of(i32 %caller)
+  %unknown = icmp eq i64 %used, -1
+  br i1 %unknown, label %sleep, label %again
+
+again:
+  %first = icmp eq i64 %before, -1
+  br i1 %first, label %spin, label %compare
+
+compare:
+  %stands = icmp eq i64 %used, %before
+  br i1 %stands, label %late, label %sleep
 
 late:
   call void @move_caller(ptr %pool, i32 %caller)
@@ -265,7 +258,7 @@ avoid:
 
 take:
   store atomic i32 %thread, ptr %self seq_cst, align 4
-  %due = call i64 @take_chunks(ptr %pool)
+  call void @take_chunks(ptr %pool)
   store atomic i32 0, ptr %self seq_cst, align 4
   %moved = load atomic i32, ptr %moved.at acquire, align 4
   %away = icmp ne i32 %moved, 0
@@ -321,7 +314,6 @@ define void @graphc_pool_reset(ptr %pool) {
 
 declare {i64, i1} @llvm.umul.with.overflow.i64(i64, i64)
 declare i64 @llvm.umin.i64(i64, i64)
-declare i64 @llvm.umax.i64(i64, i64)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 $pause_declaration
 """)
@@ -343,7 +335,6 @@ def pool_code() -> str:
         chunks_per_thread=CHUNKS_PER_THREAD,
         spins=SPINS,
         places=PLACES,
-        usual_chunk=USUAL_CHUNK,
         pause=pause,
         pause_declaration=declaration,
     )

@@ -1,6 +1,6 @@
 """What the thread pool asks of the system, as LLVM text; `pool_code` calls it.
 
-Threads sleep and are woken, tell their name and the time, and are kept off a processor or moved to
+Threads sleep and are woken, are asked whether they run, and are kept off a processor or moved to
 one. Linux can do all of it. Elsewhere threads that wait look again from time to time, and where
 they run is left to the system.
 """
@@ -20,15 +20,21 @@ declare i64 @syscall(i64, ...)
 declare i32 @sched_getcpu()
 declare i32 @clock_gettime(i32, ptr)
 
-define internal i64 @nanoseconds() {
+; The nanoseconds that a thread of this process has run; -1 where they are not known.
+define internal i64 @time_of(i32 %thread) {
+  %inverse = xor i32 %thread, -1
+  %shifted = shl i32 %inverse, 3
+  %clock = or i32 %shifted, 6
   %time = alloca {i64, i64}, align 8
-  %got = call i32 @clock_gettime(i32 1, ptr %time)
+  %failed = call i32 @clock_gettime(i32 %clock, ptr %time)
   %seconds = load i64, ptr %time
   %rest.at = getelementptr {i64, i64}, ptr %time, i32 0, i32 1
   %rest = load i64, ptr %rest.at
   %whole = mul i64 %seconds, 1000000000
   %sum = add i64 %whole, %rest
-  ret i64 %sum
+  %there = icmp eq i32 %failed, 0
+  %used = select i1 %there, i64 %sum, i64 -1
+  ret i64 %used
 }
 
 define internal i32 @this_thread() {
@@ -112,25 +118,83 @@ define internal i64 @bit_of(i32 %processor) {
   ret i64 %one
 }
 
-; Lets the caller go on on this processor, and then wherever it could before. Its number may be that
-; of a thread which has ended, and whose data stood where the caller's stand: then it is asked anew.
+; Lets the caller go on on this processor; who finishes last lets it go wherever it could before.
+; How far that is: 0 nobody moves it  1 it is asked where it might run  2 it is being moved  3 it
+; has settled meanwhile  4 it was moved  5 it has finished before it was moved. Its number may be
+; that of a thread which has ended, and whose data stood where the caller's stand: then it is asked
+; anew.
 define internal void @move_caller(ptr %pool, i32 %thread) {
+  %state.at = getelementptr %Pool, ptr %pool, i32 0, i32 18
+  %before = getelementptr %Pool, ptr %pool, i32 0, i32 20
   %process = call i64 (i64, ...) @syscall(i64 $get_process)
   %missing = call i64 (i64, ...) @syscall(i64 $send_signal, i64 %process, i32 %thread, i32 0)
   %there = icmp eq i64 %missing, 0
-  br i1 %there, label %move, label %forget
+  br i1 %there, label %claim, label %forget
 
-move:
-  %before = alloca [128 x i8], align 8
+claim:
+  %claiming = cmpxchg ptr %state.at, i32 0, i32 1 seq_cst monotonic
+  %claimed = extractvalue {i32, i1} %claiming, 1
+  br i1 %claimed, label %ask, label %leave
+
+ask:
   call void @llvm.memset.p0.i64(ptr %before, i8 0, i64 128, i1 false)
   %got = call i64 (i64, ...) @syscall(i64 $get_affinity, i32 %thread, i64 128, ptr %before)
+  %beginning = cmpxchg ptr %state.at, i32 1, i32 2 seq_cst monotonic
+  %begun = extractvalue {i32, i1} %beginning, 1
+  br i1 %begun, label %move, label %free
+
+move:
   call void @keep_here(i32 %thread)
+  %ending = cmpxchg ptr %state.at, i32 2, i32 4 seq_cst monotonic
+  %ended = extractvalue {i32, i1} %ending, 1
+  br i1 %ended, label %leave, label %undo
+
+undo:
   %set = call i64 (i64, ...) @syscall(i64 $set_affinity, i32 %thread, i64 128, ptr %before)
+  br label %free
+
+free:
+  store atomic i32 0, ptr %state.at seq_cst, align 4
+  ret void
+
+leave:
   ret void
 
 forget:
   %place.at = getelementptr %Pool, ptr %pool, i32 0, i32 16
   store atomic i64 0, ptr %place.at monotonic, align 8
+  ret void
+}
+
+; The caller's part, when it has no chunk any more.
+define internal void @settle_caller(ptr %pool) {
+entry:
+  %state.at = getelementptr %Pool, ptr %pool, i32 0, i32 18
+  %before = getelementptr %Pool, ptr %pool, i32 0, i32 20
+  br label %look
+
+look:
+  %state = load atomic i32, ptr %state.at seq_cst, align 4
+  switch i32 %state, label %leave [
+    i32 1, label %decline
+    i32 2, label %return
+    i32 4, label %return
+  ]
+
+decline:
+  %declining = cmpxchg ptr %state.at, i32 1, i32 5 seq_cst monotonic
+  %declined = extractvalue {i32, i1} %declining, 1
+  br i1 %declined, label %leave, label %look
+
+return:
+  %set = call i64 (i64, ...) @syscall(i64 $set_affinity, i32 0, i64 128, ptr %before)
+  %moved = icmp eq i32 %state, 4
+  %next = select i1 %moved, i32 0, i32 3
+  %settling = cmpxchg ptr %state.at, i32 %state, i32 %next seq_cst monotonic
+  %settled = extractvalue {i32, i1} %settling, 1
+  br i1 %settled, label %leave, label %look
+
+leave:
   ret void
 }
 
@@ -145,7 +209,8 @@ define internal void @keep_here(i32 %thread) {
   ret void
 }
 
-; Lets all workers that hold chunks go on on this processor, which the caller leaves to them.
+; Lets workers that hold chunks and do not run go on on this processor, which the caller leaves to
+; them. Whether one runs shows when this is called again.
 define internal void @move_workers(ptr %pool, i64 %seen) {
 entry:
   %done.at = getelementptr %Pool, ptr %pool, i32 0, i32 6
@@ -157,14 +222,25 @@ entry:
 
 each:
   %index = phi i32 [0, %entry], [%next, %skip]
+  %any = phi i1 [0, %entry], [%some, %skip]
   %more = icmp ult i32 %index, %places
-  br i1 %more, label %ask, label %sleep
+  br i1 %more, label %ask, label %decide
 
 ask:
-  %worker = getelementptr %Pool, ptr %pool, i32 0, i32 19, i32 %index
+  %worker = getelementptr %Pool, ptr %pool, i32 0, i32 21, i32 %index
   %thread = load atomic i32, ptr %worker seq_cst, align 4
   %busy = icmp ne i32 %thread, 0
-  br i1 %busy, label %move, label %skip
+  br i1 %busy, label %compare, label %skip
+
+compare:
+  %used.at = getelementptr %Worker, ptr %worker, i32 0, i32 2
+  %before = load i64, ptr %used.at
+  %used = call i64 @time_of(i32 %thread)
+  store i64 %used, ptr %used.at
+  %same = icmp eq i64 %used, %before
+  %known = icmp ne i64 %used, -1
+  %stands = and i1 %same, %known
+  br i1 %stands, label %move, label %skip
 
 move:
   call void @keep_here(i32 %thread)
@@ -173,14 +249,21 @@ move:
   br label %skip
 
 skip:
+  %some = phi i1 [%any, %ask], [%any, %compare], [1, %move]
   %next = add i32 %index, 1
   br label %each
+
+decide:
+  br i1 %any, label %sleep, label %leave
 
 sleep:  ; returns at once if a chunk has been done since this thread looked
   store atomic i32 1, ptr %asleep.at seq_cst, align 4
   %low = trunc i64 %seen to i32
   call void @sleep_while(ptr %done.at, i32 %low)
   store atomic i32 0, ptr %asleep.at seq_cst, align 4
+  br label %leave
+
+leave:
   ret void
 }
 
@@ -221,7 +304,7 @@ define internal void @sleep_while(ptr %at, i32 %seen) {
 # Who polls needs no waking, and the placing of threads is left to the system: a caller that waits
 # lets others run.
 UNAIDED = """
-define internal i64 @nanoseconds() {
+define internal i64 @time_of(i32 %thread) {
   ret i64 0
 }
 
@@ -234,6 +317,10 @@ define internal i32 @calling_thread(ptr %pool) {
 }
 
 define internal void @move_caller(ptr %pool, i32 %thread) {
+  ret void
+}
+
+define internal void @settle_caller(ptr %pool) {
   ret void
 }
 
