@@ -73,8 +73,18 @@ def inspect(program: Any, name: str, number: int, folder: Path | None) -> None:
     """
     if folder is not None:
         (folder / f"{number:02}-{name}.txt").write_text(print_text(program))
-    if os.environ.get("GRAPHC_VERIFY") == "1":
+    if verifies():
         verify(program)
+
+
+def verifies() -> bool:
+    """Whether programs are verified after every pass."""
+    return os.environ.get("GRAPHC_VERIFY") == "1"
+
+
+def is_watched() -> bool:
+    """Whether somebody wants to see what each pass does, so that all of them must run."""
+    return verifies() or bool(os.environ.get("GRAPHC_DUMP"))
 
 
 def dump_folder(parent: Path | None) -> Path | None:

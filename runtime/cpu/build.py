@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -28,14 +28,26 @@ from graphc.runtime.cpu.target import Target, host
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """Under which keys a cache has the machine code of a program: of its kernels, by name.
+
+    sizes are what stands in each slot of the table of sizes, which `step` hands on.
+    """
+
+    kernels: Mapping[str, str]
+    step: str
+    sizes: tuple[Size, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
-    """A program's machine code, with what stands in each slot of the table of sizes.
+    """A program's machine code, and the keys under which a cache has it.
 
     found is how many of the program's kernels did not have to be generated.
     """
 
     library: Library
-    sizes: tuple[Size, ...]
+    keys: Keys
     found: int
     seconds: tuple[tuple[str, float], ...]
 
@@ -62,30 +74,50 @@ class Stopwatch:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-def build(program: Program) -> Built:
-    """The machine code of a program for this processor, linked and ready to be called."""
+def build(program: Program, keys: Keys | None = None) -> Built:
+    """The machine code of a program for this processor, linked and ready to be called.
+
+    keys are what building it gave before, if they are known.
+    """
     watch, target = Stopwatch({"emit": 0.0, "machine code": 0.0}), host()
-    parts = {kernel.name: kernel_part(kernel, target, watch) for kernel in program.kernels}
-    with watch.measure("emit"):
-        step = emit_step(program, {name: part.called for name, part in parts.items()}, target)
     with watch.measure("machine code"):
-        code, _ = kept(key_of("step", step.text), lambda: generate(step.text))
+        known = (
+            {k.name: key_of_kernel(k) for k in program.kernels} if keys is None else keys.kernels
+        )
+    parts = {k.name: kernel_part(k, known[k.name], target, watch) for k in program.kernels}
+
+    def emitted() -> Emitted:
+        with watch.measure("emit"):
+            return emit_step(program, {name: part.called for name, part in parts.items()}, target)
+
+    if keys is None:
+        step = emitted()
+        keys = Keys(known, key_of("step", step.text), step.sizes)
+    code, _ = kept(keys.step, lambda: generate(emitted().text))
+    with watch.measure("machine code"):
         objects = {part.called.function: part.code for part in parts.values()} | {"step": code}
         library = link(objects.values(), ["step"], lambda: emit(program, target).text)
     found = sum(part.found for part in parts.values())
-    return Built(library, step.sizes, found, tuple(watch.seconds.items()))
+    return Built(library, keys, found, tuple(watch.seconds.items()))
 
 
-def kernel_part(kernel: Kernel, target: Target, watch: Stopwatch) -> Part:
+def bare(kernel: Kernel) -> Kernel:
+    """What a kernel does, whatever its name and origin."""
+    return replace(kernel, name="", origin=())
+
+
+def key_of_kernel(kernel: Kernel) -> str:
+    """The key of a kernel's machine code."""
+    return key_of("kernel", print_kernel(bare(kernel)))
+
+
+def kernel_part(kernel: Kernel, key: str, target: Target, watch: Stopwatch) -> Part:
     """A kernel's machine code, generated unless a cache has it."""
-    with watch.measure("machine code"):
-        bare = replace(kernel, name="", origin=())
-        key = key_of("kernel", print_kernel(bare))
     function = f"kernel_{key}"
 
     def make() -> bytes:
         with watch.measure("emit"):
-            emitted = emit_kernel(replace(bare, name=function), target)
+            emitted = emit_kernel(replace(bare(kernel), name=function), target)
         with watch.measure("machine code"):
             return packed(emitted, generate(emitted.text))
 

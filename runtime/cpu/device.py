@@ -27,7 +27,7 @@ from graphc.passes.lower import lower
 from graphc.passes.machine import Registers
 from graphc.passes.memory_plan import MemoryPlan
 from graphc.passes.merge_loops import merge_loops
-from graphc.passes.pipeline import Pass, Run, run_passes
+from graphc.passes.pipeline import Pass, Run
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.remove_custom_gradient import remove_custom_gradient
 from graphc.passes.remove_dead_code import remove_dead_code
@@ -44,10 +44,11 @@ from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_winograd import use_winograd
 from graphc.runtime.cpu.binding import Binding, Bindings, address_of
-from graphc.runtime.cpu.build import Built, build
+from graphc.runtime.cpu.build import Built
 from graphc.runtime.cpu.call import Records, why_not_native
 from graphc.runtime.cpu.interface import interface_of
 from graphc.runtime.cpu.pool import address as pool_address
+from graphc.runtime.cpu.program_cache import compile_program
 from graphc.runtime.cpu.target import host
 from graphc.runtime.loaded import Array, Prepare
 from graphc.structure import Rebuild
@@ -101,8 +102,7 @@ PIPELINE: tuple[Pass, ...] = (
 def load(graph: Graph, winograd: bool = False) -> CpuStep:
     """A graph compiled for this processor; `use_winograd` is left out unless it is asked for."""
     passes = [change for change in PIPELINE if winograd or change is not use_winograd]
-    run = run_passes(graph, passes)
-    return CpuStep(graph, run, build(run.result))
+    return CpuStep(graph, *compile_program(graph, passes))
 
 
 class CpuStep:
@@ -115,7 +115,7 @@ class CpuStep:
         self.library = built.library
         self.interface = interface_of(graph, self.program)
         self.bindings = Bindings(
-            self.program, built.sizes, [output.type for output in self.interface.outputs]
+            self.program, built.keys.sizes, [output.type for output in self.interface.outputs]
         )
         self.arena = Arena()
         why_python = why_not_native()
