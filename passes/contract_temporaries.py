@@ -12,16 +12,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import takewhile
 
 from graphc.ir import dim
-from graphc.ir.dim import Size, Symbol
+from graphc.ir.dim import Size
 from graphc.ir.kernel import (
     Buffer,
     For,
     Kernel,
     Local,
     Statement,
-    accesses,
     loop,
     relocate,
     substitute,
@@ -40,11 +40,12 @@ from graphc.ir.program import (
 from graphc.passes.decisions import record
 from graphc.passes.joint_loops import (
     Iteration,
+    Nests,
     by_reach,
     common_limits,
     common_variable,
-    iteration,
-    nest_of,
+    moves,
+    slice_size,
     with_own_names,
 )
 from graphc.passes.loop_nests import nested
@@ -97,6 +98,7 @@ class Contraction:
     def __init__(self, program: Program) -> None:
         self.allocations = program.allocations_by_name
         self.kernels = dict(program.kernels_by_name)
+        self.nests = Nests()
         self.contracted: set[str] = set()
         steps = list(walk_steps(program.steps))
         calls = [step for step in steps if isinstance(step, CallKernel)]
@@ -128,16 +130,21 @@ class Contraction:
     def groups(self, steps: Sequence[Step]) -> Iterator[tuple[float, int, Group]]:
         """Groups of calls that may be joined: what each saves, where it begins, and itself."""
         for at in range(len(steps)):
-            calls: list[CallKernel] = []
-            for step in steps[at : at + MAX_CALLS]:
-                if not isinstance(step, CallKernel) or (calls and not self.passes_on(calls)):
+            window = calls_from(steps[at : at + MAX_CALLS])
+            large = sum(map(self.bytes, self.enclosed(window))) >= LARGE
+            most = len(window) if large else 0
+            for count in range(2, most + 1):
+                calls = window[:count]
+                group = self.group(calls) if self.passes_on(calls[:-1]) else None
+                if group is None:
                     break
-                calls.append(step)
-                group = self.group(calls) if len(calls) > 1 else None
-                if group is None and len(calls) > 1:
-                    break
-                if group is not None and (saved := self.saved(group)) > 0:
+                if (saved := self.saved(group)) > 0:
                     yield saved, at, group
+
+    def enclosed(self, calls: Sequence[CallKernel]) -> set[str]:
+        """The temporaries that some calls touch and no other one does."""
+        counts = Counter(name for call in calls for name in set(call.arguments))
+        return {n for n in counts if n in self.free and counts[n] == self.touched[n]}
 
     def passes_on(self, calls: Iterable[CallKernel]) -> bool:
         """Whether calls write a large temporary that later ones still touch."""
@@ -155,16 +162,17 @@ class Contraction:
     def group(self, calls: Sequence[CallKernel]) -> Group | None:
         """Calls over the outermost common loops whose iterations fit in cache; None without any."""
         shared = self.shared(calls)
-        nests = [nest_of(self.kernels[call.kernel]) for call in calls]
+        kernels = [self.kernels[call.kernel] for call in calls]
         orders = [
-            by_reach(nest, self.largest(call, shared))
-            for nest, call in zip(nests, calls, strict=True)
+            by_reach(self.nests.nest(kernel), self.largest(call, shared))
+            for kernel, call in zip(kernels, calls, strict=True)
         ]
         limits = reduce(common_limits, ([nest.limit for nest in order] for order in orders))
         for depth in range(1, len(limits) + 1):
             outer = tuple(limits[:depth])
             parts = tuple(
-                iteration(nest, order, outer) for nest, order in zip(nests, orders, strict=True)
+                self.nests.iteration(kernel, order, outer)
+                for kernel, order in zip(kernels, orders, strict=True)
             )
             group = Group(tuple(calls), outer, parts, {})
             for name in shared:
@@ -200,22 +208,15 @@ class Contraction:
         found: list[Size] = []
         for call, part in zip(group.calls, group.iterations, strict=True):
             buffers = self.kernels[call.kernel].buffers
-            begins = {
-                buffer.name: offset
-                for buffer, (argument, offset) in zip(buffers, call.places, strict=True)
-                if argument == name
-            }
-            found += [
-                begins[access.buffer] + access.offset
-                for access in accesses(part.inside)
-                if access.buffer in begins
-            ]
+            for buffer, (argument, begin) in zip(buffers, call.places, strict=True):
+                if argument == name:
+                    found += [begin + offset for offset in part.offsets.get(buffer.name, ())]
         return found
 
     def inside(self, group: Group) -> list[str]:
         """The shared temporaries that no other call touches."""
-        counts = Counter(name for call in group.calls for name in set(call.arguments))
-        return [n for n in group.slices if n in self.free and counts[n] == self.touched[n]]
+        enclosed = self.enclosed(group.calls)
+        return [name for name in group.slices if name in enclosed]
 
     def slice_bytes(self, group: Group, names: Iterable[str]) -> float:
         """What an iteration of the innermost common loop has of temporaries; or infinity."""
@@ -375,25 +376,6 @@ class Block:
         return (nested(loops, body),)
 
 
-def slice_size(offsets: Sequence[Size], limits: Sequence[Size]) -> Size | None:
-    """How many elements an iteration has to itself, if all accesses stay within them.
-
-    They lie one after another in the order of the iterations. None where they do not.
-    """
-    last = len(limits) - 1
-    size = dim.coefficient(offsets[0], f"%c{last}")
-    if size is None or size == 0:
-        return None
-    for offset in offsets:
-        rest, step = offset, size
-        for place in reversed(range(len(limits))):
-            rest = rest - common_variable(place, limits[place]) * step
-            step = step * limits[place]
-        if any(moves(rest, place) for place in range(len(limits))) or not dim.is_within(rest, size):
-            return None
-    return size
-
-
-def moves(offset: Size, place: int) -> bool:
-    """Whether an offset depends on the variable of a common loop."""
-    return any(isinstance(s, Symbol) and s.name == f"%c{place}" for s in dim.variables(offset))
+def calls_from(steps: Sequence[Step]) -> list[CallKernel]:
+    """The calls that steps begin with."""
+    return list(takewhile(lambda step: isinstance(step, CallKernel), steps))

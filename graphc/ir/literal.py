@@ -26,7 +26,7 @@ class Literal:
         self.array = np.array(converted, order="C", copy=True)
         self.array.setflags(write=False)
         self.dtype = as_dtype(self.array.dtype)
-        self._hash = hash((self.dtype, self.array.shape, self.array.tobytes()))
+        self._hash: int | None = None
 
     @property
     def type(self) -> TensorType:
@@ -34,12 +34,14 @@ class Literal:
         return TensorType(self.dtype, tuple(map(int, self.array.shape)))
 
     def __hash__(self) -> int:
+        if self._hash is None:  # most large arrays are never asked
+            self._hash = hash((self.dtype, self.array.shape, self.array.tobytes()))
         return self._hash
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Literal)
-            and self._hash == other._hash
+            and hash(self) == hash(other)
             and self.type == other.type
             and self.array.tobytes() == other.array.tobytes()
         )
