@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from itertools import takewhile
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -378,4 +377,9 @@ class Block:
 
 def calls_from(steps: Sequence[Step]) -> list[CallKernel]:
     """The calls that steps begin with."""
-    return list(takewhile(lambda step: isinstance(step, CallKernel), steps))
+    calls = []
+    for step in steps:
+        if not isinstance(step, CallKernel):
+            break
+        calls.append(step)
+    return calls

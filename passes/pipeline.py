@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from graphc.ir.printer import print_text
 from graphc.ir.program import Decision
-from graphc.ir.verify import verify
+from graphc.ir.verify import Verified, verify
 from graphc.passes.decisions import recording
 
 Pass: TypeAlias = Callable[[Any], Any]
@@ -40,14 +40,15 @@ def run_passes(program: Any, passes: Sequence[Pass], dump: Path | None = None) -
     """
     folder = dump_folder(dump)
     seconds: list[tuple[str, float]] = []
-    inspect(program, "input", 0, folder)
+    before = Verified()
+    inspect(program, "input", 0, folder, before)
     with recording() as decisions:
         for number, change in enumerate(passes, start=1):
             start = time.perf_counter()
             with naming(change):
                 program = change(program)
                 seconds.append((pass_name(change), time.perf_counter() - start))
-                inspect(program, pass_name(change), number, folder)
+                inspect(program, pass_name(change), number, folder, before)
     return Run(program, tuple(decisions), tuple(seconds))
 
 
@@ -66,7 +67,7 @@ def naming(change: Pass) -> Iterator[None]:
         raise
 
 
-def inspect(program: Any, name: str, number: int, folder: Path | None) -> None:
+def inspect(program: Any, name: str, number: int, folder: Path | None, before: Verified) -> None:
     """Write the program's text where a folder is given, then verify it where that is wanted.
 
     In this order, so that the text of a wrong program can be read.
@@ -74,7 +75,7 @@ def inspect(program: Any, name: str, number: int, folder: Path | None) -> None:
     if folder is not None:
         (folder / f"{number:02}-{name}.txt").write_text(print_text(program))
     if verifies():
-        verify(program)
+        verify(program, before)
 
 
 def verifies() -> bool:
