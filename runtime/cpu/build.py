@@ -18,11 +18,11 @@ from graphc.ir.kernel import Kernel
 from graphc.ir.lexer import Reader
 from graphc.ir.parse_value import parse_size
 from graphc.ir.print_kernel import print_kernel
-from graphc.ir.program import Program
+from graphc.ir.program import Program, Repeat, While, walk_steps
 from graphc.runtime.cpu.code_cache import kept
 from graphc.runtime.cpu.code_key import key_of
 from graphc.runtime.cpu.emit import Emitted, emit, emit_kernel, emit_step
-from graphc.runtime.cpu.jit import Library, generate, link
+from graphc.runtime.cpu.jit import OPTIMIZATION, QUICK, Library, generate, link
 from graphc.runtime.cpu.steps import Called
 from graphc.runtime.cpu.target import Target, host
 
@@ -93,12 +93,22 @@ def build(program: Program, keys: Keys | None = None) -> Built:
     if keys is None:
         step = emitted()
         keys = Keys(known, key_of("step", step.text), step.sizes)
-    code, _ = kept(keys.step, lambda: generate(emitted().text))
+    code, _ = kept(keys.step, lambda: generate(emitted().text, effort(program)))
     with watch.measure("machine code"):
         objects = {part.called.function: part.code for part in parts.values()} | {"step": code}
         library = link(objects.values(), ["step"], lambda: emit(program, target).text)
     found = sum(part.found for part in parts.values())
     return Built(library, keys, found, tuple(watch.seconds.items()))
+
+
+def effort(program: Program) -> int:
+    """How much the code generator should do for the calls of a program.
+
+    Where each stands in no loop, they are a list that runs once. Such a list may be long, and
+    finding registers for all the addresses in it would take as long as ten kernels.
+    """
+    loops = any(isinstance(step, Repeat | While) for step in walk_steps(program.steps))
+    return OPTIMIZATION if loops else QUICK
 
 
 def bare(kernel: Kernel) -> Kernel:
