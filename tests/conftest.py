@@ -10,6 +10,7 @@ process.
 """
 
 import contextlib
+import gc
 import io
 import os
 import shlex
@@ -37,6 +38,15 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="graphc-tests-")
         os.environ["GRAPHC_CACHE"] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let Python's collector of cycles pass over what stays to the end: the modules and the tests.
+
+    It would look at all of it again and again, which takes a tenth of the time of the tests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class TextTestError(Exception):
