@@ -35,6 +35,8 @@ On programs:
   split_reductions      cut long reductions with few results into chunks
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
   stage_rows            keep in a local buffer what several loops over a row compute
+  split_kernels         make a kernel of each nest of parallel loops
+  map_to_grid           deal loops to a device's blocks and threads
   plan_memory           update states in place, and reuse memory that dies
 
 Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
@@ -61,6 +63,7 @@ from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_products import lay_out_products
 from graphc.passes.lower import lower
+from graphc.passes.map_to_grid import map_to_grid
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.remove_custom_gradient import remove_custom_gradient
@@ -71,6 +74,7 @@ from graphc.passes.simplify import simplify
 from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_convolutions import split_convolutions
+from graphc.passes.split_kernels import split_kernels
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
@@ -109,6 +113,8 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         split_reductions,
         tile_loops,
         stage_rows,
+        split_kernels,
+        map_to_grid,
         plan_memory,
     )
 }

@@ -28,7 +28,7 @@ from graphc.ir.verify import verify
 from graphc.passes import PASSES
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.runtime.compiler import compile_graph
-from graphc.runtime.device import DEVICES
+from graphc.runtime.device import CODE, DEVICES
 from graphc.runtime.loaded import Array
 from graphc.runtime.operators import print_operators
 from graphc.runtime.run_graph import run_graph
@@ -115,13 +115,13 @@ def add_draw_options(command: argparse.ArgumentParser) -> None:
 
 def add_emit_options(command: argparse.ArgumentParser) -> None:
     """The options of `emit`."""
-    add_device(command)
-    command.add_argument("--assembly", action="store_true", help="machine code, not LLVM IR")
+    add_device(command, CODE)
+    command.add_argument("--assembly", action="store_true", help="machine code, not its source")
 
 
 def add_run_options(command: argparse.ArgumentParser) -> None:
     """The options of `run`."""
-    add_device(command)
+    add_device(command, DEVICES)
     command.add_argument(
         "arrays",
         nargs="*",
@@ -141,9 +141,9 @@ def add_passes(command: argparse.ArgumentParser, required: bool) -> None:
     command.add_argument("--passes", default="", required=required, metavar="A,B", help=names)
 
 
-def add_device(command: argparse.ArgumentParser) -> None:
-    """The option --device."""
-    command.add_argument("--device", choices=tuple(DEVICES), default="cpu")
+def add_device(command: argparse.ArgumentParser, devices: Mapping[str, object]) -> None:
+    """The option --device, for some devices."""
+    command.add_argument("--device", choices=tuple(devices), default="cpu")
 
 
 # --- the commands --------------------------------------------------------------------------------
@@ -172,8 +172,11 @@ def draw_command(options: argparse.Namespace) -> None:
 
 def emit_command(options: argparse.Namespace) -> None:
     """Print the generated code of a graph."""
-    step = compile_graph(load_graph(options.file), options.device)
-    print(step.assembly if options.assembly else step.llvm_ir)
+    graph = load_graph(options.file)
+    if options.assembly:
+        print(compile_graph(graph, options.device).assembly)
+    else:
+        print(CODE[options.device](graph))
 
 
 def run_command(options: argparse.Namespace) -> None:

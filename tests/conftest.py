@@ -26,13 +26,20 @@ import filecheck.parser
 import pytest
 
 from graphc.runtime import tool
+from graphc.runtime.device import DEVICES, find_device
 
 # Every pass of every test is followed by the verifier.
 os.environ.setdefault("GRAPHC_VERIFY", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the numeric tests run elsewhere: `pytest --device=opencl`."""
+    parser.addoption("--device", default="cpu", help="the device that stands in for `cpu`")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let the tests keep machine code in a folder of their own, which all workers share."""
+    DEVICES["cpu"] = find_device(config.getoption("--device"))
     if "GRAPHC_CACHE" not in os.environ:  # a worker has it from the process that started it
         folder = tempfile.mkdtemp(prefix="graphc-tests-")
         os.environ["GRAPHC_CACHE"] = folder

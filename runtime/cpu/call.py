@@ -20,10 +20,10 @@ from graphc.runtime.cpu import call_code, keeper_code, llvm, python_api
 from graphc.runtime.cpu import call_records as layout
 from graphc.runtime.cpu.binding import Binding, Bindings, address_of
 from graphc.runtime.cpu.call_code import GOLDEN, functions_of_python
-from graphc.runtime.cpu.interface import Buffer, Interface
 from graphc.runtime.cpu.jit import Library, load_quickly, pool_library
 from graphc.runtime.cpu.keeper_code import WORTH_KEEPING
 from graphc.runtime.cpu.pool import address as pool_address
+from graphc.runtime.interface import Buffer, Interface
 from graphc.runtime.loaded import OUT, Array, Prepare
 from graphc.structure import Rebuild
 

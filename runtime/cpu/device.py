@@ -46,9 +46,9 @@ from graphc.passes.use_winograd import use_winograd
 from graphc.runtime.cpu.binding import Binding, Bindings, address_of
 from graphc.runtime.cpu.build import Built, build
 from graphc.runtime.cpu.call import Records, why_not_native
-from graphc.runtime.cpu.interface import interface_of
 from graphc.runtime.cpu.pool import address as pool_address
 from graphc.runtime.cpu.target import host
+from graphc.runtime.interface import interface_of
 from graphc.runtime.loaded import Array, Prepare
 from graphc.structure import Rebuild
 

@@ -1,0 +1,59 @@
+"""From a graph to a program and source texts for devices that launch kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.ir.graph import Graph
+from graphc.ir.program import Program
+from graphc.passes.collapse_loops import collapse_loops
+from graphc.passes.fuse import fuse
+from graphc.passes.lower import lower
+from graphc.passes.map_to_grid import map_to_grid
+from graphc.passes.pipeline import Pass, Run, run_passes
+from graphc.passes.plan_memory import plan_memory
+from graphc.passes.split_convolutions import split_convolutions
+from graphc.passes.split_kernels import split_kernels
+from graphc.passes.split_loops import split_loops
+from graphc.passes.split_reductions import split_reductions
+from graphc.runtime.c_source.dialect import Dialect
+from graphc.runtime.c_source.emit import Source, emit_kernel
+from graphc.runtime.cpu.device import GRAPH_PASSES
+
+PIPELINE: tuple[Pass, ...] = (
+    *GRAPH_PASSES,
+    split_convolutions,
+    fuse,
+    lower,
+    split_loops,
+    collapse_loops,
+    split_reductions,
+    plan_memory,
+    split_kernels,
+    map_to_grid,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A program, and the source of each of its kernels in their order."""
+
+    run: Run
+    sources: tuple[Source, ...]
+
+    @property
+    def program(self) -> Program:
+        """The program."""
+        program: Program = self.run.result
+        return program
+
+    @property
+    def text(self) -> str:
+        """All source texts, one after another."""
+        return "\n".join(source.text for source in self.sources)
+
+
+def translate(graph: Graph, dialect: Dialect) -> Translated:
+    """A graph's program and its kernels in a dialect of C; no device is asked anything."""
+    run = run_passes(graph, PIPELINE)
+    return Translated(run, tuple(emit_kernel(kernel, dialect) for kernel in run.result.kernels))

@@ -1,0 +1,115 @@
+"""An OpenCL device as a Machine, through pyopencl."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphError
+from graphc.ir.types import DType
+from graphc.runtime.c_source.dialect import Dialect
+from graphc.runtime.c_source.emit import Source
+from graphc.runtime.loaded import Array
+from graphc.runtime.opencl.dialect import OPENCL
+
+# Division and square root as IEEE 754 has them, where the device can.
+EXACT = "-cl-fp32-correctly-rounded-divide-sqrt"
+
+
+def import_pyopencl() -> Any:
+    """The module that drives OpenCL, or a GraphError that says how to get it."""
+    try:
+        return importlib.import_module("pyopencl")
+    except ImportError as error:
+        raise GraphError(
+            "the device 'opencl' needs the package pyopencl: "
+            f"pip install 'graphc-compiler[opencl]' ({error})"
+        ) from None
+
+
+class OpenClMachine:
+    """A context and a queue of one device."""
+
+    dialect: Dialect = OPENCL
+
+    def __init__(self, device: Any) -> None:
+        self.cl = import_pyopencl()
+        self.device = device
+        self.context = self.cl.Context([device])
+        self.queue = self.cl.CommandQueue(self.context)
+        exact = device.single_fp_config & self.cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
+        self.options = ["-cl-std=CL1.2", *([EXACT] if exact else [])]
+        self.built: dict[str, Any] = {}
+
+    def why_not(self, dtype: DType) -> str:
+        """Why kernels cannot compute with a dtype: float64 is optional in OpenCL."""
+        if dtype.part.name != "float64" or self.device.double_fp_config:
+            return ""
+        return f"the OpenCL device {self.device.name!r} has no float64: use float32"
+
+    def allocate(self, size: int) -> Any:
+        """A buffer."""
+        flags = self.cl.mem_flags.READ_WRITE
+        return self.attempt("allocate", lambda: self.cl.Buffer(self.context, flags, max(size, 1)))
+
+    def write(self, memory: Any, offset: int, array: Array) -> None:
+        """Copy an array to a buffer."""
+        if array.nbytes:
+            self.copy(memory, as_bytes(array), dst_offset=offset)
+
+    def read(self, memory: Any, offset: int, array: Array) -> None:
+        """Copy a buffer into an array."""
+        if array.nbytes:
+            self.copy(as_bytes(array), memory, src_offset=offset)
+
+    def copy(self, target: Any, source: Any, **offset: int) -> None:
+        """Copy between an array and a buffer, and wait for it."""
+        self.attempt("copy", lambda: self.cl.enqueue_copy(self.queue, target, source, **offset))
+
+    def attempt(self, what: str, action: Any) -> Any:
+        """Do something; GraphError with the device's reason where it fails."""
+        try:
+            return action()
+        except (self.cl.MemoryError, self.cl.LogicError, self.cl.RuntimeError) as error:
+            name = self.device.name
+            raise GraphError(f"the OpenCL device {name!r} failed to {what}: {error}") from None
+
+    def build(self, sources: Sequence[Source]) -> list[Any]:
+        """The kernels; those that are new are compiled one by one, each once."""
+        for source in sources:
+            if source.text not in self.built:
+                self.built[source.text] = self.compile(source)
+        return [self.cl.Kernel(self.built[s.text], s.name) for s in sources]
+
+    def compile(self, source: Source) -> Any:
+        """A program; GraphError with the user's line and a file with the text where it fails."""
+        try:
+            return self.cl.Program(self.context, source.text).build(self.options)
+        except self.cl.RuntimeError as error:
+            with tempfile.NamedTemporaryFile("w", suffix=".cl", delete=False) as file:
+                file.write(source.text)
+            lines = "".join(f"\n  from {line}" for line in source.origin)
+            raise GraphError(
+                f"the OpenCL device {self.device.name!r} does not compile {source.name}, "
+                f"whose text is in {Path(file.name)}:\n{error}{lines}"
+            ) from None
+
+    def launch(self, function: Any, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
+        """Enqueue a kernel."""
+        function.set_args(*(np.int64(a) if isinstance(a, int) else a for a in arguments))
+        self.attempt(
+            "launch",
+            lambda: self.cl.enqueue_nd_range_kernel(
+                self.queue, function, (blocks * threads,), (threads,)
+            ),
+        )
+
+
+def as_bytes(array: Array) -> Array:
+    """A contiguous array as bytes, which every buffer takes."""
+    return array.reshape(-1).view(np.uint8)
