@@ -26,11 +26,15 @@ Pass: TypeAlias = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What passes made of a program, what they decided, and how long each took."""
+    """What passes made of a program, what they decided, and how long each took.
+
+    folder holds the text after every pass, where that was wanted.
+    """
 
     result: Any
     decisions: tuple[Decision, ...]
     seconds: tuple[tuple[str, float], ...]
+    folder: Path | None = None
 
 
 def run_passes(program: Any, passes: Sequence[Pass], dump: Path | None = None) -> Run:
@@ -48,7 +52,7 @@ def run_passes(program: Any, passes: Sequence[Pass], dump: Path | None = None) -
                 program = change(program)
                 seconds.append((pass_name(change), time.perf_counter() - start))
                 inspect(program, pass_name(change), number, folder)
-    return Run(program, tuple(decisions), tuple(seconds))
+    return Run(program, tuple(decisions), tuple(seconds), folder)
 
 
 def pass_name(change: Pass) -> str:

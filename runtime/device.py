@@ -10,6 +10,7 @@ from typing import TypeAlias
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.runtime.accelerator.pipeline import translate
+from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.cpu.device import load as load_cpu
 from graphc.runtime.cuda.dialect import CUDA
 from graphc.runtime.loaded import Loaded
@@ -39,13 +40,15 @@ DEVICES: dict[str, Device] = {
     "opencl": Device("opencl", load_opencl, lambda name: partial(load_opencl, name=name)),
 }
 
-CODE: dict[str, Callable[[Graph], str]] = {
-    "cpu": lambda graph: load_cpu(graph).code("llvm"),
-    "reference": lambda graph: load_reference(graph).code("source"),
-    "opencl": lambda graph: translate(graph, OPENCL).text,
-    "cuda": lambda graph: translate(graph, CUDA).text,
-}
-"""The text that a graph becomes for each kind of machine, whether there is one or not."""
+DIALECTS: dict[str, Dialect] = {"opencl": OPENCL, "cuda": CUDA}
+"""The C that kernels are written in, by the kind of device; none of them need be there."""
+
+
+def code_for(graph: Graph, device: str) -> str:
+    """The text that a graph becomes on a kind of device; C is written without one."""
+    if device in DIALECTS:
+        return translate(graph, DIALECTS[device]).module.text
+    return find_device(device).load(graph, False).code("llvm")
 
 
 def find_device(name: str) -> Device:

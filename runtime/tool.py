@@ -27,8 +27,9 @@ from graphc.ir.types import as_dtype
 from graphc.ir.verify import verify
 from graphc.passes import PASSES
 from graphc.passes.pipeline import Pass, Run, run_passes
+from graphc.runtime.c_source.emit import emit
 from graphc.runtime.compiler import compile_graph
-from graphc.runtime.device import CODE, DEVICES
+from graphc.runtime.device import DEVICES, DIALECTS, code_for
 from graphc.runtime.loaded import Array
 from graphc.runtime.operators import print_operators
 from graphc.runtime.run_graph import run_graph
@@ -115,7 +116,7 @@ def add_draw_options(command: argparse.ArgumentParser) -> None:
 
 def add_emit_options(command: argparse.ArgumentParser) -> None:
     """The options of `emit`."""
-    add_device(command, CODE)
+    add_device(command, {**DEVICES, **DIALECTS})
     command.add_argument("--assembly", action="store_true", help="machine code, not its source")
 
 
@@ -171,12 +172,16 @@ def draw_command(options: argparse.Namespace) -> None:
 
 
 def emit_command(options: argparse.Namespace) -> None:
-    """Print the generated code of a graph."""
-    graph = load_graph(options.file)
+    """Print the generated code of a graph, or of a kernel for a device that takes C."""
+    program = load(options.file)
+    if isinstance(program, Kernel) and options.device in DIALECTS:
+        print(emit([program], DIALECTS[options.device]).text, end="")
+        return
+    graph = as_graph(program, options.file)
     if options.assembly:
         print(compile_graph(graph, options.device).assembly)
     else:
-        print(CODE[options.device](graph))
+        print(code_for(graph, options.device))
 
 
 def run_command(options: argparse.Namespace) -> None:
@@ -213,7 +218,11 @@ def load(file: str) -> Graph | Kernel | Program:
 
 def load_graph(file: str) -> Graph:
     """The graph in a file or on stdin."""
-    program = load(file)
+    return as_graph(load(file), file)
+
+
+def as_graph(program: Graph | Kernel | Program, file: str) -> Graph:
+    """What a file holds, which must be a graph."""
     if not isinstance(program, Graph):
         raise UsageError(f"{file} holds a {type(program).__name__.lower()}, this needs a graph")
     return program

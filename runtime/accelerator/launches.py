@@ -16,7 +16,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.program import Branch, CallKernel, Program, Repeat, Step, While
 from graphc.runtime.accelerator.machine import Machine
-from graphc.runtime.c_source.emit import Source
+from graphc.runtime.c_source.emit import Entry
 
 Values: TypeAlias = dict[str, int]
 """The variables of the program's loops that run."""
@@ -38,7 +38,7 @@ class Launches:
         self,
         machine: Machine,
         program: Program,
-        kernels: Mapping[str, tuple[Source, Any]],
+        kernels: Mapping[str, tuple[Entry, Any]],
         places: Mapping[str, Place],
         sizes: Mapping[str, int],
     ) -> None:
@@ -69,8 +69,8 @@ class Launches:
 
     def call(self, call: CallKernel) -> Run:
         """The launch of a kernel; offsets that depend on loops are worked out at each launch."""
-        source, function = self.kernels[call.kernel]
-        blocks = dim.evaluate(source.blocks, self.sizes)
+        entry, function = self.kernels[call.kernel]
+        blocks = dim.evaluate(entry.blocks, self.sizes)
         if blocks == 0:
             return nothing
         arguments: list[Any] = []
@@ -83,8 +83,8 @@ class Launches:
                 moving.append((len(arguments) + 1, start, evaluator(known)))
                 known = 0
             arguments += [place.memory, start + known]
-        arguments += [self.sizes[name] for name in source.sizes]
-        launch, threads = self.machine.launch, source.threads
+        arguments += [self.sizes[name] for name in entry.sizes]
+        launch, threads = self.machine.launch, entry.threads
 
         def run(variables: Values) -> None:
             for at, start, offset in moving:

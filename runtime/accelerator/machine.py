@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from graphc.ir.types import DType
 from graphc.runtime.c_source.dialect import Dialect
-from graphc.runtime.c_source.emit import Source
+from graphc.runtime.c_source.emit import Module
 from graphc.runtime.loaded import Array
 
 
@@ -34,8 +34,8 @@ class Machine(Protocol):
     def read(self, memory: Any, offset: int, array: Array) -> None:
         """Copy memory, from a byte on, into a contiguous array, when all launches have ended."""
 
-    def build(self, sources: Sequence[Source]) -> list[Any]:
-        """A function for each source, ready to be launched."""
+    def build(self, module: Module) -> list[Any]:
+        """A function for each entry of a module, ready to be launched."""
 
     def launch(self, function: Any, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
         """Launch a function after all before; arguments are memory and integers of 64 bits."""

@@ -17,7 +17,7 @@ from graphc.passes.split_kernels import split_kernels
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.runtime.c_source.dialect import Dialect
-from graphc.runtime.c_source.emit import Source, emit_kernel
+from graphc.runtime.c_source.emit import Module, emit
 from graphc.runtime.cpu.device import GRAPH_PASSES
 
 PIPELINE: tuple[Pass, ...] = (
@@ -36,10 +36,10 @@ PIPELINE: tuple[Pass, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A program, and the source of each of its kernels in their order."""
+    """A program, and the source of its kernels in their order."""
 
     run: Run
-    sources: tuple[Source, ...]
+    module: Module
 
     @property
     def program(self) -> Program:
@@ -47,13 +47,14 @@ class Translated:
         program: Program = self.run.result
         return program
 
-    @property
-    def text(self) -> str:
-        """All source texts, one after another."""
-        return "\n".join(source.text for source in self.sources)
-
 
 def translate(graph: Graph, dialect: Dialect) -> Translated:
-    """A graph's program and its kernels in a dialect of C; no device is asked anything."""
+    """A graph's program and its kernels in a dialect of C; no device is asked anything.
+
+    Where passes write their dumps (`graphc.passes.pipeline`) the source is saved as well.
+    """
     run = run_passes(graph, PIPELINE)
-    return Translated(run, tuple(emit_kernel(kernel, dialect) for kernel in run.result.kernels))
+    module = emit(run.result.kernels, dialect)
+    if run.folder is not None:
+        (run.folder / f"source.{dialect.suffix}").write_text(module.text)
+    return Translated(run, module)

@@ -52,13 +52,10 @@ class AcceleratorStep:
         self.updated = {id(target.attrs["state"].users) for target, _ in graph.updates}
         self.states = [a.state for a in self.program.allocations if a.state is not None]
         self.owners = dict(self.program.reuses)
-        functions = self.machine.build(translated.sources)
-        self.kernels = {
-            kernel.name: (source, function)
-            for kernel, source, function in zip(
-                self.program.kernels, translated.sources, functions, strict=True
-            )
-        }
+        module = translated.module
+        functions = zip(module.entries, self.machine.build(module), strict=True)
+        names = [kernel.name for kernel in self.program.kernels]
+        self.kernels = dict(zip(names, functions, strict=True))
         self.constants = {
             a.name: self.constant(a) for a in self.program.allocations if a.value is not None
         }
@@ -150,7 +147,7 @@ class AcceleratorStep:
         if kind != "source":
             name = self.machine.dialect.name
             raise GraphError(f"the device {name!r} has no code {kind!r}: it has source")
-        return self.translated.text
+        return self.translated.module.text
 
 
 def elements(allocation: Allocation, sizes: Mapping[str, int]) -> int:

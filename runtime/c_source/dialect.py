@@ -12,7 +12,7 @@ from graphc.ir.types import DType, float32
 class Dialect:
     """What the printer asks of a dialect; everything else is plain C99.
 
-    heading stands before all else. integers maps the names of <stdint.h> to the dialect's own.
+    suffix ends the names of files. heading stands before all else. integers maps the names of <stdint.h> to the dialect's own.
     entry begins a kernel and bounds says how many threads a block of it has; function begins any
     other function. buffer and shared qualify memory of the device and of a block. block and thread
     are the numbers of the running ones, barrier lets a block's threads meet. bits and float_of turn
@@ -22,6 +22,7 @@ class Dialect:
     """
 
     name: str
+    suffix: str
     heading: str
     integers: Mapping[str, str]
     entry: str

@@ -22,29 +22,37 @@ from graphc.ir.kernel import Buffer, For, Kernel, Statement, sizes, statements
 from graphc.runtime.c_source.body import Body, formula
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.helpers import Helpers
-from graphc.runtime.c_source.names import Names
+from graphc.runtime.c_source.names import Names, identifier
 from graphc.runtime.c_source.sizes import bare
 from graphc.runtime.c_source.statements import THREAD, Writer
 from graphc.runtime.c_source.types import MEMORY
 
+LINE = 100  # characters
 GRID_THREADS = 256
 """Threads of a block where each runs an iteration of its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A kernel's text, and what launching it takes.
+class Entry:
+    """A kernel's function, and what launching it takes.
 
     sizes names the symbolic sizes that follow the buffers as arguments. blocks is how many blocks
     there are of so many threads. origin is the text of the user's lines.
     """
 
     name: str
-    text: str
     sizes: tuple[str, ...]
     blocks: Size
     threads: int
     origin: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """The source text of kernels, and how each of them, in order, is launched."""
+
+    text: str
+    entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +82,22 @@ def shape_of(kernel: Kernel) -> Shape:
     return Shape(tuple(loops), body, count, threads, bool(spread))
 
 
-def emit_kernel(kernel: Kernel, dialect: Dialect) -> Source:
-    """A kernel as a source text of its own, with the functions that it calls."""
+def emit(kernels: Sequence[Kernel], dialect: Dialect) -> Module:
+    """Kernels as one source text, with the functions that they call."""
     helpers = Helpers(dialect, formula)
+    functions = Names()
+    entries, texts = [], []
+    for kernel in kernels:
+        name = functions.fresh(f"kernel_{identifier(kernel.name)}")
+        entry, text = emit_kernel(kernel, name, dialect, helpers)
+        entries.append(entry)
+        texts.append(text)
+    text = "\n\n".join([*helpers.written.values(), *texts]) + "\n"
+    return Module(f"{heading(dialect, text)}\n\n{text}", tuple(entries))
+
+
+def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -> tuple[Entry, str]:
+    """A kernel as a function of a name."""
     names = Names()
     names.taken.add(THREAD)
     body = Body(helpers.context, names)
@@ -88,15 +109,18 @@ def emit_kernel(kernel: Kernel, dialect: Dialect) -> Source:
     move_to_starts(body, kernel)
     find_place(body, shape, dialect)
     writer.write(shape.body)
-    name = names.fresh(f"kernel_{names.fresh(kernel.name)}")
     bounds = dialect.bounds.format(threads=shape.threads)
-    head = f"{dialect.entry} {bounds}\nvoid {name}({', '.join(parameters)}) {{"
+    head = f"{dialect.entry} {bounds}\n{signature(name, parameters)} {{"
     shared = [f"  {line}" for line in writer.shared]
     comments = [f"// {line}" for text in kernel.origin for line in text.splitlines()]
-    function = "\n".join([*comments, head, *shared, *writer.finished(), "}"])
-    text = "\n\n".join([*helpers.written.values(), function]) + "\n"
-    text = f"{heading(dialect, text)}\n\n{text}"
-    return Source(name, text, symbols, shape.blocks, shape.threads, kernel.origin)
+    text = "\n".join([*comments, head, *shared, *writer.finished(), "}"])
+    return Entry(name, symbols, shape.blocks, shape.threads, kernel.origin), text
+
+
+def signature(name: str, parameters: Sequence[str]) -> str:
+    """The head of a function without a result, a line for each parameter where one is too long."""
+    text = f"void {name}({', '.join(parameters)})"
+    return text if len(text) <= LINE else f"void {name}(\n    " + ",\n    ".join(parameters) + ")"
 
 
 def heading(dialect: Dialect, text: str) -> str:

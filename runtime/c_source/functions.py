@@ -143,11 +143,13 @@ def cast(context: Context, value: str, source: DType, target: DType) -> str:
         return value if source == target else f"({value} != {zero})"
     if target in HALVES:
         odd = source.name == "float64"  # rounding to odd first, so that 16 bits are rounded to once
-        single = f"{context.need('odd_float32')}({value})" if odd else to_single(value, source)
-        return f"{context.need(f'round_{target.name}')}({single})"
+        single = (
+            f"{context.need('odd_float32')}({bare(value)})" if odd else to_single(value, source)
+        )
+        return f"{context.need(f'round_{target.name}')}({bare(single)})"
     before, after = REGISTERS[source.name], REGISTERS[target.name]
     if source.is_float and target.is_integer:
-        return f"{context.need(f'{computed(source).name}_to_{target.name}')}({value})"
+        return f"{context.need(f'{computed(source).name}_to_{target.name}')}({bare(value)})"
     return value if before == after else f"({after}){value}"
 
 
@@ -159,13 +161,13 @@ def to_single(value: str, source: DType) -> str:
 def from_memory(context: Context, value: str, dtype: DType) -> str:
     """A loaded element as it is held in a register."""
     if dtype in HALVES:
-        return f"{context.need(f'value_of_{dtype.name}')}({value})"
+        return f"{context.need(f'value_of_{dtype.name}')}({bare(value)})"
     return f"({value} != 0)" if dtype.kind == "bool" else value
 
 
 def to_memory(context: Context, value: str, dtype: DType) -> str:
     """A register's value as it is stored."""
-    return f"{context.need(f'bits_of_{dtype.name}')}({value})" if dtype in HALVES else value
+    return f"{context.need(f'bits_of_{dtype.name}')}({bare(value)})" if dtype in HALVES else value
 
 
 def bitcast(context: Context, value: str, source: DType, target: DType) -> str:
@@ -174,10 +176,10 @@ def bitcast(context: Context, value: str, source: DType, target: DType) -> str:
     if source.is_float:
         bits = to_memory(context, value, source)
         if source not in HALVES:
-            bits = f"{context.dialect.bits[source.bits]}({value})"
+            bits = f"{context.dialect.bits[source.bits]}({bare(value)})"
     if target in HALVES or target.kind == "bool":
         return from_memory(context, f"({unsigned(target.bits)}){bits}" if target in HALVES
                            else bits, target)  # fmt: skip
     if target.is_float:
-        return f"{context.dialect.float_of[target.bits]}({bits})"
+        return f"{context.dialect.float_of[target.bits]}({bare(bits)})"
     return f"({REGISTERS[target.name]}){bits}"

@@ -6,6 +6,7 @@ from graphc.runtime.c_source.dialect import Dialect
 
 CUDA = Dialect(
     name="cuda",
+    suffix="cu",
     heading="// compile with --fmad=false",
     integers={
         "int8_t": "signed char",

@@ -6,6 +6,7 @@ from graphc.runtime.c_source.dialect import Dialect
 
 OPENCL = Dialect(
     name="opencl",
+    suffix="cl",
     heading="#pragma OPENCL FP_CONTRACT OFF",
     integers={
         "int8_t": "char",

@@ -13,7 +13,7 @@ import numpy as np
 from graphc.errors import GraphError
 from graphc.ir.types import DType
 from graphc.runtime.c_source.dialect import Dialect
-from graphc.runtime.c_source.emit import Source
+from graphc.runtime.c_source.emit import Module
 from graphc.runtime.loaded import Array
 from graphc.runtime.opencl.dialect import OPENCL
 
@@ -79,24 +79,24 @@ class OpenClMachine:
             name = self.device.name
             raise GraphError(f"the OpenCL device {name!r} failed to {what}: {error}") from None
 
-    def build(self, sources: Sequence[Source]) -> list[Any]:
-        """The kernels; those that are new are compiled one by one, each once."""
-        for source in sources:
-            if source.text not in self.built:
-                self.built[source.text] = self.compile(source)
-        return [self.cl.Kernel(self.built[s.text], s.name) for s in sources]
+    def build(self, module: Module) -> list[Any]:
+        """The kernels of a module, which is compiled once in a process."""
+        if not module.entries:
+            return []
+        if module.text not in self.built:
+            self.built[module.text] = self.compile(module)
+        return [self.cl.Kernel(self.built[module.text], entry.name) for entry in module.entries]
 
-    def compile(self, source: Source) -> Any:
-        """A program; GraphError with the user's line and a file with the text where it fails."""
+    def compile(self, module: Module) -> Any:
+        """A program; GraphError with the user's lines and a file with the text where it fails."""
         try:
-            return self.cl.Program(self.context, source.text).build(self.options)
+            return self.cl.Program(self.context, module.text).build(self.options)
         except self.cl.RuntimeError as error:
             with tempfile.NamedTemporaryFile("w", suffix=".cl", delete=False) as file:
-                file.write(source.text)
-            lines = "".join(f"\n  from {line}" for line in source.origin)
+                file.write(module.text)
             raise GraphError(
-                f"the OpenCL device {self.device.name!r} does not compile {source.name}, "
-                f"whose text is in {Path(file.name)}:\n{error}{lines}"
+                f"the OpenCL device {self.device.name!r} does not compile the kernels that are in "
+                f"{Path(file.name)}:\n{error}{lines_of(module, str(error))}"
             ) from None
 
     def launch(self, function: Any, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
@@ -113,3 +113,10 @@ class OpenClMachine:
 def as_bytes(array: Array) -> Array:
     """A contiguous array as bytes, which every buffer takes."""
     return array.reshape(-1).view(np.uint8)
+
+
+def lines_of(module: Module, error: str) -> str:
+    """The user's lines of the kernels that an error names, or of all where it names none."""
+    named = [entry for entry in module.entries if entry.name in error] or module.entries
+    lines = dict.fromkeys(line for entry in named for line in entry.origin)
+    return "".join(f"\n  from {line}" for line in lines)
