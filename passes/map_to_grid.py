@@ -30,6 +30,9 @@ WARP, BLOCK = 32, 256
 # Threads that keep a device busy. With fewer, even a reduction across memory is for a block, if it
 # is as long as LONG.
 ENOUGH_THREADS, LONG = 8192, 256
+# Loops that a block shares, at most: its threads wait for one another around each, and compilers
+# for processors that run them in turns take a kernel apart at every such place.
+MOST_SHARED = 8
 
 
 def map_to_grid(program: Program) -> Program:
@@ -45,8 +48,8 @@ def map_kernel(kernel: Kernel) -> Kernel:
         if is_independent(nest):
             return replace(kernel, body=(map_nest(kernel, nest, lasts),))
     widths = [width for _, width in shared_loops(kernel.body, lasts)]
-    if not widths:
-        note(kernel, "one thread", "every step follows from the one before")
+    if not 0 < len(widths) <= MOST_SHARED or max(widths) < WARP:
+        note(kernel, "one thread", "there are no loops long enough to share, or too many")
         return kernel
     threads = threads_for(max(widths))
     note(kernel, f"one block of {threads} threads", "loops with a thread for each iteration")
@@ -76,7 +79,8 @@ def why_blocks(
 ) -> tuple[str, int]:
     """Why each iteration of a nest is for a block, and how many threads have work; "" for none."""
     results = typical(product(loop.limit for loop in loops))
-    for loop, width in shared_loops(inside, lasts):
+    shared = list(shared_loops(inside, lasts))
+    for loop, width in shared if len(shared) <= MOST_SHARED else []:
         if width < WARP:
             continue
         if loop.kind != "serial":
@@ -93,7 +97,8 @@ def shared_loops(body: tuple[Statement, ...], lasts: Collection[str]) -> Iterato
     for statement in body:
         if isinstance(statement, For):
             if is_shareable(statement, lasts):
-                yield statement, typical(statement.limit)
+                most = dim.upper_bound(statement.limit)
+                yield statement, typical(statement.limit if most is None else most)
             elif statement.kind == "serial":
                 yield from shared_loops(statement.body, lasts)
 

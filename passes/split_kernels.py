@@ -121,22 +121,18 @@ class Split:
     def __post_init__(self) -> None:
         free = repeatable(self.kernel)
         runs = runs_of(self.kernel.body, free)
-        if len(runs) == 1:
-            self.parts = [self.kernel]
-            return
-        record(
-            Decision(
-                "split_kernels",
-                f"{len(runs)} launches",
-                f"@{self.kernel.name}",
-                "parallel loops follow one another, and a launch cannot wait for all its threads",
-                where=self.kernel.origin,
-            )
-        )
+        if len(runs) > 1:
+            self.note(len(runs))
         wanted = [used(run, free) for run in runs]
         for at, run in enumerate(runs):
             later = {name for names in wanted[at + 1 :] for name in names}
             self.parts.append(self.part(run, wanted[at], free, later))
+
+    def note(self, launches: int) -> None:
+        """Record that a kernel is cut."""
+        reason = "parallel loops follow one another, and a launch cannot wait for all its threads"
+        subject, where = f"@{self.kernel.name}", self.kernel.origin
+        record(Decision("split_kernels", f"{launches} launches", subject, reason, where=where))
 
     def part(self, run: Body, names: set[str], free: dict[str, Let], later: set[str]) -> Kernel:
         """The kernel of a run: the values that it is given, what it does, what it hands on."""
@@ -180,15 +176,25 @@ def repeatable(kernel: Kernel) -> dict[str, Let]:
 
 
 def runs_of(body: Body, free: dict[str, Let]) -> list[Body]:
-    """Each nest of parallel loops alone, and what stands between nests together."""
+    """Each nest of parallel loops alone, and what stands between nests together.
+
+    An accumulator is declared where it is filled.
+    """
     runs: list[list[Statement]] = []
+    pending: list[Statement] = []
     last_is_nest = True
     for statement in body:
         if isinstance(statement, Let) and statement.name in free:
             continue
+        if isinstance(statement, Accumulator):
+            pending.append(statement)
+            continue
         is_nest = isinstance(statement, For) and is_independent(statement)
         if is_nest or last_is_nest:
             runs.append([])
+        if not is_nest:
+            runs[-1] += pending
+            pending.clear()
         runs[-1].append(statement)
         last_is_nest = is_nest
     return [tuple(run) for run in runs]

@@ -130,6 +130,11 @@ class Executable:
         return self.loaded.code("llvm")
 
     @property
+    def source(self) -> str:
+        """The generated C, on a device that takes C."""
+        return self.loaded.code("source")
+
+    @property
     def assembly(self) -> str:
         """The machine code as assembly text."""
         return self.loaded.code("assembly")

@@ -30,6 +30,8 @@ from graphc.runtime.device import DEVICES, find_device
 
 # Every pass of every test is followed by the verifier.
 os.environ.setdefault("GRAPHC_VERIFY", "1")
+POCL = "Portable Computing Language"
+"""The OpenCL platform of the extra `opencl`, which runs on any processor."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,12 +40,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the tests keep machine code in a folder of their own, which all workers share."""
+    """Let the tests keep machine code in a folder of their own, which all workers share.
+
+    What OpenCL compiles is kept by each worker for itself: PoCL's cache is not made for several.
+    """
     DEVICES["cpu"] = find_device(config.getoption("--device"))
     if "GRAPHC_CACHE" not in os.environ:  # a worker has it from the process that started it
         folder = tempfile.mkdtemp(prefix="graphc-tests-")
         os.environ["GRAPHC_CACHE"] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    os.environ["POCL_CACHE_DIR"] = str(Path(os.environ["GRAPHC_CACHE"]) / f"pocl-{worker}")
+    os.environ["PYOPENCL_NO_CACHE"] = "1"
+    os.environ.setdefault("GRAPHC_OPENCL", POCL)
 
 
 class TextTestError(Exception):

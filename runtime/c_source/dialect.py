@@ -12,13 +12,13 @@ from graphc.ir.types import DType, float32
 class Dialect:
     """What the printer asks of a dialect; everything else is plain C99.
 
-    suffix ends the names of files. heading stands before all else. integers maps the names of <stdint.h> to the dialect's own.
-    entry begins a kernel and bounds says how many threads a block of it has; function begins any
-    other function. buffer and shared qualify memory of the device and of a block. block and thread
-    are the numbers of the running ones, barrier lets a block's threads meet. bits and float_of turn
-    a float into the unsigned integer of its bits and back, by the float's width. single is what the
-    names of functions of floats end in, as in floorf. infinity and nan are by the float's width.
-    long_suffix marks a 64-bit integer.
+    suffix ends the names of files, heading stands before all else. integers maps the names of
+    <stdint.h> to the dialect's own. entry begins a kernel, bounds says how many threads a block of
+    it has, function begins any other function. buffer and shared qualify memory of the device and
+    of a block. block and thread are the numbers of the running ones, barrier lets a block's threads
+    meet. bits and float_of turn a float into the unsigned integer of its bits and back, by the
+    float's width. single is what the names of functions of floats end in, as in floorf. infinity
+    and nan are by the float's width. long_suffix marks a 64-bit integer.
     """
 
     name: str

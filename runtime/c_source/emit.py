@@ -102,7 +102,7 @@ def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -
     names.taken.add(THREAD)
     body = Body(helpers.context, names)
     symbols = symbols_of(kernel)
-    parameters = [p for b in kernel.buffers for p in buffer_parameters(dialect, names, b)]
+    parameters = [buffer_parameters(dialect, names, buffer) for buffer in kernel.buffers]
     parameters += [f"int64_t {names.of('size', symbol)}" for symbol in symbols]
     shape = shape_of(kernel)
     writer = Writer(body, shape.together)
@@ -136,12 +136,12 @@ def symbols_of(kernel: Kernel) -> tuple[str, ...]:
     return tuple(sorted({s.name for size in found for s in dim.symbols(size) if s.kind == "size"}))
 
 
-def buffer_parameters(dialect: Dialect, names: Names, buffer: Buffer) -> Sequence[str]:
+def buffer_parameters(dialect: Dialect, names: Names, buffer: Buffer) -> str:
     """A pointer, and where the buffer begins in it."""
     name = names.of("buffer", buffer.name)
     constant = "" if buffer.written else "const "
     word = MEMORY[buffer.dtype.name]
-    return f"{dialect.buffer}{constant}{word} *{name}", f"int64_t {names.fresh(f'{name}_at')}"
+    return f"{dialect.buffer}{constant}{word} *{name}, int64_t {names.fresh(f'{name}_at')}"
 
 
 def move_to_starts(body: Body, kernel: Kernel) -> None:

@@ -65,3 +65,13 @@ def bare(text: str) -> str:
         if depth == 0 and at < len(text) - 1:
             return text
     return text[1:-1]
+
+
+def operand(text: str) -> str:
+    """An expression that may stand beside any operator: in parentheses, if it has one itself."""
+    depth = 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if depth == 0 and character == " ":
+            return f"({text})"
+    return text

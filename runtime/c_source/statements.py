@@ -17,7 +17,7 @@ from graphc.ir.scalar import Call
 from graphc.runtime.c_source.accumulators import combine, dtypes, has_position, identity, words
 from graphc.runtime.c_source.body import Body
 from graphc.runtime.c_source.functions import apply, to_memory
-from graphc.runtime.c_source.sizes import bare
+from graphc.runtime.c_source.sizes import bare, operand
 from graphc.runtime.c_source.types import MEMORY, REGISTERS, computed
 
 THREAD = "thread"
@@ -103,7 +103,7 @@ class Writer:
             text = apply(body.context, "fma", computed(accumulator.dtype), parts)
             body.line(f"{old[0]} = {text};")
         else:
-            new = [body.expression(value)]
+            new = [operand(body.expression(value))]
             if has_position(accumulator):
                 new = [self.simple(accumulator, new[0]), body.size(statement.position)]
             for line in combine(body.context, accumulator, new, old):

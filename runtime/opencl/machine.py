@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,9 @@ class OpenClMachine:
     def compile(self, module: Module) -> Any:
         """A program; GraphError with the user's lines and a file with the text where it fails."""
         try:
-            return self.cl.Program(self.context, module.text).build(self.options)
+            with warnings.catch_warnings():  # the compiler's, about code that nobody wrote
+                warnings.simplefilter("ignore", self.cl.CompilerWarning)
+                return self.cl.Program(self.context, module.text).build(self.options)
         except self.cl.RuntimeError as error:
             with tempfile.NamedTemporaryFile("w", suffix=".cl", delete=False) as file:
                 file.write(module.text)
