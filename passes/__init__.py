@@ -36,8 +36,8 @@ On programs:
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
   stage_rows            keep in a local buffer what several loops over a row compute
   split_kernels         make a kernel of each nest of parallel loops
-  map_to_grid           deal loops to a device's blocks and threads
   plan_memory           update states in place, and reuse memory that dies
+  map_to_grid           deal loops to a device's blocks and threads
 
 Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
 `pipeline` runs passes in order; `decisions` is how they say why; `rule` is what algebra is
@@ -114,8 +114,8 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         tile_loops,
         stage_rows,
         split_kernels,
-        map_to_grid,
         plan_memory,
+        map_to_grid,
     )
 }
 """Every pass by its name, which is also its file's."""

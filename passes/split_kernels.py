@@ -49,6 +49,7 @@ from graphc.ir.program import (
 from graphc.ir.scalar import Load, Ref
 from graphc.ir.types import DType, TensorType, int64
 from graphc.passes.decisions import record
+from graphc.passes.plan_memory import drop_unused
 
 Body: TypeAlias = tuple[Statement, ...]
 Calls: TypeAlias = Callable[[CallKernel], Iterable[Step]]
@@ -76,12 +77,13 @@ def split_kernels(program: Program) -> Program:
         for part in split.parts:
             yield make_call(part.name, [given[buffer.name] for buffer in part.buffers])
 
-    return replace(
+    split_program = replace(
         program,
         kernels=tuple(part for split in splits.values() for part in split.parts),
         steps=rewritten(program.steps, calls),
         allocations=(*program.allocations, *added),
     )
+    return drop_unused(split_program)  # memory that a kernel is given and does not touch
 
 
 def rewritten(steps: Iterable[Step], calls: Calls) -> tuple[Step, ...]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
@@ -41,7 +42,7 @@ class Absence(NamedTuple):
 
 
 AWAY = -2  # of a word: the value is away
-ABSENT: dict[int, tuple[Word, Absence]] = {}  # the words that say so, by their identity
+ABSENT: dict[int, tuple[weakref.ref[Word], Absence]] = {}  # by identity the words that say so
 
 WAITING = word()  # turns in Python that have begun or want to
 RUNNING = word()  # native calls in flight that have marked variables, and variables that are away
@@ -82,17 +83,22 @@ def in_use(users: Word) -> bool:
 
 def leave_home(users: Word, absence: Absence) -> None:
     """Say that a value is away; in the turn of its keeper."""
-    ABSENT[id(users)] = users, absence
+    key = id(users)
+    ABSENT[key] = weakref.ref(users, lambda _: end_absence(key)), absence
     users[0] = AWAY
     np.add(RUNNING, 1, RUNNING)  # one call, so that no native call comes between
 
 
 def return_home(users: Word) -> None:
     """Bring a value home."""
-    _, absence = ABSENT[id(users)]
-    absence.bring_home()
-    del ABSENT[id(users)]
+    ABSENT[id(users)][1].bring_home()
+    end_absence(id(users))
     users[0] = 0
+
+
+def end_absence(key: int) -> None:
+    """Forget that a value is away: it is at home, or its variable is no more."""
+    del ABSENT[key]
     np.subtract(RUNNING, 1, RUNNING)
 
 
@@ -112,8 +118,9 @@ def before_fork() -> None:
     """Let no native call be in flight, for in the child it would never end, and no value away."""
     LOCK.acquire()
     WAITING[0] += 1
-    for users, _ in list(ABSENT.values()):
-        return_home(users)
+    for found, _ in list(ABSENT.values()):
+        if (users := found()) is not None:
+            return_home(users)
     while in_use(RUNNING):
         ENDED.wait(PATIENCE)
 

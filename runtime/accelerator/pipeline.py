@@ -28,8 +28,8 @@ PIPELINE: tuple[Pass, ...] = (
     split_loops,
     collapse_loops,
     split_reductions,
+    split_kernels,  # before plan_memory: what a later launch reads again must not be written over
     plan_memory,
-    split_kernels,
     map_to_grid,
 )
 
