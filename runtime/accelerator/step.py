@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import GraphError
+from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.node import made_at
 from graphc.ir.program import Allocation, Decision, Program
@@ -63,7 +64,7 @@ class AcceleratorStep:
 
     @property
     def found(self) -> int:
-        """None that a cache had: the device's own compiler keeps what it makes."""
+        """0: what the device's compiler keeps for later is its own affair."""
         return 0
 
     def constant(self, allocation: Allocation) -> Place:
@@ -122,7 +123,7 @@ class AcceleratorStep:
         for allocation in self.program.allocations:
             if allocation.kind in ("input", "output"):
                 offsets[allocation.name] = end
-                end += aligned(elements(allocation, sizes))
+                end += aligned(dim.evaluate(allocation.bytes, sizes))
         arena = self.machine.allocate(max(end, ALIGNMENT))
         places = {name: Place(arena, offset) for name, offset in offsets.items()} | self.constants
         for allocation in self.program.allocations:
@@ -148,12 +149,6 @@ class AcceleratorStep:
             name = self.machine.dialect.name
             raise GraphError(f"the device {name!r} has no code {kind!r}: it has source")
         return self.translated.module.text
-
-
-def elements(allocation: Allocation, sizes: Mapping[str, int]) -> int:
-    """The bytes of an allocation."""
-    shape = shape_for(allocation.type, sizes)
-    return int(np.prod(shape, dtype=np.int64)) * allocation.type.dtype.bytes
 
 
 def load_on(graph: Graph, residence: Residence) -> AcceleratorStep:

@@ -78,8 +78,9 @@ def shape_of(kernel: Kernel) -> Shape:
         blocks = (count + GRID_THREADS - 1) // GRID_THREADS
         return Shape(tuple(loops), body, blocks, GRID_THREADS, False)
     spread = [s for s in statements(body) if isinstance(s, For) and s.kind == "thread"]
-    threads = max((s.lanes for s in spread), default=1)
-    return Shape(tuple(loops), body, count, threads, bool(spread))
+    threads = {s.lanes for s in spread} or {1}
+    assert len(threads) == 1, f"@{kernel.name}: all thread loops of a block have as many threads"
+    return Shape(tuple(loops), body, count, threads.pop(), bool(spread))
 
 
 def emit(kernels: Sequence[Kernel], dialect: Dialect) -> Module:
