@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Let the tests keep machine code in a folder of their own, which all workers share.
 
-    What OpenCL compiles is kept by each worker for itself: PoCL's cache is not made for several.
+    What OpenCL compiles is kept there too, by each worker for itself.
     """
     DEVICES["cpu"] = find_device(config.getoption("--device"))
     if "GRAPHC_CACHE" not in os.environ:  # a worker has it from the process that started it

@@ -177,9 +177,16 @@ def take_apart(body: Body, loops: Sequence[For], place: str) -> None:
     inner: Size = 1
     lines: list[str] = []
     for at, loop in reversed(list(enumerate(loops))):
-        name, limit = body.names.of("value", loop.variable.name), body.size(loop.limit)
-        text = place if inner == 1 else f"{place} / {body.size(inner)}"
-        lines.append(f"const int64_t {name} = {text}{f' % {limit}' if at else ''};")
+        name = body.names.of("value", loop.variable.name)
+        text = place if inner == 1 else f"{place} / {divisor(body, inner)}"
+        digit = f" % {divisor(body, loop.limit)}" if at else ""
+        lines.append(f"const int64_t {name} = {text}{digit};")
         inner = inner * loop.limit
     for line in reversed(lines):
         body.line(line)
+
+
+def divisor(body: Body, size: Size) -> str:
+    """A size to divide by: a product stands in parentheses."""
+    text = body.size(size)
+    return f"({text})" if "*" in text and not text.startswith("(") else text
