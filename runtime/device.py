@@ -12,6 +12,7 @@ from graphc.ir.graph import Graph
 from graphc.runtime.accelerator.pipeline import translate
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.cpu.device import load as load_cpu
+from graphc.runtime.cuda.device import load as load_cuda
 from graphc.runtime.cuda.dialect import CUDA
 from graphc.runtime.loaded import Loaded
 from graphc.runtime.opencl.device import load as load_opencl
@@ -38,6 +39,7 @@ DEVICES: dict[str, Device] = {
     "cpu": Device("cpu", load_cpu),
     "reference": Device("reference", load_reference),
     "opencl": Device("opencl", load_opencl, lambda name: partial(load_opencl, name=name)),
+    "cuda": Device("cuda", load_cuda, lambda name: partial(load_cuda, name=name)),
 }
 
 DIALECTS: dict[str, Dialect] = {"opencl": OPENCL, "cuda": CUDA}

@@ -15,6 +15,7 @@ import os
 import shlex
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ POCL = "Portable Computing Language"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the numeric tests run elsewhere: `pytest --device=opencl`."""
     parser.addoption("--device", default="cpu", help="the device that stands in for `cpu`")
+    parser.addoption(
+        "--every-architecture",
+        action="store_true",
+        help="compile each kernel for every GPU, not for one in turn",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,6 +59,16 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["POCL_CACHE_DIR"] = str(Path(os.environ["GRAPHC_CACHE"]) / f"pocl-{worker}")
     os.environ["PYOPENCL_NO_CACHE"] = "1"
     os.environ.setdefault("GRAPHC_OPENCL", POCL)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many kernels compiled for which GPU."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        counts.update(dict(report.user_properties).get("kernels", {}))
+    if counts:
+        listed = ", ".join(f"{count} for {name}" for name, count in sorted(counts.items()))
+        terminalreporter.write_line(f"CUDA kernels compiled: {listed}")
 
 
 class TextTestError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from graphc.ir.types import DType
@@ -39,3 +39,6 @@ class Machine(Protocol):
 
     def launch(self, function: Any, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
         """Launch a function after all before; arguments are memory and integers of 64 bits."""
+
+    def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
+        """What does the same launches as a function does, which are the same each time."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import GraphError
 from graphc.ir.types import DType
+from graphc.runtime.accelerator.refused import refused
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module
 from graphc.runtime.loaded import Array
@@ -95,12 +94,8 @@ class OpenClMachine:
                 warnings.simplefilter("ignore", self.cl.CompilerWarning)
                 return self.cl.Program(self.context, module.text).build(self.options)
         except self.cl.RuntimeError as error:
-            with tempfile.NamedTemporaryFile("w", suffix=".cl", delete=False) as file:
-                file.write(module.text)
-            raise GraphError(
-                f"the OpenCL device {self.device.name!r} does not compile the kernels that are in "
-                f"{Path(file.name)}:\n{error}{lines_of(module, str(error))}"
-            ) from None
+            name = f"the OpenCL device {self.device.name!r}"
+            raise refused(name, self.dialect, module, error) from None
 
     def launch(self, function: Any, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
         """Enqueue a kernel."""
@@ -112,14 +107,11 @@ class OpenClMachine:
             ),
         )
 
+    def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
+        """The function itself: OpenCL 1.2 records nothing."""
+        return launches
+
 
 def as_bytes(array: Array) -> Array:
     """A contiguous array as bytes, which every buffer takes."""
     return array.reshape(-1).view(np.uint8)
-
-
-def lines_of(module: Module, error: str) -> str:
-    """The user's lines of the kernels that an error names, or of all where it names none."""
-    named = [entry for entry in module.entries if entry.name in error] or module.entries
-    lines = dict.fromkeys(line for entry in named for line in entry.origin)
-    return "".join(f"\n  from {line}" for line in lines)
