@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Graph
@@ -48,12 +49,13 @@ class Translated:
         return program
 
 
-def translate(graph: Graph, dialect: Dialect) -> Translated:
+def translate(graph: Graph, dialect: Dialect, passes: Sequence[Pass] = PIPELINE) -> Translated:
     """A graph's program and its kernels in a dialect of C; no device is asked anything.
 
-    Where passes write their dumps (`graphc.passes.pipeline`) the source is saved as well.
+    passes make the program of the graph; a device with other needs than blocks and threads gives
+    its own. Where passes write their dumps (`graphc.passes.pipeline`) the source is saved as well.
     """
-    run = run_passes(graph, PIPELINE)
+    run = run_passes(graph, passes)
     module = emit(run.result.kernels, dialect)
     if run.folder is not None:
         (run.folder / f"source.{dialect.suffix}").write_text(module.text)

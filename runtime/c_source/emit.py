@@ -111,7 +111,7 @@ def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -
     find_place(body, shape, dialect)
     writer.write(shape.body)
     bounds = dialect.bounds.format(threads=shape.threads)
-    head = f"{dialect.entry} {bounds}\n{signature(name, parameters)} {{"
+    head = f"{dialect.entry} {bounds}\n{signature(name, parameters)} {{".lstrip()
     shared = [f"  {line}" for line in writer.shared]
     comments = [f"// {line}" for text in kernel.origin for line in text.splitlines()]
     text = "\n".join([*comments, head, *shared, *writer.finished(), "}"])
