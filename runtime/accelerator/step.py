@@ -117,21 +117,25 @@ class AcceleratorStep:
         return self.bindings[key]
 
     def make_binding(self, sizes: Mapping[str, int]) -> Binding:
-        """Memory for given sizes: one block for temporaries, inputs and outputs."""
+        """Memory for given sizes, and launches over it."""
         plan = place(self.program, sizes)
-        offsets, end = dict(plan.offsets), aligned(plan.arena)
-        for allocation in self.program.allocations:
-            if allocation.kind in ("input", "output"):
-                offsets[allocation.name] = end
-                end += aligned(dim.evaluate(allocation.bytes, sizes))
-        arena = self.machine.allocate(max(end, ALIGNMENT))
-        places = {name: Place(arena, offset) for name, offset in offsets.items()} | self.constants
+        places = self.arena(plan, sizes) | self.constants
         for allocation in self.program.allocations:
             if allocation.state is not None:
                 places[allocation.name] = Place(self.residence.memory(allocation.state), 0)
         places |= {new: places[self.owner(new)] for new in self.owners}
         launches = Launches(self.machine, self.program, self.kernels, places, sizes)
         return Binding(plan, places, launches)
+
+    def arena(self, plan: MemoryPlan, sizes: Mapping[str, int]) -> dict[str, Place]:
+        """Places for temporaries, inputs and outputs in one block of memory."""
+        offsets, end = dict(plan.offsets), aligned(plan.arena)
+        for allocation in self.program.allocations:
+            if allocation.kind in ("input", "output"):
+                offsets[allocation.name] = end
+                end += aligned(dim.evaluate(allocation.bytes, sizes))
+        memory = self.machine.allocate(max(end, ALIGNMENT))
+        return {name: Place(memory, offset) for name, offset in offsets.items()}
 
     def owner(self, name: str) -> str:
         """The allocation whose memory one takes over, in the end."""
