@@ -30,7 +30,8 @@ def compile(
     inputs are `gx.input` nodes, in the order of the arguments. outputs is a node or a nested
     list, tuple or dict of them; the result of a call has the same structure. updates gives the
     next value of variables, all computed from the values before the call; outputs too see the
-    values before. Symbolic sizes take any value at each call. device is "cpu" or "reference".
+    values before. Symbolic sizes take any value at each call. device is "cpu", "reference",
+    "opencl" or "cuda"; of several such devices "opencl:NAME" chooses one.
 
     winograd lets the device cpu compute 2-D convolutions of 3 x 3 taps and their gradients by
     Winograd's algorithm, with a quarter of the multiplications, where that is faster. Rounding
