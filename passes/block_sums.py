@@ -29,6 +29,7 @@ from graphc.passes.decisions import record
 from graphc.passes.loop_nests import chain, nested, perfect
 from graphc.passes.machine import SECOND_CACHE
 from graphc.passes.on_kernels import on_kernels
+from graphc.passes.predict_cost import predicted, work_of
 from graphc.passes.register_tile import is_tileable
 
 # Bytes of terms that stay in the second cache, with room for the results.
@@ -61,7 +62,7 @@ def blocked(nest: For, kernel: Kernel) -> For:
     for place in range(len(sums)):
         width = block_width([*loops[1:], *sums[place + 1 :]], sums[place], inside, sizes)
         if width:
-            return in_blocks(loops, inside, place, width, kernel.name)
+            return in_blocks(loops, inside, place, width, kernel)
     return nest
 
 
@@ -116,7 +117,7 @@ def steps(loops: list[For]) -> int:
 
 
 def in_blocks(
-    loops: list[For], inside: tuple[Statement, ...], place: int, width: int, name: str
+    loops: list[For], inside: tuple[Statement, ...], place: int, width: int, kernel: Kernel
 ) -> For:
     """The nest with loops over blocks of its sum around all but its outermost loop."""
     sums = terms(inside)
@@ -124,8 +125,9 @@ def in_blocks(
     assert isinstance(cut.limit, int)
     assert isinstance(store, Store)
     record(Decision(
-        "block_sums", f"blocks of {width} along {cut.variable.name}", name,
+        "block_sums", f"blocks of {width} along {cut.variable.name}", kernel.name,
         "their terms stay in cache while all results add them up",
+        (predicted(work_of((nested(loops, inside),), kernel.buffers).seconds),),
     ))  # fmt: skip
     blocks = loop(f"{cut.variable.name}o", cut.limit // width, "serial", ())
     part = loop(f"{cut.variable.name}i", width, "serial", ())

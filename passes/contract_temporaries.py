@@ -14,14 +14,13 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from graphc.ir import dim
-from graphc.ir.dim import Size, Symbol
+from graphc.ir.dim import Size
 from graphc.ir.kernel import (
     Buffer,
     For,
     Kernel,
     Local,
     Statement,
-    accesses,
     loop,
     relocate,
     substitute,
@@ -40,15 +39,18 @@ from graphc.ir.program import (
 from graphc.passes.decisions import record
 from graphc.passes.joint_loops import (
     Iteration,
+    Nests,
     by_reach,
+    calls_from,
     common_limits,
     common_variable,
-    iteration,
-    nest_of,
+    moves,
+    slice_size,
     with_own_names,
 )
 from graphc.passes.loop_nests import nested
-from graphc.passes.machine import SECOND_CACHE, typical
+from graphc.passes.machine import FIRST_CACHE, LINE, SECOND_CACHE, WAYS, typical
+from graphc.passes.predict_cost import predicted, work_of
 
 # What a block of all contracted temporaries may take, in bytes.
 BLOCK = SECOND_CACHE // 4
@@ -97,6 +99,7 @@ class Contraction:
     def __init__(self, program: Program) -> None:
         self.allocations = program.allocations_by_name
         self.kernels = dict(program.kernels_by_name)
+        self.nests = Nests()
         self.contracted: set[str] = set()
         steps = list(walk_steps(program.steps))
         calls = [step for step in steps if isinstance(step, CallKernel)]
@@ -106,10 +109,14 @@ class Contraction:
         self.free = {a.name for a in program.allocations if a.kind == "temporary"} - kept
 
     def steps(self, steps: Sequence[Step]) -> tuple[Step, ...]:
-        """Steps with calls joined, those first that save most; loops and branches likewise."""
+        """Steps with calls joined; loops and branches likewise.
+
+        Those go first that save most, and of equal ones the most calls.
+        """
         joined: dict[int, CallKernel] = {}
         taken: set[int] = set()
-        for _, at, group in sorted(self.groups(steps), key=lambda found: -found[0]):
+        worth = sorted(self.groups(steps), key=lambda found: (-found[0], -len(found[2].calls)))
+        for _, at, group in worth:
             places = range(at, at + len(group.calls))
             if taken.isdisjoint(places):
                 taken.update(places)
@@ -128,16 +135,21 @@ class Contraction:
     def groups(self, steps: Sequence[Step]) -> Iterator[tuple[float, int, Group]]:
         """Groups of calls that may be joined: what each saves, where it begins, and itself."""
         for at in range(len(steps)):
-            calls: list[CallKernel] = []
-            for step in steps[at : at + MAX_CALLS]:
-                if not isinstance(step, CallKernel) or (calls and not self.passes_on(calls)):
+            window = calls_from(steps[at : at + MAX_CALLS])
+            large = sum(map(self.bytes, self.enclosed(window))) >= LARGE
+            most = len(window) if large else 0
+            for count in range(2, most + 1):
+                calls = window[:count]
+                group = self.group(calls) if self.passes_on(calls[:-1]) else None
+                if group is None:
                     break
-                calls.append(step)
-                group = self.group(calls) if len(calls) > 1 else None
-                if group is None and len(calls) > 1:
-                    break
-                if group is not None and (saved := self.saved(group)) > 0:
+                if (saved := self.saved(group)) > 0:
                     yield saved, at, group
+
+    def enclosed(self, calls: Sequence[CallKernel]) -> set[str]:
+        """The temporaries that some calls touch and no other one does."""
+        counts = Counter(name for call in calls for name in set(call.arguments))
+        return {n for n in counts if n in self.free and counts[n] == self.touched[n]}
 
     def passes_on(self, calls: Iterable[CallKernel]) -> bool:
         """Whether calls write a large temporary that later ones still touch."""
@@ -155,16 +167,17 @@ class Contraction:
     def group(self, calls: Sequence[CallKernel]) -> Group | None:
         """Calls over the outermost common loops whose iterations fit in cache; None without any."""
         shared = self.shared(calls)
-        nests = [nest_of(self.kernels[call.kernel]) for call in calls]
+        kernels = [self.kernels[call.kernel] for call in calls]
         orders = [
-            by_reach(nest, self.largest(call, shared))
-            for nest, call in zip(nests, calls, strict=True)
+            by_reach(self.nests.nest(kernel), self.largest(call, shared))
+            for kernel, call in zip(kernels, calls, strict=True)
         ]
         limits = reduce(common_limits, ([nest.limit for nest in order] for order in orders))
         for depth in range(1, len(limits) + 1):
             outer = tuple(limits[:depth])
             parts = tuple(
-                iteration(nest, order, outer) for nest, order in zip(nests, orders, strict=True)
+                self.nests.iteration(kernel, order, outer)
+                for kernel, order in zip(kernels, orders, strict=True)
             )
             group = Group(tuple(calls), outer, parts, {})
             for name in shared:
@@ -200,22 +213,24 @@ class Contraction:
         found: list[Size] = []
         for call, part in zip(group.calls, group.iterations, strict=True):
             buffers = self.kernels[call.kernel].buffers
-            begins = {
-                buffer.name: offset
-                for buffer, (argument, offset) in zip(buffers, call.places, strict=True)
-                if argument == name
-            }
-            found += [
-                begins[access.buffer] + access.offset
-                for access in accesses(part.inside)
-                if access.buffer in begins
-            ]
+            for buffer, (argument, begin) in zip(buffers, call.places, strict=True):
+                if argument == name:
+                    found += [begin + offset for offset in part.offsets.get(buffer.name, ())]
         return found
 
     def inside(self, group: Group) -> list[str]:
         """The shared temporaries that no other call touches."""
-        counts = Counter(name for call in group.calls for name in set(call.arguments))
-        return [n for n in group.slices if n in self.free and counts[n] == self.touched[n]]
+        enclosed = self.enclosed(group.calls)
+        return [name for name in group.slices if name in enclosed]
+
+    def apart(self, group: Group, name: str, rows: Size) -> Size:
+        """How many elements apart the rows of a block lie, if it has several.
+
+        A line more than they are long, where all would begin in the same set of the first cache.
+        """
+        size, bytes_of_one = group.slices[name], self.allocations[name].type.dtype.bytes
+        whole = isinstance(size, int) and size * bytes_of_one % (FIRST_CACHE // WAYS) == 0
+        return size + LINE // bytes_of_one if whole and rows != 1 else size
 
     def slice_bytes(self, group: Group, names: Iterable[str]) -> float:
         """What an iteration of the innermost common loop has of temporaries; or infinity."""
@@ -242,6 +257,7 @@ class Contraction:
     def saved(self, group: Group) -> float:
         """Bytes that need not leave the cache, less those that each block reads again.
 
+        These count twice: a tile waits for them, where a temporary is written and read as a stream.
         Where the temporaries are much larger than all else, that is read again for little.
         """
         inside = self.inside(group)
@@ -261,7 +277,7 @@ class Contraction:
             fixed = [count for place, count in enumerate(counts)
                      if not any(moves(o, place) for o in offsets)]  # fmt: skip
             again += self.bytes(name) * (math.prod(fixed) - 1)
-        return 2 * total - again
+        return 2 * (total - again)
 
     # --- the joint kernel ------------------------------------------------------------------------
 
@@ -273,7 +289,8 @@ class Contraction:
         local = {name: f"l{number}" for number, name in enumerate(inside)}
         rows = self.rows(group, inside)
         block = Block(group.limits, rows)
-        sizes = {name: typical(group.slices[name]) * typical(rows) for name in inside}
+        apart = {name: self.apart(group, name, rows) for name in inside}
+        sizes = {name: typical(apart[name]) * typical(rows) for name in inside}
         parts: list[Statement] = [
             Local(local[n], self.allocations[n].type.dtype, sizes[n]) for n in inside
         ]
@@ -283,7 +300,7 @@ class Contraction:
             for buffer, place in zip(self.kernels[call.kernel].buffers, call.places, strict=True):
                 name, begin = place
                 moved[buffer.name] = (
-                    (local[name], begin + block.in_block(group.slices[name]))
+                    (local[name], begin + block.in_block(group.slices[name], apart[name]))
                     if name in local
                     else (names[place], 0)
                 )
@@ -292,7 +309,7 @@ class Contraction:
             parts += inner.over(None if rows == 1 else block.inner)
         kernel = self.kernel(group, block.nest(tuple(parts)), names)
         self.contracted |= set(inside)
-        self.say(group, inside, rows, kernel.name)
+        self.say(group, inside, rows, kernel)
         return make_call(kernel.name, list(names))
 
     def kernel(
@@ -316,16 +333,15 @@ class Contraction:
         self.kernels[name] = Kernel(name, made, body, tuple(origin))
         return self.kernels[name]
 
-    def say(self, group: Group, inside: Sequence[str], rows: Size, name: str) -> None:
+    def say(self, group: Group, inside: Sequence[str], rows: Size, kernel: Kernel) -> None:
         """Record what was joined."""
-        numbers = (
-            ("temporaries", ", ".join(f"%{n}" for n in inside)),
-            ("bytes", str(sum(self.bytes(n) for n in inside))),
-            ("bytes of a block", str(int(self.slice_bytes(group, inside)) * typical(rows))),
-        )
-        reason = "what passes between them stays in cache"
+        numbers = (("temporaries", ", ".join(f"%{n}" for n in inside)),
+                   ("bytes", str(sum(self.bytes(n) for n in inside))),
+                   ("bytes of a block", str(int(self.slice_bytes(group, inside)) * typical(rows))),
+                   predicted(work_of(kernel.body, kernel.buffers).seconds))  # fmt: skip
         choice = f"join {len(group.calls)} calls, {rows} rows at a time"
-        record(Decision("contract_temporaries", choice, name, reason, numbers))
+        reason = "what passes between them stays in cache"
+        record(Decision("contract_temporaries", choice, kernel.name, reason, numbers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,9 +367,12 @@ class Block:
         count = self.rows if whole else dim.minimum(self.rows, limit - first)
         return loop("%r", count, "parallel", ())
 
-    def in_block(self, size: Size) -> Size:
-        """What to add to an offset in a temporary for the offset in its block."""
-        moved: Size = variable(self.inner) * size
+    def in_block(self, size: Size, apart: Size) -> Size:
+        """What to add to an offset in a temporary for the offset in its block.
+
+        Iterations lie `size` elements apart in the one, `apart` in the other.
+        """
+        moved: Size = variable(self.inner) * apart
         for place in reversed(range(len(self.limits))):
             moved = moved - common_variable(place, self.limits[place]) * size
             size = size * self.limits[place]
@@ -373,27 +392,3 @@ class Block:
         if typical(loops[0].limit) < ENOUGH_TASKS:
             loops.sort(key=lambda nest: -typical(nest.limit))
         return (nested(loops, body),)
-
-
-def slice_size(offsets: Sequence[Size], limits: Sequence[Size]) -> Size | None:
-    """How many elements an iteration has to itself, if all accesses stay within them.
-
-    They lie one after another in the order of the iterations. None where they do not.
-    """
-    last = len(limits) - 1
-    size = dim.coefficient(offsets[0], f"%c{last}")
-    if size is None or size == 0:
-        return None
-    for offset in offsets:
-        rest, step = offset, size
-        for place in reversed(range(len(limits))):
-            rest = rest - common_variable(place, limits[place]) * step
-            step = step * limits[place]
-        if any(moves(rest, place) for place in range(len(limits))) or not dim.is_within(rest, size):
-            return None
-    return size
-
-
-def moves(offset: Size, place: int) -> bool:
-    """Whether an offset depends on the variable of a common loop."""
-    return any(isinstance(s, Symbol) and s.name == f"%c{place}" for s in dim.variables(offset))

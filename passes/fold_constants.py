@@ -7,6 +7,7 @@ a shape stays so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -79,11 +80,11 @@ def known_array(node: Node) -> Array:
 
 def is_small(node: Node, kind: TensorType) -> bool:
     """Whether a result may become a constant; a refusal for size alone is recorded."""
-    operands = [operand.size for operand in node.inputs]
-    sizes = [size for size in (kind.size, *operands) if isinstance(size, int)]
-    if len(sizes) <= len(operands):
+    shapes = [kind.shape, *(operand.shape for operand in node.inputs)]
+    known = [[size for size in shape if isinstance(size, int)] for shape in shapes]
+    if any(len(sizes) < len(shape) for sizes, shape in zip(known, shapes, strict=True)):
         return False
-    result, *given = sizes
+    result, *given = (math.prod(sizes) for sizes in known)
     pairs = zip(given, node.inputs, strict=True)
     stored = [size for size, operand in pairs if operand.op.name == "constant"]
     limit = max([MOST_ELEMENTS, *(MOST_GROWTH * size for size in stored)])

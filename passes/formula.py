@@ -7,6 +7,7 @@ the kernel is never larger than the graph times the indices that it is read at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from graphc.ir import dim, scalar
@@ -64,6 +65,22 @@ class Formulas:
         self.values[inner] = part
         return Ref(part.dtype, inner)
 
+    def drop_guards(self) -> None:
+        """Replace where(guard, x, 0) by x where that is loaded under the same guard: it is zero."""
+        self.values = {
+            name: scalar.rebuild(value, self.without_guard) for name, value in self.values.items()
+        }
+
+    def without_guard(self, part: Scalar) -> Scalar | None:
+        """What a guarded load is without a second question; None for anything else."""
+        if not isinstance(part, scalar.Call) or part.function != "where":
+            return None
+        guard, value, otherwise = part.arguments
+        found = self.values.get(value.name) if isinstance(value, Ref) else value
+        if not isinstance(found, Load) or found.guard is not guard:
+            return None
+        return value if isinstance(otherwise, scalar.Const) and is_zero(otherwise.value) else None
+
     def resolve_names(self) -> None:
         """Replace names that only stand for another name, a load of it or a constant."""
         plain: dict[str, Scalar] = {
@@ -79,6 +96,11 @@ class Formulas:
         return scalar.rebuild(
             value, lambda part: self.plain.get(part.name) if isinstance(part, Ref) else None
         )
+
+
+def is_zero(number: scalar.Number) -> bool:
+    """Whether a number has the bits of what a load gives that its guard forbids."""
+    return number == 0 and math.copysign(1, number) > 0
 
 
 def last_name(plain: Mapping[str, Scalar], value: Scalar) -> Scalar:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from graphc.ir import dim
 from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node
+from graphc.ir.recombine import recombine
 from graphc.ir.scalar import DIVISIONS, TRANSCENDENTAL, Ref, Scalar, const
 from graphc.ir.types import row_major_strides
 from graphc.ops.kept_products import CONTRACTIONS
@@ -40,7 +41,12 @@ def is_view(node: Node) -> bool:
         attrs, whole = node.attrs, node.inputs[0].shape
         unmoved = all(step == 1 for step in attrs["steps"]) and not any(attrs["starts"][1:])
         return unmoved and attrs["sizes"][1:] == whole[1:]
-    return node.op.name == "reshape"
+    return node.op.name == "reshape" or is_laid_out(node)
+
+
+def is_laid_out(node: Node) -> bool:
+    """Whether a node is a constant that lies in memory as whoever reads it wants it."""
+    return node.op.name == "stage" and node.inputs[0].op.name == "constant"
 
 
 def is_surely_inside(node: Node) -> bool:
@@ -58,7 +64,7 @@ def is_uniform(node: Node) -> bool:
 
 def is_leaf(node: Node) -> bool:
     """Whether a node stands in memory before the step begins."""
-    return node.op.name in LEAVES and not is_uniform(node)
+    return (node.op.name in LEAVES and not is_uniform(node)) or is_laid_out(node)
 
 
 def is_free(node: Node) -> bool:
@@ -252,4 +258,4 @@ def linear_offset(index: Sequence[Size], shape: Sequence[Size]) -> Size:
     offset: Size = 0
     for position, stride in zip(index, row_major_strides(tuple(shape)), strict=True):
         offset = offset + position * stride
-    return dim.recombine(offset)
+    return recombine(offset)

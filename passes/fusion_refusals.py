@@ -26,6 +26,7 @@ from graphc.passes.fusion_group import (
     typical_size,
     without_units,
 )
+from graphc.passes.panels import PANELS
 from graphc.passes.stage_rows import MAX_ROW
 
 # A kernel of more operators than this takes long to compile and runs out of registers.
@@ -143,6 +144,8 @@ def contraction_operand_refusal(node: Node, group: Group) -> str | None:
     for access in group.reads[node]:
         for operand, read in reads_of(node, access, group):
             offset = linear_offset(read.index, operand.shape)
+            if tiled and lies_in_panels(offset, column):
+                continue
             stride = dim.coefficient(offset, column)
             if stride not in (0, 1) and (read.operand == 1 or not tiled):
                 what = "the matrix product's" if tiled else "the kernel's"
@@ -150,6 +153,16 @@ def contraction_operand_refusal(node: Node, group: Group) -> str | None:
             if dim_calls(offset):
                 return "its places take a division each, once for every multiplication"
     return None
+
+
+def lies_in_panels(offset: dim.Size, column: str) -> bool:
+    """Whether columns lie side by side in panels, so that a loop over each reads one stream."""
+    for panel in PANELS:
+        strip, inside = dim.symbol("%panel", "index"), dim.symbol("%column", "index", panel)
+        split = dim.substitute(offset, {column: strip * panel + inside})
+        if dim.coefficient(split, "%column") == 1 and not dim_calls(split):
+            return True
+    return False
 
 
 def stages_contraction(node: Node) -> bool:

@@ -118,8 +118,23 @@ class Batch:
             tall = apply("reshape", rows, shape=(self.length * height, depth))
             return apply("reshape", apply("matmul", tall, columns), shape=self.shape(node))
         operands = [self.known[x] if x in self.known else self.repeated(x) for x in node.inputs]
+        if isinstance(node.op, Elementwise) and any(map(self.is_product, operands)):
+            return self.behind_product(node, operands)
         assert isinstance(node.op, Shifted)
         return build(node.op, operands, node.op.beside_batch(node.attrs, self.length))
+
+    def is_product(self, node: Node) -> bool:
+        """Whether a value for all steps is a product of large matrices, or follows one."""
+        rows = node.inputs[0].shape if node.op.name == "reshape" else ()
+        return node.ndim == len(rows) + 1 and rows[0] == self.length * node.shape[1]
+
+    def behind_product(self, node: Node, operands: Sequence[Node]) -> Node:
+        """An elementwise operator over the large matrices as they are, so that they can fuse."""
+        height, *rest = node.shape
+        shape = (self.length * height, *rest)
+        tall = (x.inputs[0] if self.is_product(x) else apply("reshape", x, shape=shape)
+                for x in operands)  # fmt: skip
+        return apply("reshape", build(node.op, tall, node.attrs), shape=self.shape(node))
 
     def shape(self, node: Node) -> tuple[Size, ...]:
         """The shape of a value with the axis of steps before it."""

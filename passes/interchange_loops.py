@@ -8,7 +8,9 @@ of both; the loops are independent, and any order is as right.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -16,9 +18,11 @@ from graphc.ir.kernel import Accumulator, For, Kernel, Statement, accesses, load
 from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import chain, nested, perfect
-from graphc.passes.machine import TYPICAL_SIZE, VECTOR
+from graphc.passes.machine import TYPICAL_SIZE, VECTOR, WAYS, lines_to_a_set
 from graphc.passes.on_kernels import on_kernels
+from graphc.passes.predict_cost import predicted, work_of
 from graphc.passes.register_tile import is_tileable
+from graphc.passes.sliding_tile import sliding_pair
 
 # A sum this long hides how its results are stored.
 LONG_SUM = 64
@@ -26,6 +30,9 @@ LONG_SUM = 64
 SCATTER, SCATTER_OF_FEW = 0.95, 0.3
 # What rows are worth that lie far apart in memory, and how far that is, in elements.
 FAR_ROWS, FAR = 0.8, 64
+# What they are worth if so many of them share a place in the first cache that they push each other
+# out of it, with half of it for the columns.
+COLLIDING_ROWS = 0.7
 USUALLY_FILLED = 0.9
 # With this many rows, multiplications wait for one another no longer.
 ENOUGH_ROWS = 8
@@ -38,11 +45,11 @@ def interchange_loops(program: Program) -> Program:
 
 def interchange_kernel(kernel: Kernel) -> Kernel:
     """The kernel with each of its nests in the better order."""
-    body = tuple(interchanged(s, kernel.name) if isinstance(s, For) else s for s in kernel.body)
+    body = tuple(interchanged(s, kernel) if isinstance(s, For) else s for s in kernel.body)
     return replace(kernel, body=body)
 
 
-def interchanged(nest: For, name: str) -> For:
+def interchanged(nest: For, kernel: Kernel) -> For:
     """A nest of loops with its best pair innermost; as it is where no pair is better."""
     loops, inside = perfect(nest)
     if is_copy_across(loops, inside):
@@ -51,25 +58,41 @@ def interchanged(nest: For, name: str) -> For:
         return nest
     if is_tileable(nested(loops[-2:], inside)):
         return nested(loops, near_terms_inside(inside))
-    pairs = [
-        (score(pair, inside), pair)
-        for pair in itertools.permutations(loops, 2)
-        if is_tileable(nested(list(pair), inside))
-    ]
+    pairs = scored(loops, inside, is_tileable) or sliding_pairs(loops, inside)
     if not pairs:
         return nest
-    best, pair = max(pairs, key=lambda found: found[0])
+    best, pair = max(pairs, key=lambda found: (found[0], -sum(strides_of(found[1][0], inside))))
     rows, columns = (loop.variable.name for loop in pair)
     record(
         Decision(
             "interchange_loops",
             f"rows along {rows}, columns along {columns}",
-            name,
+            kernel.name,
             "they make a tile that stays in registers",
-            (("score", f"{best:.2f}"),),
+            (("score", f"{best:.2f}"), predicted(work_of((nest,), kernel.buffers).seconds)),
         )
     )
     return nested(outer_loops(loops, pair, inside) + list(pair), near_terms_inside(inside))
+
+
+Scored: TypeAlias = list[tuple[float, tuple[For, For]]]
+
+
+def scored(loops: list[For], inside: tuple[Statement, ...], fits: Callable[[For], bool]) -> Scored:
+    """The pairs of loops that can become a tile of some kind, with what each is worth."""
+    return [
+        (score(pair, inside), pair)
+        for pair in itertools.permutations(loops, 2)
+        if fits(nested(list(pair), inside))
+    ]
+
+
+def sliding_pairs(loops: list[For], inside: tuple[Statement, ...]) -> Scored:
+    """The pairs that can become a tile that slides; none where the innermost one is as good."""
+    pairs = scored(loops, inside, lambda nest: sliding_pair(nest) is not None)
+    innermost = [worth for worth, (_, columns) in pairs if columns is loops[-1]]
+    best = max([worth for worth, _ in pairs], default=0)
+    return pairs if best > max(innermost, default=0) else []
 
 
 def is_copy_across(loops: list[For], inside: tuple[Statement, ...]) -> bool:
@@ -129,9 +152,7 @@ def score(pair: tuple[For, For], inside: tuple[Statement, ...]) -> float:
     rows, columns = pair
     worth = filled(columns.limit) * min(typical(rows.limit), ENOUGH_ROWS) / ENOUGH_ROWS
     loops = tuple(s for s in inside if isinstance(s, For))
-    strides = [dim.coefficient(load.offset, rows.variable.name) for load in loads(loops)]
-    if any(not isinstance(stride, int) or abs(stride) > FAR for stride in strides):
-        worth *= FAR_ROWS
+    worth *= nearness(rows, loops)
     around = accesses(tuple(s for s in inside if not isinstance(s, For)))
     along = [dim.coefficient(access.offset, columns.variable.name) for access in around]
     scattered = sum(step not in (0, 1) for step in along)
@@ -139,6 +160,20 @@ def score(pair: tuple[For, For], inside: tuple[Statement, ...]) -> float:
     for statement in statements(inside):
         steps *= typical(statement.limit) if isinstance(statement, For) else 1
     return worth * (SCATTER if steps >= LONG_SUM else SCATTER_OF_FEW) ** scattered
+
+
+def nearness(rows: For, loops: tuple[Statement, ...]) -> float:
+    """What rows are worth that lie as far apart as they do in what a sum reads."""
+    worth, count = 1.0, min(typical(rows.limit), ENOUGH_ROWS)
+    for load in loads(loops):
+        stride = dim.coefficient(load.offset, rows.variable.name)
+        if not isinstance(stride, int):
+            worth = min(worth, FAR_ROWS)
+        elif lines_to_a_set(count, abs(stride) * load.dtype.bytes) > WAYS // 2:
+            worth = min(worth, FAR_ROWS * COLLIDING_ROWS)
+        elif abs(stride) > FAR:
+            worth = min(worth, FAR_ROWS)
+    return worth
 
 
 def filled(limit: Size) -> float:

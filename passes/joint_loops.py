@@ -7,12 +7,14 @@ results are independent, so that any of them may go outermost.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import count
+from typing import Any
 
 from graphc.ir import dim
-from graphc.ir.dim import Dim, Size
+from graphc.ir.dim import Dim, Size, Symbol
 from graphc.ir.kernel import (
     Accumulator,
     For,
@@ -25,6 +27,7 @@ from graphc.ir.kernel import (
     substitute,
     variable,
 )
+from graphc.ir.program import CallKernel, Step
 from graphc.passes.loop_nests import independent, perfect
 from graphc.passes.machine import typical
 
@@ -37,7 +40,7 @@ class Nest:
     inside: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: a property is cached
 class Iteration:
     """What a kernel does in an iteration of common loops: loops that are left, and their body.
 
@@ -46,6 +49,14 @@ class Iteration:
 
     loops: tuple[For | None, ...]
     inside: tuple[Statement, ...]
+
+    @cached_property
+    def offsets(self) -> Mapping[str, Sequence[Size]]:
+        """Where each buffer is touched."""
+        found: dict[str, dict[Size, None]] = {}
+        for access in accesses(self.inside):
+            found.setdefault(access.buffer, {})[access.offset] = None
+        return {buffer: list(offsets) for buffer, offsets in found.items()}
 
     def over(self, rows: For | None) -> tuple[Statement, ...]:
         """The iterations of a block, whose rows a loop goes over; None for a block of one row."""
@@ -126,6 +137,29 @@ def iteration(nest: Nest, order: Sequence[For], limits: Sequence[Size]) -> Itera
     return Iteration(tuple(loops), substitute(nest.inside, at))
 
 
+class Nests:
+    """The nests and the iterations of kernels, each of which is worked out once."""
+
+    def __init__(self) -> None:
+        self.nests: dict[str, Nest] = {}
+        self.iterations: dict[tuple[Any, ...], Iteration] = {}
+
+    def nest(self, kernel: Kernel) -> Nest:
+        """See `nest_of`; no two kernels have the same name."""
+        if kernel.name not in self.nests:
+            self.nests[kernel.name] = nest_of(kernel)
+        return self.nests[kernel.name]
+
+    def iteration(
+        self, kernel: Kernel, order: Sequence[For], limits: tuple[Size, ...]
+    ) -> Iteration:
+        """See `iteration`."""
+        key = (kernel.name, limits, *(nested.variable.name for nested in order))
+        if key not in self.iterations:
+            self.iterations[key] = iteration(self.nest(kernel), order, limits)
+        return self.iterations[key]
+
+
 def with_own_names(body: tuple[Statement, ...], taken: set[str]) -> tuple[Statement, ...]:
     """A body whose values have no names that are taken; afterwards theirs are, too."""
     declared = (s.name for s in statements(body) if isinstance(s, Let | Accumulator))
@@ -137,3 +171,37 @@ def with_own_names(body: tuple[Statement, ...], taken: set[str]) -> tuple[Statem
             renamed[name] = next(n for n in numbered if n not in taken and n not in values)
     taken.update(renamed.get(name, name) for name in values)
     return substitute(body, {}, renamed) if renamed else body
+
+
+def slice_size(offsets: Sequence[Size], limits: Sequence[Size]) -> Size | None:
+    """How many elements an iteration has to itself, if all accesses stay within them.
+
+    They lie one after another in the order of the iterations. None where they do not.
+    """
+    last = len(limits) - 1
+    size = dim.coefficient(offsets[0], f"%c{last}")
+    if size is None or size == 0:
+        return None
+    for offset in offsets:
+        rest, step = offset, size
+        for place in reversed(range(len(limits))):
+            rest = rest - common_variable(place, limits[place]) * step
+            step = step * limits[place]
+        if any(moves(rest, place) for place in range(len(limits))) or not dim.is_within(rest, size):
+            return None
+    return size
+
+
+def moves(offset: Size, place: int) -> bool:
+    """Whether an offset depends on the variable of a common loop."""
+    return any(isinstance(s, Symbol) and s.name == f"%c{place}" for s in dim.variables(offset))
+
+
+def calls_from(steps: Sequence[Step]) -> list[CallKernel]:
+    """The calls that steps begin with."""
+    calls = []
+    for step in steps:
+        if not isinstance(step, CallKernel):
+            break
+        calls.append(step)
+    return calls

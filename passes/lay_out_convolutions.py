@@ -23,7 +23,7 @@ from graphc.passes.decisions import lines, record
 from graphc.passes.interchange_loops import filled
 from graphc.passes.machine import SECOND_CACHE
 from graphc.passes.panels import PANEL, in_panels, panel_of
-from graphc.passes.permutations import permuted, unpermuted
+from graphc.passes.permutations import beneath, moved, permuted, unpermuted
 
 # A kernel that is used at fewer places is not worth arranging.
 FEW_PLACES = 32
@@ -39,8 +39,10 @@ def arranged(node: Node) -> Node:
     windows = slide(node.inputs[0].shape, node.inputs[1].shape, node.attrs)
     if any(window.spacing > 1 for window in windows):
         return node
+    if sums_by_channels(node):
+        return with_padding_stored(node, windows, True)
     outputs_last = prefers_outputs(node) or lies_by_channels(node)
-    padded = with_padding_stored(node, windows, outputs_last)
+    padded = node if lies_by_channels(node) else with_padding_stored(node, windows, outputs_last)
     if outputs_last:
         return with_outputs_last(padded)
     return apply("convolution", *map(with_rows, padded.inputs), **padded.attrs)
@@ -55,7 +57,12 @@ def with_padding_stored(node: Node, windows: Sequence[Sliding], any_order: bool)
     if all(window.low == window.high == 0 for window in windows) or not all(map(is_known, windows)):
         return node
     dense = [replace(v, size=reach(v), low=0, high=0) for v in windows]
-    made = convolve(stored(x, windows, any_order), w, dense, node.attrs["groups"])
+    if sums_by_channels(node):
+        source, places, moves = beneath(x, range(2, x.ndim))
+        elements = moved(laid(source, places, windows), moves)
+    else:
+        elements = stored(x, windows, any_order)
+    made = convolve(elements, w, dense, node.attrs["groups"])
     if made.type != node.type:
         return node
     decide(node, "padding stored", "no tap asks whether it looks at an element")
@@ -78,22 +85,33 @@ def stored(x: Node, windows: Sequence[Sliding], any_order: bool) -> Node:
     So the gradient by the kernel, which exchanges two of them, finds what the convolution has
     stored. Unless any order will do, the last axis is the last one in memory.
     """
-    padded = any(low > 0 or high > 0 for low, high in map(margins_of, windows))
+    padded = reaches_beyond(windows)
     source, axes = unpermuted(x if padded or any_order else with_rows(x))
     if not any_order and axes[-1] != x.ndim - 1:
         source, axes = x, tuple(range(x.ndim))
-    cut: list[slice] = [slice(None)] * x.ndim
-    low: list[Size] = [0] * x.ndim
-    high: list[Size] = [0] * x.ndim
-    for axis, window in zip(axes[2:], windows, strict=True):
+    return permute_dims(laid(source, axes[2:], windows), axes)
+
+
+def reaches_beyond(windows: Sequence[Sliding]) -> bool:
+    """Whether windows reach beyond the elements."""
+    return any(low > 0 or high > 0 for low, high in map(margins_of, windows))
+
+
+def laid(source: Node, places: Sequence[int], windows: Sequence[Sliding]) -> Node:
+    """A value as windows reach it along some of its axes: cut, and with zeros around in memory."""
+    cut: list[slice] = [slice(None)] * source.ndim
+    low: list[Size] = [0] * source.ndim
+    high: list[Size] = [0] * source.ndim
+    for axis, window in zip(places, windows, strict=True):
         before, after = margins_of(window)
         cut[axis] = slice(max(0, -before), window.size + min(0, after))
         low[axis] = max(0, before)
         high[axis] = max(0, after)
     inside = source[tuple(cut)]
-    margins = {"low": tuple(low), "high": tuple(high), "interior": (0,) * x.ndim}
-    laid = apply("stage", apply("pad", inside, **margins)) if padded else inside
-    return permute_dims(laid, axes)
+    if not reaches_beyond(windows):
+        return inside
+    margins = {"low": tuple(low), "high": tuple(high), "interior": (0,) * source.ndim}
+    return apply("stage", apply("pad", inside, **margins))
 
 
 def margins_of(window: Sliding) -> tuple[int, int]:
@@ -144,7 +162,14 @@ def prefers_outputs(node: Node) -> bool:
     pointwise = all(taps == 1 for taps in w.shape[2:])
     row = product(node.shape[2:]) if pointwise else node.shape[-1]
     along_rows = filled(row) if node.attrs["strides"][-1] == 1 else 0
-    return not is_fewer(places, FEW_PLACES) and filled(outputs) >= along_rows
+    pays = not is_fewer(places, FEW_PLACES) or has_outputs_last(w)
+    return pays and filled(outputs) >= along_rows
+
+
+def has_outputs_last(w: Node) -> bool:
+    """Whether neighbours in a kernel are outputs as it lies, so that nothing has to be arranged."""
+    _, order = unpermuted(w)
+    return order[0] == w.ndim - 1
 
 
 def is_depthwise(node: Node) -> bool:
@@ -157,6 +182,22 @@ def lies_by_channels(node: Node) -> bool:
     """Whether channels are by themselves and stand last in memory, so that vectors take them."""
     _, order = unpermuted(node.inputs[0])
     return is_depthwise(node) and isinstance(node.shape[1], int) and order[1] == node.ndim - 1
+
+
+def sums_by_channels(node: Node) -> bool:
+    """Whether a depthwise kernel's gradient has channels last in memory, so that vectors take them.
+
+    It has more taps than places, and one channel of the operand for each example.
+    """
+    x, w = node.inputs
+    taps, places = taps_and_places(node)
+    few = isinstance(places, int) and not (isinstance(taps, int) and taps <= places)
+    if not few or node.attrs["groups"] != w.shape[0] or w.shape[0] == 1:
+        return False
+    source, spatial = beneath(x, range(2, x.ndim))[:2]
+    _, order = unpermuted(w)
+    last = source.ndim - 1
+    return order[0] == w.ndim - 1 and last not in spatial and source.shape[-1] == w.shape[0]
 
 
 def taps_and_places(node: Node) -> tuple[Size, Size]:

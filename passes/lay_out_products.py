@@ -1,7 +1,9 @@
 """lay_out_products: put the columns of large matrices into panels before they are multiplied.
 
-Each panel then stays in cache while all rows pass by. The copy pays where there are many rows, and
-where a transpose would be a copy anyway: it is done on the way.
+Each panel then stays in cache while all rows pass by. Tiles make panels themselves of columns that
+lie side by side (`passes/pack_columns.py`). Those that are transposed are copied in any case, and
+those of a constant once, when compiling; columns too long for a panel in cache lie at least in one
+stretch.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
 from graphc.passes.decisions import lines, record
 from graphc.passes.machine import SECOND_CACHE
-from graphc.passes.panels import in_panels, panel_of
+from graphc.passes.panels import PANEL, in_panels, panel_of
 
 # Rows for which a copy of the other matrix costs a few hundredths of the product.
 MANY_ROWS = 128
@@ -43,10 +45,17 @@ def arranged(node: Node) -> Node:
 
 
 def pays(node: Node) -> bool:
-    """Whether a copy of the right operand takes little beside the product."""
+    """Whether a copy of the right operand takes little beside the product, and is not made anyway.
+
+    Tiles make panels of columns that lie as they are read, but for very long ones.
+    """
     rows, columns = node.shape
-    depth = node.inputs[1].shape[0]
+    right = node.inputs[1]
+    depth = right.shape[0]
     if not isinstance(rows, int) or not isinstance(columns, int) or not isinstance(depth, int):
+        return False
+    long = depth * PANEL * node.dtype.bytes > LARGE
+    if not (long or is_transposed(right) or right.op.name == "constant"):
         return False
     divided = panel_of(columns) < columns
     return rows >= MANY_ROWS and divided and depth * columns * node.dtype.bytes >= LARGE

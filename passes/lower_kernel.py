@@ -87,6 +87,7 @@ class Writer:
         """The kernel's body."""
         results = [self.result(node) for node in self.body.outputs]
         self.formulas.follow()
+        self.formulas.drop_guards()
         self.formulas.resolve_names()
         for name in self.order(results):
             self.write(name, self.formulas.values[name])

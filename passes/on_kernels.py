@@ -10,5 +10,9 @@ from graphc.ir.program import Program
 
 
 def on_kernels(program: Program, change: Callable[[Kernel], Kernel]) -> Program:
-    """The program with every kernel changed; calls find kernels by name, so names stay."""
-    return replace(program, kernels=tuple(change(kernel) for kernel in program.kernels))
+    """The program with every kernel changed; calls find kernels by name, so names stay.
+
+    A kernel that a change leaves equal stays the same object: what was known of it still holds.
+    """
+    changed = ((kernel, change(kernel)) for kernel in program.kernels)
+    return replace(program, kernels=tuple(old if new == old else new for old, new in changed))

@@ -32,9 +32,20 @@ def in_panels(node: Node, columns: int, panel: int, batch: int = 0) -> Node:
 
     The first `batch` axes count matrices, each of which has panels of its own.
     """
+    return from_panels(to_panels(node, columns, panel, batch), batch)
+
+
+def to_panels(node: Node, columns: int, panel: int, batch: int = 0) -> Node:
+    """The panels of a value: after the first `batch` axes one that counts them."""
     rows = node.ndim - 1
     strips = reshape(node, (*node.shape[:-1], columns // panel, panel))
     order = [*range(batch), rows, *range(batch, rows), rows + 1]
-    stored = apply("stage", permute_dims(strips, order))
-    back = permute_dims(stored, [order.index(axis) for axis in range(rows + 2)])
-    return reshape(back, node.shape)
+    return apply("stage", permute_dims(strips, order))
+
+
+def from_panels(stored: Node, batch: int = 0) -> Node:
+    """The value whose panels are given."""
+    last = stored.ndim - 1
+    order = [*range(batch), *range(batch + 1, last), batch, last]
+    whole = permute_dims(stored, order)
+    return reshape(whole, (*whole.shape[:-2], whole.shape[-2] * whole.shape[-1]))

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from graphc.ir.printer import print_text
 from graphc.ir.program import Decision
-from graphc.ir.verify import verify
+from graphc.ir.verify import Verified, verify
 from graphc.passes.decisions import recording
 
 Pass: TypeAlias = Callable[[Any], Any]
@@ -26,11 +26,15 @@ Pass: TypeAlias = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What passes made of a program, what they decided, and how long each took."""
+    """What passes made of a program, what they decided, and how long each took.
+
+    folder holds the text after every pass, where that was wanted.
+    """
 
     result: Any
     decisions: tuple[Decision, ...]
     seconds: tuple[tuple[str, float], ...]
+    folder: Path | None = None
 
 
 def run_passes(program: Any, passes: Sequence[Pass], dump: Path | None = None) -> Run:
@@ -40,15 +44,16 @@ def run_passes(program: Any, passes: Sequence[Pass], dump: Path | None = None) -
     """
     folder = dump_folder(dump)
     seconds: list[tuple[str, float]] = []
-    inspect(program, "input", 0, folder)
+    before = Verified()
+    inspect(program, "input", 0, folder, before)
     with recording() as decisions:
         for number, change in enumerate(passes, start=1):
             start = time.perf_counter()
             with naming(change):
                 program = change(program)
                 seconds.append((pass_name(change), time.perf_counter() - start))
-                inspect(program, pass_name(change), number, folder)
-    return Run(program, tuple(decisions), tuple(seconds))
+                inspect(program, pass_name(change), number, folder, before)
+    return Run(program, tuple(decisions), tuple(seconds), folder)
 
 
 def pass_name(change: Pass) -> str:
@@ -66,15 +71,25 @@ def naming(change: Pass) -> Iterator[None]:
         raise
 
 
-def inspect(program: Any, name: str, number: int, folder: Path | None) -> None:
+def inspect(program: Any, name: str, number: int, folder: Path | None, before: Verified) -> None:
     """Write the program's text where a folder is given, then verify it where that is wanted.
 
     In this order, so that the text of a wrong program can be read.
     """
     if folder is not None:
         (folder / f"{number:02}-{name}.txt").write_text(print_text(program))
-    if os.environ.get("GRAPHC_VERIFY") == "1":
-        verify(program)
+    if verifies():
+        verify(program, before)
+
+
+def verifies() -> bool:
+    """Whether programs are verified after every pass."""
+    return os.environ.get("GRAPHC_VERIFY") == "1"
+
+
+def is_watched() -> bool:
+    """Whether somebody wants to see what each pass does, so that all of them must run."""
+    return verifies() or bool(os.environ.get("GRAPHC_DUMP"))
 
 
 def dump_folder(parent: Path | None) -> Path | None:

@@ -7,7 +7,8 @@ rows are an unrolled loop around a vector loop, so that the kernel's text says i
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -22,10 +23,20 @@ from graphc.ir.kernel import (
     variable,
 )
 from graphc.ir.program import Decision
+from graphc.ir.types import DType
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
-from graphc.passes.machine import Registers
+from graphc.passes.machine import Registers, machine, typical
 from graphc.passes.ordered_loops import is_ordered
-from graphc.passes.tile_shape import Part, Shape, column_parts, shape_of_tile
+from graphc.passes.predict_cost import predicted
+from graphc.passes.tile_shape import (
+    Part,
+    Shape,
+    column_parts,
+    other_shapes,
+    shape_of_tile,
+    steps_of,
+)
 
 # Columns are the outer loop where they make this many tasks: a tile of columns stays in cache
 # while all rows pass by, and rows are narrower, so that the other order reads more memory.
@@ -34,29 +45,42 @@ ENOUGH_TASKS = 4
 TYPICAL_TILES = 6
 
 
-def is_tileable(nest: For) -> bool:
-    """Whether a pair of loops over results holds one sum that reuses loads along both."""
+class Pair(NamedTuple):
+    """Two loops over results around one sum."""
+
+    rows: For
+    columns: For
+    sum: Accumulator
+    reduction: For
+
+
+def pair_around_sum(nest: For) -> Pair | None:
+    """The pair of independent loops that holds one sum; None if it holds anything else."""
     if not nest.body or not isinstance(nest.body[-1], For):
-        return False
+        return None
     rows, columns = nest, nest.body[-1]
     if columns.kind != "parallel" or any(isinstance(s, For) for s in rows.body[:-1]):
-        return False
+        return None
     if columns.limit == 0:
-        return False
+        return None
     sums = [s for s in columns.body if isinstance(s, Accumulator)]
     loops = [s for s in columns.body if isinstance(s, For)]
     if len(sums) != 1 or len(loops) != 1 or sums[0].kind != "sum" or loops[0].kind != "serial":
-        return False
-    if is_ordered(loops[0]):
-        return False
-    return reuses(rows, columns, loops[0])
+        return None
+    return None if is_ordered(loops[0]) else Pair(rows, columns, sums[0], loops[0])
 
 
-def reuses(rows: For, columns: For, reduction: For) -> bool:
-    """Whether one load serves all rows and is contiguous, and another serves all columns."""
-    offsets = [load.offset for load in loads(reduction.body)]
-    by_row = [dim.coefficient(offset, rows.variable.name) for offset in offsets]
-    by_column = [dim.coefficient(offset, columns.variable.name) for offset in offsets]
+def is_tileable(nest: For) -> bool:
+    """Whether a pair of loops over results holds one sum that reuses loads along both.
+
+    One load serves all rows and is contiguous, and another serves all columns.
+    """
+    pair = pair_around_sum(nest)
+    if pair is None:
+        return False
+    offsets = [load.offset for load in loads(pair.reduction.body)]
+    by_row = [dim.coefficient(offset, pair.rows.variable.name) for offset in offsets]
+    by_column = [dim.coefficient(offset, pair.columns.variable.name) for offset in offsets]
     shared = any(r == 0 and c == 1 for r, c in zip(by_row, by_column, strict=True))
     return shared and 0 in by_column and all(c in (0, 1) for c in by_column)
 
@@ -68,20 +92,59 @@ def register_tile(
     columns = nest.body[-1]
     assert isinstance(columns, For)
     sums = next(s for s in columns.body if isinstance(s, Accumulator))
-    lanes = registers.bits // max(sums.dtype.bits, 32)
-    depth = depth_of(columns) * sums.dtype.bytes
-    shape = shape_of_tile(nest.limit, columns.limit, lanes, registers.count, depth)
-    rows, vectors = shape[0]
-    by_rows = tile_count(column_parts(columns.limit, vectors, lanes)) < ENOUGH_TASKS
+    lanes = lanes_of(columns, registers)
+    depth = depth_of(columns)
+    limits = nest.limit, columns.limit, lanes, registers.count, depth * sums.dtype.bytes
+    shape = shape_of_tile(*limits)
+    tasks = tile_count(column_parts(columns.limit, shape[0][1], lanes))
+    work = Tiled(nest.limit, columns.limit, depth, sums.dtype, lanes)
+    way = choose(
+        name,
+        work.way(shape, tasks < ENOUGH_TASKS),
+        lambda: [work.way(s, by) for s in (shape, *other_shapes(*limits)) for by in (False, True)],
+    )
+    shape, by_rows = way.value
     record(Decision(
-        "tile_loops", f"tile of {rows.width} rows by {vectors * lanes} columns", name,
+        "tile_loops", way.name.partition(",")[0], name,
         "accumulators stay in registers, and each load is used for the whole tile",
-        (("registers", str(registers.count)), ("threads over", "rows" if by_rows else "columns")),
+        (("registers", str(registers.count)), ("threads over", "rows" if by_rows else "columns"),
+         predicted(way.seconds)),
     ))  # fmt: skip
     kind = "parallel" if threads else "serial"
     if by_rows:
         return rows_outside(nest, columns, shape, lanes, kind)
     return columns_outside(nest, columns, shape, lanes, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiled:
+    """What is cut into tiles: rows by columns of sums of so many terms, in vectors of so many."""
+
+    rows: Size
+    columns: Size
+    depth: Size
+    dtype: DType
+    lanes: int
+
+    def way(self, shape: Shape, by_rows: bool) -> Way[tuple[Shape, bool]]:
+        """Tiles of a shape, those of the same rows or those of the same columns one after another.
+
+        Predicted is the time of their multiplications.
+        """
+        rows, vectors = shape[0]
+        order = "rows" if by_rows else "columns"
+        name = f"tile of {rows.width} rows by {vectors * self.lanes} columns, {order} outside"
+        steps = steps_of(shape, self.columns, self.lanes, self.depth * self.dtype.bytes)
+        known = machine()
+        rate = known.float64 if self.dtype.bits > 32 else known.float32
+        operations = 2 * self.lanes * steps * typical(self.depth)
+        return Way(name, (shape, by_rows), operations / rate)
+
+
+def lanes_of(columns: For, registers: Registers) -> int:
+    """How many sums of a loop over columns a register holds."""
+    sums = next(s for s in columns.body if isinstance(s, Accumulator))
+    return registers.bits // max(sums.dtype.bits, 32)
 
 
 def depth_of(columns: For) -> Size:
@@ -100,7 +163,7 @@ def rows_outside(
     for rows, vectors in shape:
         tiles: list[Statement] = []
         for part in column_parts(columns.limit, vectors, lanes):
-            block = tile(nest, rows, part)
+            block = tile(nest, rows.first(nest.variable.name), rows.width, part)
             tiles.extend(tile_loop(f"{columns.variable.name}o", part, "serial", (block,)))
         result.extend(tile_loop(f"{nest.variable.name}o", rows, kind, tuple(tiles)))
     return tuple(result)
@@ -118,7 +181,8 @@ def columns_outside(
         body: list[Statement] = []
         for rows, vectors in shape:
             part = strip if widest == narrow else part_of_strip(strip, column, vectors * lanes)
-            tiles = tile_loop(f"{row}o", rows, "serial", (tile(nest, rows, part),))
+            block = tile(nest, rows.first(row), rows.width, part)
+            tiles = tile_loop(f"{row}o", rows, "serial", (block,))
             body.extend(tiles if part is strip else tile_loop(f"{column}o", part, "serial", tiles))
         name = f"{column}o" if widest == narrow else f"{column}s"
         result.extend(tile_loop(name, strip, kind, tuple(body)))
@@ -148,19 +212,17 @@ def tile_loop(
     return (loop(name, part.tiles, kind, body),)
 
 
-def tile(nest: For, rows: Part, columns: Part) -> For:
+def tile(nest: For, first_row: Size, height: int, columns: Part) -> For:
     """One tile: an unrolled loop over rows around a vector loop over columns."""
     row, columns_loop = nest.variable.name, nest.body[-1]
     assert isinstance(columns_loop, For)
     column = columns_loop.variable.name
-    row_tile = dim.symbol(f"{row}o", "index", rows.tiles)
-    column_tile = dim.symbol(f"{column}o", "index", columns.tiles)
-    first = columns.start + column_tile * columns.width
+    first = columns.first(column)
     limit = columns.width if columns.limit is None else stretch(columns, first)
     inner = loop(f"{column}i", limit, "vector", (), columns.width)
-    outer = loop(f"{row}i", rows.width, "unrolled", ())
-    at = {
-        row: rows.start + row_tile * rows.width + variable(outer),
+    outer = loop(f"{row}i", height, "unrolled", ())
+    at: dict[str, Size] = {
+        row: first_row + variable(outer),
         column: first + variable(inner),
     }
     body = replace(inner, body=substitute(columns_loop.body, at))

@@ -42,9 +42,7 @@ def seen_as_parts(leaf: Node) -> Node:
     if leaf.op.name == "input":
         return apply("input", **attrs)
     state: State = leaf.attrs["state"]
-    array = state.array
-    pairs = array.reshape(-1).view(kind.dtype.numpy).reshape((*array.shape, 2))
-    attrs["state"] = state.seen_as(pairs)
+    attrs["state"] = state.seen_as(kind.dtype, (*state.array.shape, 2))
     return Variable(OPS["variable"], (), MappingProxyType(attrs), kind, leaf.where)
 
 

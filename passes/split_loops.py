@@ -14,7 +14,8 @@ from graphc.passes.on_kernels import on_kernels
 def split_loops(program: Program) -> Program:
     """Make two loops of each independent one whose variable is divided by a divisor of its limit.
 
-    i // 32 and i % 32 become the variables of an outer and an inner loop.
+    i // 32 and i % 32 become the variables of an outer and an inner loop. Where it is divided by
+    several, of which each divides the next, there is one more loop for each.
     """
     return on_kernels(program, split_kernel)
 
@@ -30,12 +31,10 @@ def split_body(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
 
 
 def split(nest: For) -> For:
-    """A loop cut at the one number that its variable is divided by; as it is if there is none."""
+    """A loop cut at the least number that its variable is divided by; as it is if there is none."""
     found = divisors(nest)
-    if len(found) != 1 or not isinstance(nest.limit, int):
-        return replace(nest, body=split_body(nest.body))
-    (divisor,) = found
-    if nest.limit % divisor:
+    divisor = min(found, default=0)
+    if not found or any(whole % divisor for whole in (nest.limit, *found)):
         return replace(nest, body=split_body(nest.body))
     name = nest.variable.name
     outer = loop(f"{name}p", nest.limit // divisor, nest.kind, ())
@@ -43,8 +42,8 @@ def split(nest: For) -> For:
     at = {name: variable(outer) * divisor + variable(inner)}
     body = split_body(substitute(nest.body, at))
     if divisor < VECTOR and not any(isinstance(s, For) and s.kind == "parallel" for s in body):
-        outer, inner = inner, outer  # an innermost loop so short would leave vectors idle
-    return replace(outer, body=(replace(inner, body=body),))
+        return replace(inner, body=(split(replace(outer, body=body)),))  # or vectors would be idle
+    return split(replace(outer, body=(replace(inner, body=body),)))
 
 
 def divisors(nest: For) -> set[int]:

@@ -52,6 +52,8 @@ from graphc.passes.decisions import record
 from graphc.passes.loop_nests import nested, perfect
 from graphc.passes.machine import typical
 from graphc.passes.ordered_loops import is_ordered, lasts_of
+from graphc.passes.predict_cost import predicted, work_of
+from graphc.passes.stream_rows import in_blocks
 
 # Elements of a chunk, at least: some microseconds of work. A reduction has several chunks or none.
 CHUNK, FEWEST_CHUNKS, MOST_CHUNKS = 16384, 4, 256
@@ -61,6 +63,9 @@ DEPTH = 64
 COLUMNS, ENOUGH_TASKS = 4096, 16
 # Columns that are added up side by side in registers.
 IN_REGISTERS = 256
+# Rows of a page or more that are added up in memory at a time: results are read and written less
+# often. Shorter ones share a page, in which the processor reads ahead along a single stream.
+ROWS, PAGE = 4, 4096
 
 
 def split_reductions(program: Program) -> Program:
@@ -128,8 +133,8 @@ class Split:
         chunks = chunks_of(reduction, 1, lasts)
         if chunks is None:
             return [reduction]
-        self.note(reduction, chunks)
-        return list(self.cut([], filled(reduction, declared), reduction, chunks))
+        self.note(reduction, reduction, chunks)
+        return self.cut([], filled(reduction, declared), reduction, chunks)
 
     def rows(self, nest: For, lasts: frozenset[str]) -> list[Statement]:
         """Loops over few results with one reduction inside, cut where it is long."""
@@ -139,66 +144,57 @@ class Split:
         if len(reductions) != 1 or tuple(inside[: len(sums) + 1]) != (*sums, *reductions):
             return [nest]
         (reduction,) = reductions
-        if are_enough(loops, reduction) or not depends_on_all(loops, reduction):
+        if are_enough(loops, reduction) or not reads_each_once(loops, reduction):
             return [nest]
         chunks = chunks_of(reduction, product(typical(each.limit) for each in loops), lasts)
         if chunks is None:
             return [nest]
-        self.note(reduction, chunks)
-        first, second = self.cut(loops, filled(reduction, sums), reduction, chunks)
+        self.note(nest, reduction, chunks)
+        first, *second = self.cut(loops, filled(reduction, sums), reduction, chunks)
         rest = inside[len(sums) + 1 :]
-        return [first, nested(loops, (*sums, second, *rest))]
+        return [first, nested(loops, (*sums, *second, *rest))]
 
     def cut(
         self, loops: list[For], sums: list[Accumulator], reduction: For, chunks: Chunks
-    ) -> tuple[For, For]:
-        """The loop over chunks that stores partial results, and the one that combines them."""
+    ) -> list[Statement]:
+        """The loop over chunks that stores partial results, and what combines them."""
         name = reduction.variable.name
         outer = loop(f"{name}c", chunks.count, "parallel", ())
-        start = variable(outer) * chunks.length
-        length = dim.minimum(chunks.length, reduction.limit - start)
-        if isinstance(reduction.limit, int) and reduction.limit % chunks.length == 0:
-            length = chunks.length
-        inner = loop(name, length, "serial", ())
         results = product(each.limit for each in loops)
         at: Size = variable(outer)
         for each in loops:
             at = at * each.limit + variable(each)
-        renamed = {s.name: f"{s.name}_chunk" for s in sums}
-        body = substitute(reduction.body, {name: start + variable(inner)}, renamed)
-        parts = [part for s in sums for part in self.partial(s, chunks.count * results)]
+        parts = [self.partial(s, chunks.count * results) for s in sums]
+        renamed = {part.whole: part.name for part in parts}
+        inner = chunk_of(reduction, chunks, variable(outer), renamed)
         chunk: tuple[Statement, ...]
-        if loops and is_wide(loops[-1], reduction) and len(parts) == len(sums):
-            chunk = by_rows(loops, parts, replace(inner, body=body), at)
+        if loops and is_wide(loops[-1], reduction) and not any(map(is_position, sums)):
+            chunk = by_rows(loops, parts, inner, at)
         else:
             inside: tuple[Statement, ...] = (
                 *(Accumulator(part.name, part.kind, part.dtype) for part in parts),
-                replace(inner, body=with_values(body, parts)),
-                *(Store(p.buffer, at, Ref(p.result, p.name)) for p in parts),
+                inner,
+                *(Store(p.buffer, at, Ref(p.dtype, p.name)) for p in parts),
             )
             chunk = (nested(loops, inside),) if loops else inside
-        first = replace(outer, body=chunk)
         over = loop(f"{name}r", chunks.count, "serial", ())
         there = dim.substitute(at, {outer.variable.name: variable(over)})
-        combined = (s for sum_ in sums for s in combine(sum_, parts, there))
-        return first, replace(over, body=tuple(combined))
+        second = combined(sums, parts, over, there)
+        positions = (located(s, reduction, chunks) for s in sums if is_position(s))
+        return [replace(outer, body=chunk), *second, *(s for found in positions for s in found)]
 
-    def partial(self, accumulator: Accumulator, size: Size) -> Iterator[Partial]:
-        """The partial results of an accumulator: for argmax the extreme values, too."""
-        name, kind, dtype = accumulator.name, accumulator.kind, accumulator.dtype
-        found = [Partial(f"{name}_chunk", kind, dtype, dtype, f"partial{len(self.partials)}", name)]
-        if kind.startswith("arg"):
-            found[0] = replace(found[0], result=int64)
-            second = f"partial{len(self.partials) + 1}"
-            extreme = kind.removeprefix("arg")
-            found.append(Partial(f"{name}_extreme", extreme, dtype, dtype, second, name))
-        for part in found:
-            self.partials.append(Buffer(part.buffer, part.result, size, written=True))
-            yield part
+    def partial(self, accumulator: Accumulator, size: Size) -> Partial:
+        """The partial results of an accumulator; of argmax the extreme values alone."""
+        name, dtype = accumulator.name, accumulator.dtype
+        kind = accumulator.kind.removeprefix("arg")
+        found = Partial(f"{name}_chunk", kind, dtype, f"partial{len(self.partials)}", name)
+        self.partials.append(Buffer(found.buffer, dtype, size, written=True))
+        return found
 
-    def note(self, reduction: For, chunks: Chunks) -> None:
-        """Record the choice."""
-        numbers = (("iterations", str(reduction.limit)), ("of a chunk", str(chunks.length)))
+    def note(self, nest: For, reduction: For, chunks: Chunks) -> None:
+        """Record the choice, with the time predicted for the whole nest."""
+        numbers = (("iterations", str(reduction.limit)), ("of a chunk", str(chunks.length)),
+                   predicted(work_of((nest,), self.kernel.buffers).seconds))  # fmt: skip
         record(Decision("split_reductions", f"{chunks.count} chunks", self.kernel.name,
                         "there are too few results to keep threads busy", numbers))  # fmt: skip
 
@@ -210,43 +206,92 @@ class Partial:
     name: str
     kind: str
     dtype: DType
-    result: DType
     buffer: str
     whole: str
 
 
-def with_values(body: tuple[Statement, ...], parts: list[Partial]) -> tuple[Statement, ...]:
-    """The body of a chunk, with the extreme accumulated beside its position."""
-    extremes = {f"{p.whole}_chunk": p.name for p in parts if p.name.endswith("_extreme")}
-    result: list[Statement] = []
-    for statement in body:
-        if isinstance(statement, Accumulate) and statement.name in extremes:
-            result.append(Accumulate(extremes[statement.name], statement.value))
-        if isinstance(statement, For):
-            result.append(replace(statement, body=with_values(statement.body, parts)))
-        else:
-            result.append(statement)
-    return tuple(result)
+def is_position(accumulator: Accumulator) -> bool:
+    """Whether an accumulator tells where the extreme is."""
+    return accumulator.kind.startswith("arg")
 
 
-def by_rows(loops: list[For], parts: list[Partial], chunk: For, at: Size) -> tuple[For, For]:
-    """A chunk of columns, added up in memory row by row: so it is read forward, as one stream."""
+def chunk_of(reduction: For, chunks: Chunks, number: Size, renamed: dict[str, str]) -> For:
+    """The iterations of one chunk, which give values to accumulators of its own."""
+    name = reduction.variable.name
+    start = number * chunks.length
+    length = dim.minimum(chunks.length, reduction.limit - start)
+    if isinstance(reduction.limit, int) and reduction.limit % chunks.length == 0:
+        length = chunks.length
+    inner = loop(name, length, "serial", ())
+    body = substitute(reduction.body, {name: start + variable(inner)}, renamed)
+    return values_only(replace(inner, body=body))
+
+
+def values_only(nest: For) -> For:
+    """A loop whose accumulators take values and no positions."""
+    body = (
+        values_only(s) if isinstance(s, For)
+        else Accumulate(s.name, s.value) if isinstance(s, Accumulate)
+        else s
+        for s in nest.body
+    )  # fmt: skip
+    return replace(nest, body=tuple(body))
+
+
+def combined(
+    sums: list[Accumulator], parts: list[Partial], over: For, at: Size
+) -> Iterator[Statement]:
+    """The loop over chunks that combines their results; of argmax it finds which chunk has it."""
+    names = {s.name: f"{s.name}_best" if is_position(s) else s.name for s in sums}
+    yield from (Accumulator(names[s.name], s.kind, s.dtype) for s in sums if is_position(s))
+    body = (
+        Accumulate(names[p.whole], Load(p.dtype, p.buffer, at, None), position_of(s, over))
+        for s, p in zip(sums, parts, strict=True)
+    )
+    yield replace(over, body=tuple(body))
+
+
+def position_of(accumulator: Accumulator, over: For) -> Size:
+    """The number of the chunk, where an accumulator tells positions."""
+    return variable(over) if is_position(accumulator) else 0
+
+
+def located(accumulator: Accumulator, reduction: For, chunks: Chunks) -> tuple[Statement, ...]:
+    """The position of an extreme: its chunk is looked through once more, and no other.
+
+    As many iterations for each chunk: with the last one come some before it, which have no such
+    extreme.
+    """
+    name, limit = reduction.variable.name, reduction.limit
+    number = f"{accumulator.name}_number"
+    first = dim.symbol(f"%{number}", "value") * chunks.length
+    start = dim.maximum(0, dim.minimum(first, limit - chunks.length))
+    if isinstance(limit, int) and limit % chunks.length == 0:
+        start = first
+    inner = loop(name, dim.minimum(chunks.length, limit), "serial", ())
+    body = only(reduction.body, accumulator.name)
+    inner = replace(inner, body=substitute(body, {name: start + variable(inner)}))
+    return Let(number, Ref(int64, f"{accumulator.name}_best")), inner
+
+
+def only(body: tuple[Statement, ...], name: str) -> tuple[Statement, ...]:
+    """A body without what other accumulators get."""
+    kept = (s for s in body if not isinstance(s, Accumulate) or s.name == name)
+    return tuple(replace(s, body=only(s.body, name)) if isinstance(s, For) else s for s in kept)
+
+
+def by_rows(loops: list[For], parts: list[Partial], chunk: For, at: Size) -> tuple[Statement, ...]:
+    """A chunk of columns, added up in memory a few rows at a time: so it is read forward."""
     empty = [Accumulator(part.name, part.kind, part.dtype) for part in parts]
-    stored = [Store(part.buffer, at, Ref(part.result, part.name)) for part in parts]
-    before = [Accumulate(p.name, Load(p.result, p.buffer, at, None)) for p in parts]
-    row = nested(loops, (*empty, *before, *chunk.body, *stored))
-    return nested(loops, (*empty, *stored)), replace(chunk, body=(row,))
+    stored = [Store(part.buffer, at, Ref(part.dtype, part.name)) for part in parts]
+    before = [Accumulate(p.name, Load(p.dtype, p.buffer, at, None)) for p in parts]
 
+    def sweep(rows: tuple[Statement, ...]) -> For:
+        return nested(loops, (*empty, *before, *rows, *stored))
 
-def combine(whole: Accumulator, parts: list[Partial], at: Size) -> Iterator[Statement]:
-    """What adds a chunk's result to the whole."""
-    mine = [Load(p.result, p.buffer, at, None) for p in parts if p.whole == whole.name]
-    if not whole.kind.startswith("arg"):
-        yield Accumulate(whole.name, mine[0])
-        return
-    position = f"{whole.name}_position"
-    yield Let(position, mine[0])
-    yield Accumulate(whole.name, mine[1], dim.symbol(f"%{position}", "value"))
+    length = product(each.limit for each in loops) * max(part.dtype.bytes for part in parts)
+    rows = ROWS if not isinstance(length, int) or length >= PAGE else 1
+    return nested(loops, (*empty, *stored)), *in_blocks(chunk, sweep, rows)
 
 
 def chunks_of(reduction: For, results: Size, lasts: frozenset[str]) -> Chunks | None:
@@ -302,10 +347,13 @@ def is_wide(last: For, reduction: For) -> bool:
     return flat and are_columns(last, reduction) and typical(last.limit) > IN_REGISTERS
 
 
-def depends_on_all(loops: list[For], reduction: For) -> bool:
-    """Whether no load serves several results: products of matrices are cut in other ways."""
+def reads_each_once(loops: list[For], reduction: For) -> bool:
+    """Whether some load serves one result alone, as in a product of a matrix and a vector.
+
+    Products of matrices, whose every load serves several results, are cut in other ways.
+    """
     variables = {each.variable for each in loops}
-    return all(variables <= dim.variables(load.offset) for load in loads(reduction.body))
+    return any(variables <= dim.variables(load.offset) for load in loads(reduction.body))
 
 
 def depth(body: tuple[Statement, ...]) -> int:

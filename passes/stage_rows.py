@@ -38,9 +38,11 @@ from graphc.ir.scalar import (
     Ref,
     Scalar,
 )
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.machine import SECOND_CACHE
 from graphc.passes.on_kernels import on_kernels
+from graphc.passes.predict_cost import Work, predicted
 
 # What a value costs that is stored and loaded again, in instructions.
 STAGING_COST = 6
@@ -113,17 +115,19 @@ class Stage:
         size = local.size * local.dtype.bytes
         if cost <= STAGING_COST:
             return False
-        fits = size <= MAX_ROW
-        choice, reason = (
-            ("keep a row", "to load it again costs less than to compute it again")
-            if fits
-            else ("compute again", "the row would not stay in cache")
-        )
-        numbers = (("instructions", str(cost)), ("bytes", str(size)))
-        record(Decision("stage_rows", choice, self.kernel.name, reason, numbers))
-        if fits:
+        way = again = Way("compute again", False, computing(value) * local.size)
+        reason = "the row would not stay in cache"
+        if size <= MAX_ROW:
+            keep = Way("keep a row", True, Work(read=size, written=size).seconds)
+            way = choose(self.kernel.name, keep, lambda: [again])
+            reason = "to load it again costs less than to compute it again"
+        if size <= MAX_ROW and not way.value:
+            reason = "it was chosen"
+        numbers = (("instructions", str(cost)), ("bytes", str(size)), predicted(way.seconds))
+        record(Decision("stage_rows", way.name, self.kernel.name, reason, numbers))
+        if way.value:
             self.taken.add(local.name)
-        return fits
+        return way.value
 
 
 def is_row(statement: Statement) -> bool:
@@ -250,6 +254,13 @@ def changing(body: tuple[Statement, ...]) -> dict[int, frozenset[str]]:
 def stored_between(changed: Mapping[int, Collection[str]], first: int, last: int) -> set[str]:
     """What changes from one statement of a block on, before another one."""
     return {name for at in range(first, last) for name in changed[at]}
+
+
+def computing(value: Scalar) -> float:
+    """The least seconds that a formula takes for an element."""
+    calls = [part.function for part in scalar.walk([value]) if isinstance(part, Call)]
+    functions = sum(function in TRANSCENDENTAL for function in calls)
+    return Work(float32=len(calls) - functions, functions=functions).seconds
 
 
 def instructions(value: Scalar) -> int:

@@ -8,7 +8,7 @@ rows at a time are added to them from left to right. Each sum adds up in the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -18,6 +18,7 @@ from graphc.ir.kernel import (
     Accumulate,
     Accumulator,
     For,
+    Kernel,
     Let,
     Statement,
     Store,
@@ -28,9 +29,11 @@ from graphc.ir.kernel import (
 )
 from graphc.ir.program import Decision
 from graphc.ir.scalar import Load, Ref, const
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import chain
 from graphc.passes.machine import SECOND_CACHE
+from graphc.passes.predict_cost import predicted, work_of
 
 Sweep: TypeAlias = Callable[[tuple[Statement, ...]], For]
 
@@ -39,12 +42,14 @@ Sweep: TypeAlias = Callable[[tuple[Statement, ...]], For]
 ROWS, LANES = 6, 64
 # Bytes of a strip of results: a page of memory, which the processor reads ahead to the end of.
 STRIP = 4096
+# What a search may take in their place; a strip is a multiple of the results side by side.
+OTHER_ROWS, OTHER_STRIPS = (2, 4, 6), (2048, 4096, 8192)
 # Matrices of fewer bytes stay in cache, so that the order does not matter.
 LARGE = SECOND_CACHE // 4
 
 
 def is_streamable(nest: For) -> bool:
-    """Whether a loop over results adds up rows of a large matrix, for one result in place."""
+    """Whether a loop over results adds up the rows of a matrix, for one result in place."""
     if len(nest.body) < 3:
         return False
     accumulator, reduction, *rest, store = nest.body
@@ -58,45 +63,69 @@ def is_streamable(nest: For) -> bool:
         return False
     if any(load.buffer == store.buffer for load in loads(nest.body)):
         return False
-    return reads_rows(nest, reduction)
+    return any(rows_read(nest, reduction))
 
 
-def reads_rows(nest: For, reduction: For) -> bool:
-    """Whether the innermost loop of a reduction goes from row to row of a large matrix."""
-    columns = nest.limit
-    loops = chain(reduction)
-    count, inner = product((columns, *(each.limit for each in loops))), loops[-1]
-    if not isinstance(columns, int) or not isinstance(count, int):
-        return False
-    if not isinstance(inner.limit, int) or inner.limit < ROWS:
-        return False
+def rows_read(nest: For, reduction: For) -> Iterator[Load]:
+    """The loads by which the innermost loop of a reduction goes from row to row of a matrix."""
+    inner = chain(reduction)[-1]
     if inner.kind != "serial" or not all(isinstance(s, Let | Accumulate) for s in inner.body):
+        return
+    for load in loads(inner.body):
+        step = dim.coefficient(load.offset, inner.variable.name)
+        along = dim.coefficient(load.offset, nest.variable.name)
+        if along == 1 and step is not None and dim.is_nonnegative(step - nest.limit):
+            yield load
+
+
+def is_large(nest: For) -> bool:
+    """Whether the matrix whose rows a loop adds up is surely too large for the cache."""
+    count, rows = elements(nest)
+    if not isinstance(count, int) or not isinstance(rows, int):
         return False
-    return any(
-        dim.coefficient(load.offset, nest.variable.name) == 1
-        and isinstance(step := dim.coefficient(load.offset, inner.variable.name), int)
-        and step >= columns
-        and count * load.dtype.bytes > LARGE
-        for load in loads(inner.body)
-    )
+    return rows >= ROWS and count * bytes_of(nest) > LARGE
 
 
-def stream_rows(nest: For, kind: str, name: str) -> For:
+def is_small(nest: For) -> bool:
+    """Whether such a matrix surely stays in cache."""
+    count, _ = elements(nest)
+    return isinstance(count, int) and count * bytes_of(nest) <= LARGE
+
+
+def elements(nest: For) -> tuple[dim.Size, dim.Size]:
+    """How many elements a loop adds up, and in how many rows that follow one another."""
+    (reduction,) = (s for s in nest.body if isinstance(s, For))
+    loops = chain(reduction)
+    return product((nest.limit, *(each.limit for each in loops))), loops[-1].limit
+
+
+def stream_rows(nest: For, kind: str, kernel: Kernel) -> For:
     """The loop in strips, which run as the given kind, over blocks of rows."""
     columns = nest.limit
-    assert isinstance(columns, int)
-    width = STRIP // bytes_of(nest)
+    seconds = work_of((nest,), kernel.buffers).seconds
+
+    def way(rows: int, strip: int) -> Way[tuple[int, int]]:
+        width = strip // bytes_of(nest)
+        width = min(width, columns) if isinstance(columns, int) else width
+        return Way(f"rows in strips of {width}, {rows} at a time", (rows, width), seconds)
+
+    others = (way(rows, strip) for rows in OTHER_ROWS for strip in OTHER_STRIPS)
+    chosen = choose(kernel.name, way(ROWS, STRIP), lambda: others)
+    rows, width = chosen.value
     record(Decision(
-        "tile_loops", f"rows in strips of {width}", name,
-        "the matrix is read in the order of memory", (("rows at a time", str(ROWS)),),
+        "tile_loops", f"rows in strips of {width}", kernel.name,
+        "the matrix is read in the order of memory",
+        (("rows at a time", str(rows)), predicted(seconds)),
     ))  # fmt: skip
     index = nest.variable.name
-    strips = loop(f"{index}o", -(-columns // width), kind, ())
+    strips = loop(f"{index}o", (columns + width - 1) // width, kind, ())
     start = variable(strips) * width
-    length = width if columns % width == 0 else dim.minimum(width, columns - start)
+    whole = isinstance(columns, int) and columns % width == 0
+    length = width if whole else dim.minimum(width, columns - start)
     inner = loop(f"{index}i", length, "vector", (), LANES)
     at = {index: start + variable(inner)}
-    return replace(strips, body=swept(nest, lambda b: replace(inner, body=substitute(b, at))))
+    body = swept(nest, rows, lambda b: replace(inner, body=substitute(b, at)))
+    return replace(strips, body=body)
 
 
 def bytes_of(nest: For) -> int:
@@ -106,7 +135,7 @@ def bytes_of(nest: For) -> int:
     return accumulator.dtype.bytes
 
 
-def swept(nest: For, sweep: Sweep) -> tuple[Statement, ...]:
+def swept(nest: For, rows: int, sweep: Sweep) -> tuple[Statement, ...]:
     """Zeros, then the sums of all rows, then what becomes of them, each a sweep over results."""
     accumulator, reduction, *rest, store = nest.body
     assert isinstance(accumulator, Accumulator)
@@ -117,22 +146,27 @@ def swept(nest: For, sweep: Sweep) -> tuple[Statement, ...]:
     total = Ref(accumulator.dtype, accumulator.name)
     before = (accumulator, Accumulate(accumulator.name, so_far))
     after = (replace(store, value=total),)
-    body = in_blocks(reduction, lambda rows: sweep((*before, *rows, *after)))
+    body = in_blocks(reduction, lambda added: sweep((*before, *added, *after)), rows)
     if store.value is total:
         return (sweep((zero,)), *body)
     return (sweep((zero,)), *body, sweep((Let(accumulator.name, so_far), *rest, store)))
 
 
-def in_blocks(reduction: For, sweep: Sweep) -> tuple[Statement, ...]:
+def in_blocks(reduction: For, sweep: Sweep, rows: int = ROWS) -> tuple[Statement, ...]:
     """The loops of a reduction, the innermost a few rows at a time; what is left at the end."""
     if isinstance(reduction.body[0], For):
-        return (replace(reduction, body=in_blocks(reduction.body[0], sweep)),)
-    assert isinstance(reduction.limit, int)
-    blocks, left = divmod(reduction.limit, ROWS)
+        return (replace(reduction, body=in_blocks(reduction.body[0], sweep, rows)),)
+    if rows == 1:
+        return (replace(reduction, body=(sweep(reduction.body),)),)
+    blocks, left = dim.floor_divide(reduction.limit, rows), dim.remainder(reduction.limit, rows)
     outer = loop(f"{reduction.variable.name}o", blocks, "serial", ())
-    body = sweep(rows_from(reduction, variable(outer) * ROWS, ROWS))
+    body = sweep(rows_from(reduction, variable(outer) * rows, rows))
     result = (replace(outer, body=(body,)),)
-    return (*result, sweep(rows_from(reduction, blocks * ROWS, left))) if left else result
+    if isinstance(left, int):
+        return (*result, sweep(rows_from(reduction, blocks * rows, left))) if left else result
+    rest = loop(f"{reduction.variable.name}r", left, "serial", ())
+    row = sweep(rows_from(reduction, blocks * rows + variable(rest), 1))
+    return (*result, replace(rest, body=(row,)))
 
 
 def rows_from(reduction: For, first: dim.Size, count: int) -> tuple[Statement, ...]:

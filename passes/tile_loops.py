@@ -27,22 +27,37 @@ from graphc.ir.kernel import (
     variable,
 )
 from graphc.ir.program import Decision, Program
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
+from graphc.passes.loop_nests import perfect
+from graphc.passes.loop_orders import in_order
 from graphc.passes.machine import TYPICAL_SIZE, Registers
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
-from graphc.passes.register_tile import is_tileable, register_tile
-from graphc.passes.stream_rows import is_streamable, stream_rows
+from graphc.passes.predict_cost import predicted, work_of
+from graphc.passes.product_tiles import tiles
+from graphc.passes.reduction_tile import is_reduction_tile, reduction_tile
+from graphc.passes.register_tile import is_tileable
+from graphc.passes.sliding_tile import (
+    sliding_block,
+    sliding_block_pair,
+    sliding_pair,
+    sliding_tile,
+)
+from graphc.passes.stream_rows import is_large, is_streamable, stream_rows
 from graphc.passes.transpose_tile import is_transposing, transpose_tile
 
 # Elements that one task of a parallel loop takes from a flat array: about a microsecond of work.
 CHUNK = 4096
 # Elements side by side in a loop over results; in the partial values of a reduction.
 LANES, REDUCTION_LANES, NARROW_LANES = 32, 64, 16
+# What a search may take in place of the number of elements of a task, and of those side by side.
+CHUNKS, SIDE_BY_SIDE = (1024, 2048, 4096, 8192, 16384), (16, 32, 64, 128, 256)
 # With more values than this in flight, fewer iterations side by side keep them in registers.
 MANY_VALUES = 24
-# What a load costs that is not contiguous, in contiguous loads.
-GATHER_COST = 8
+# What a load costs of every second element, and of elements further apart, in contiguous loads; and
+# what it costs to add up the lanes of a vector.
+PAIRS_COST, GATHER_COST, COMBINE_COST = 3, 8, 2
 
 
 def tile_loops(program: Program, registers: Registers | None = None) -> Program:
@@ -71,14 +86,24 @@ class Schedule:
             return (statement,)
         if statement.kind != "parallel":
             return self.inside((statement,))
-        if is_tileable(statement):
-            return register_tile(statement, self.registers, self.kernel.name)
-        return self.results(statement, "parallel")
+        nest = in_order(statement, self.kernel.name)
+        return self.tiled(nest, True) or self.results(nest, "parallel")
+
+    def tiled(self, nest: For, threads: bool) -> tuple[Statement, ...]:
+        """Loops around one sum in the tiles that fit it; nothing if none do."""
+        registers, name = self.registers, self.kernel.name
+        if is_tileable(nest):
+            return tiles(nest, registers, self.kernel, threads)
+        if sliding_block_pair(nest) is not None:
+            return sliding_block(nest, registers, name, threads)
+        if slides(nest):
+            return sliding_tile(nest, registers, name, threads)
+        return () if threads or not shares(nest) else (reduction_tile(nest, registers, name),)
 
     def results(self, nest: For, kind: str) -> tuple[Statement, ...]:
         """A loop over results, as the given kind; the innermost of them in vectors."""
         if is_transposing(nest):
-            return (transpose_tile(nest, kind, self.kernel.name),)
+            return transpose_tile(nest, kind, self.kernel)
         inner = [s for s in nest.body if isinstance(s, For) and s.kind in ("parallel", "vector")]
         if inner:
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
@@ -87,10 +112,10 @@ class Schedule:
         reductions = [s for s in nest.body if isinstance(s, For) and not is_ordered(s, self.lasts)]
         if reductions and (are_uneven(nest) or self.prefers_reduction(nest, reductions)):
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
-        if len(reductions) == 1 and is_streamable(nest):
-            return (stream_rows(nest, kind, self.kernel.name),)
+        if len(reductions) == 1 and is_streamable(nest) and is_large(nest):
+            return (stream_rows(nest, kind, self.kernel),)
         vector = replace(nest, kind="vector", lanes=self.lanes_of(nest))
-        return chunked(vector) if kind == "parallel" else (vector,)
+        return self.chunked(vector) if kind == "parallel" else (vector,)
 
     def inside(self, body: Iterable[Statement]) -> tuple[Statement, ...]:
         """A block inside a loop over results: each loop in it scheduled for one thread."""
@@ -102,10 +127,9 @@ class Schedule:
                 result.append(replace(statement, body=self.inside(statement.body)))
             elif statement.kind == "serial":
                 result.append(self.reduction(statement))
-            elif is_tileable(statement):
-                result.extend(register_tile(statement, self.registers, self.kernel.name, False))
             else:
-                result.extend(self.results(statement, "serial"))
+                tiled = self.tiled(statement, False)
+                result.extend(tiled or self.results(statement, "serial"))
         return tuple(result)
 
     def reduction(self, nest: For) -> For:
@@ -118,10 +142,10 @@ class Schedule:
 
     def prefers_reduction(self, nest: For, reductions: list[For]) -> bool:
         """Whether vectors along the reductions read memory better than along the results."""
-        along = vector_cost(nest, nest)
-        inward = sum(vector_cost(innermost(r), nest) for r in reductions) / len(reductions)
+        along, inward = costs(nest, reductions)
         choice = "along the reduction" if inward < along else "along the results"
-        numbers = (("cost along results", f"{along:.2f}"), ("along reduction", f"{inward:.2f}"))
+        numbers = (("cost along results", f"{along:.2f}"), ("along reduction", f"{inward:.2f}"),
+                   predicted(work_of((nest,), self.kernel.buffers).seconds))  # fmt: skip
         record(Decision("tile_loops", f"vectors {choice}", self.kernel.name,
                         "fewer memory accesses for each element", numbers))  # fmt: skip
         return inward < along
@@ -129,9 +153,28 @@ class Schedule:
     def lanes_of(self, nest: For) -> int:
         """How many iterations of a loop over results stand side by side."""
         if any(isinstance(s, For) for s in nest.body):
-            return self.column_lanes(nest.limit)
+            return self.one_of(self.column_lanes(nest.limit), SIDE_BY_SIDE, nest, "lanes")
         lets = sum(isinstance(s, Let) for s in nest.body)
-        return NARROW_LANES if lets > MANY_VALUES or typical(nest.limit) < LANES else LANES
+        narrow = lets > MANY_VALUES or typical(nest.limit) < LANES
+        return self.one_of(NARROW_LANES if narrow else LANES, SIDE_BY_SIDE[:3], nest, "lanes")
+
+    def one_of(self, usual: int, numbers: Iterable[int], nest: For, noun: str) -> int:
+        """A number that a schedule of a loop needs: the usual one, or what is chosen of others."""
+        seconds = work_of((nest,), self.kernel.buffers).seconds
+
+        def way(number: int) -> Way[int]:
+            return Way(f"{number} {noun}", number, seconds)
+
+        return choose(self.kernel.name, way(usual), lambda: map(way, numbers)).value
+
+    def chunked(self, vector: For) -> tuple[Statement, ...]:
+        """A long vector loop cut into chunks that run on threads; a short one as it is."""
+        limit = vector.limit
+        if isinstance(limit, int) and limit <= CHUNK:
+            return (vector,)
+        if vector.lanes > LANES:
+            return chunks(vector, vector.lanes)
+        return chunks(vector, self.one_of(CHUNK, CHUNKS, vector, "iterations a task"))
 
     def column_lanes(self, limit: Size) -> int:
         """How many columns are reduced side by side: as long rows as half the registers hold."""
@@ -142,12 +185,9 @@ class Schedule:
         return lanes
 
 
-def chunked(vector: For) -> tuple[Statement, ...]:
-    """A long vector loop cut into chunks that run on threads; a short one as it is."""
+def chunks(vector: For, step: int) -> tuple[Statement, ...]:
+    """A vector loop in chunks of so many iterations, which run on threads."""
     limit = vector.limit
-    if isinstance(limit, int) and limit <= CHUNK:
-        return (vector,)
-    step = CHUNK if vector.lanes <= LANES else vector.lanes
     name = vector.variable.name
     outer = loop(f"{name}o", (limit + step - 1) // step, "parallel", ())
     start = variable(outer) * step
@@ -179,6 +219,30 @@ def typical(limit: Size) -> int:
     return min(most, TYPICAL_SIZE) if isinstance(most, int) else TYPICAL_SIZE
 
 
+def slides(nest: For) -> bool:
+    """Whether a pair of loops becomes a tile that slides, with vectors along its columns."""
+    pair = sliding_pair(nest)
+    if pair is None or (is_streamable(pair.columns) and is_large(pair.columns)):
+        return False
+    along, inward = costs(pair.columns, [pair.reduction])
+    return along <= inward
+
+
+def shares(nest: For) -> bool:
+    """Whether few results add up the same loads, with vectors along the sum."""
+    if not is_reduction_tile(nest):
+        return False
+    rows, inside = perfect(nest)
+    along, inward = costs(rows[-1], [s for s in inside if isinstance(s, For)])
+    return inward < along
+
+
+def costs(nest: For, reductions: list[For]) -> tuple[float, float]:
+    """What vectors along the results cost for an element, and vectors along the reductions."""
+    inward = [inward_cost(innermost(reduction), nest) for reduction in reductions]
+    return vector_cost(nest, nest), sum(inward) / len(inward)
+
+
 def vector_cost(along: For, nest: For) -> float:
     """Memory accesses for each element when vectors lie along a loop, in contiguous loads."""
     name = along.variable.name
@@ -186,6 +250,12 @@ def vector_cost(along: For, nest: For) -> float:
     return sum(costs) / max(1, min(typical(along.limit), NARROW_LANES))
 
 
+def inward_cost(along: For, nest: For) -> float:
+    """The same along a reduction, whose lanes are added up in the end."""
+    return vector_cost(along, nest) + COMBINE_COST / max(1, typical(along.limit))
+
+
 def access_cost(offset: Size, name: str) -> int:
     """What an access costs with vectors along a variable."""
-    return 1 if dim.coefficient(offset, name) in (0, 1) else GATHER_COST
+    step = dim.coefficient(offset, name)
+    return 1 if step in (0, 1) else PAIRS_COST if step == 2 else GATHER_COST

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.passes.machine import FIRST_CACHE, SECOND_CACHE
+from graphc.passes.machine import FIRST_CACHE, SECOND_CACHE, typical
 
 # More rows than this are not worth it where the columns of a tile stay in the first cache. Where
 # they come from further away for each tile, as many share them as registers hold.
@@ -39,6 +40,13 @@ class Part:
     width: int
     limit: Size | None = None  # of the axis, where the last tile may be partial
 
+    def first(self, name: str) -> Size:
+        """The first element of the tile that the loop `{name}o` is at."""
+        return self.start + dim.symbol(f"{name}o", "index", self.tiles) * self.width
+
+
+# How many other shapes a search is offered.
+MANY_SHAPES = 10
 
 Shape: TypeAlias = list[tuple[Part, int]]
 """The rows in parts, for each with how many vectors wide its tiles are."""
@@ -93,15 +101,48 @@ def best_vectors(
     shapes: dict[int, tuple[int, float]] = {}
     for vectors in range(1, max(1, min(columns, registers // 2 - 1)) + 1):
         heights = evenly(rows, most_rows(vectors, registers, bytes_of_vector))
-        widths = evenly(columns, vectors)
-        read_again = sum(count for count, _ in heights) > 1
-        near = read_again and bytes_of_vector * vectors > FIRST_CACHE
-        cost = sum(n * m * step_cost(r, v, near, far) for n, r in heights for m, v in widths)
-        shapes[vectors] = (len(heights) * len(widths), cost)
+        cost = cost_of(heights, columns, vectors, bytes_of_vector, far)
+        shapes[vectors] = (len(heights) * len(evenly(columns, vectors)), cost)
     least = min(cost for _, cost in shapes.values())
     most = least if far else least * AS_GOOD
     good = {v: shape for v, shape in shapes.items() if shape[1] <= most}
     return min(good, key=lambda vectors: good[vectors])
+
+
+def cost_of(
+    heights: list[tuple[int, int]], columns: int, vectors: int, bytes_of_vector: int, far: bool
+) -> float:
+    """What a step of the reduction takes for all tiles, of up to so many vectors of columns."""
+    read_again = sum(count for count, _ in heights) > 1
+    near = read_again and bytes_of_vector * vectors > FIRST_CACHE
+    widths = evenly(columns, vectors)
+    return sum(n * m * step_cost(r, v, near, far) for n, r in heights for m, v in widths)
+
+
+def other_shapes(rows: Size, columns: Size, lanes: int, registers: int, depth: Size) -> list[Shape]:
+    """Shapes that fit into the registers, those of the least predicted cost; for known sizes."""
+    if not isinstance(rows, int) or not isinstance(columns, int) or not isinstance(depth, int):
+        return []
+    sizes = {
+        (evenly(rows, height)[0][1], vectors)
+        for vectors in range(1, min(-(-columns // lanes), registers // 2 - 1) + 1)
+        for height in range(1, min(rows, (registers - vectors - 1) // vectors) + 1)
+    }
+    shapes = [[(part, v) for part in row_parts(rows, height)] for height, v in sorted(sizes)]
+    shapes.sort(key=lambda shape: steps_of(shape, columns, lanes, depth))
+    return shapes[:MANY_SHAPES]
+
+
+def steps_of(shape: Shape, columns: Size, lanes: int, depth: Size) -> float:
+    """What a step of the reduction takes for all tiles, in multiplications of vectors.
+
+    depth is how many bytes each sum is made of.
+    """
+    heights = [(typical(part.tiles), part.width) for part, _ in shape]
+    vectors = max(vectors for _, vectors in shape)
+    width, read = typical(columns), typical(depth)
+    far = max(sum(n * rows for n, rows in heights), width) * read > SECOND_CACHE
+    return cost_of(heights, -(-width // lanes), vectors, read * lanes, far)
 
 
 def step_cost(rows: int, vectors: int, near: bool, far: bool) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from graphc.errors import GraphError, shown
@@ -14,8 +15,11 @@ from graphc.lang.operands import as_node
 from graphc.runtime.arguments import listed
 from graphc.runtime.device import find_device
 from graphc.runtime.executable import Executable
+from graphc.runtime.loaded import Options
 from graphc.runtime.sizes import check_decided
 from graphc.structure import Rebuild, flatten
+
+USUAL = Options()
 
 
 def compile(
@@ -24,35 +28,54 @@ def compile(
     updates: Mapping[Node, Any] | None = None,
     device: str = "cpu",
     winograd: bool = False,
+    tune: float | None = None,
 ) -> Executable:
     """Compile a step: from inputs to outputs and to new values of variables.
 
     inputs are `gx.input` nodes, in the order of the arguments. outputs is a node or a nested
     list, tuple or dict of them; the result of a call has the same structure. updates gives the
     next value of variables, all computed from the values before the call; outputs too see the
-    values before. Symbolic sizes take any value at each call. device is "cpu" or "reference".
+    values before. Symbolic sizes take any value at each call. device is "cpu", "reference",
+    "opencl" or "cuda"; of several such devices "opencl:NAME" chooses one.
 
     winograd lets the device cpu compute 2-D convolutions of 3 x 3 taps and their gradients by
     Winograd's algorithm, with a quarter of the multiplications, where that is faster. Rounding
     errors are then about twice as large, and a NaN or an infinity spreads to the results around
     it (docs/accuracy.md).
 
+    tune lets the device cpu search for faster schedules of the kernels, for about so many seconds.
+    It times them in place and remembers the fastest, by kernel, processor and number of threads;
+    with 0 seconds, what earlier searches have found is used. Results have the same bits in any
+    case. Kernels of symbolic sizes keep their usual schedule (docs/tuning.md).
+
     Raises GraphError for an input that is missing, listed twice or not an input, an output that
-    is not a node, and an update of something else than a variable or of another type.
+    is not a node, an update of something else than a variable or of another type, and a tune that
+    is not a number of seconds.
     """
     nodes, structure = check_outputs(outputs)
     graph = Graph(check_inputs(inputs), nodes, check_updates(updates or {}))
     check_listed(graph)
     check_decided(graph)
-    return compile_graph(graph, device, structure, winograd)
+    return compile_graph(graph, device, structure, Options(winograd, check_tune(tune)))
 
 
 def compile_graph(
-    graph: Graph, device: str = "cpu", structure: Rebuild = list, winograd: bool = False
+    graph: Graph, device: str = "cpu", structure: Rebuild = list, options: Options = USUAL
 ) -> Executable:
     """Compile a graph as it stands; a call gives the list of its outputs."""
     with collector_paused():
-        return Executable(graph, find_device(device).load(graph, winograd), structure, device)
+        return Executable(graph, find_device(device).load(graph, options), structure, device)
+
+
+def check_tune(tune: object) -> float | None:
+    """The seconds of a search, or None; GraphError for anything else."""
+    if tune is None:
+        return None
+    if isinstance(tune, bool) or not isinstance(tune, Real) or not float(tune) >= 0:
+        raise GraphError(
+            f"tune is the number of seconds to search for faster schedules, at least 0: {tune!r}"
+        )
+    return float(tune)
 
 
 def check_inputs(inputs: Node | Sequence[Node]) -> tuple[Node, ...]:

@@ -15,6 +15,7 @@ from graphc.passes.memory_plan import MemoryPlan
 from graphc.runtime.arguments import listed
 from graphc.runtime.loaded import Loaded, Prepare
 from graphc.runtime.prepare import Preparation
+from graphc.runtime.profile import Profile
 from graphc.runtime.report import report
 from graphc.runtime.sizes import Sizes, check_given
 from graphc.structure import Rebuild
@@ -98,7 +99,7 @@ class Executable:
         self.loaded = loaded
         self.device = device
         self.structure = structure
-        prepare = Preparation(graph, structure)
+        self.prepare = prepare = Preparation(graph, structure)
         self.memory = Memory(loaded, prepare.sizes)
         self.__call__ = loaded.native_call(prepare, structure) or PythonCall(
             graph, loaded, prepare, structure
@@ -110,6 +111,25 @@ class Executable:
         if self.loaded.program is None:
             raise GraphError(f"the device {self.device!r} runs the graph without a program")
         return self.loaded.program
+
+    def profile(self, *arguments: Any, **named: Any) -> Profile:
+        """Run the step again and again for half a second, and say where its time goes.
+
+        Takes the arguments of a call. Print the result for a table: of each call of a kernel the
+        time, the share, the rates that it reaches, and the user's lines; or go through its
+        `calls`. The step runs on as many threads as usual. Variables are afterwards as they were
+        before. It needs code of its own, made on first use; calls stay as fast as they were.
+        Raises GraphError for an argument that does not fit, and on a device that times no kernels.
+        """
+        call = self.prepare(*arguments, **named)
+        states = [variable.attrs["state"] for variable in self.graph.variables]
+        with turn([state.users for state in states]):
+            before = [state.array.copy() for state in states]
+            try:
+                return self.loaded.profile(call.arrays, call.sizes)
+            finally:
+                for state, array in zip(states, before, strict=True):
+                    state.array[...] = array
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -128,6 +148,11 @@ class Executable:
     def llvm_ir(self) -> str:
         """The generated LLVM IR."""
         return self.loaded.code("llvm")
+
+    @property
+    def source(self) -> str:
+        """The generated C, on a device that takes C."""
+        return self.loaded.code("source")
 
     @property
     def assembly(self) -> str:

@@ -11,12 +11,21 @@ import numpy as np
 
 from graphc.ir.program import Decision, Program
 from graphc.passes.memory_plan import MemoryPlan
+from graphc.runtime.profile import Profile
 from graphc.structure import Rebuild
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
 OUT = sys.intern("out")
 """The name of the argument for arrays that results are written into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a graph is to be compiled, as `gx.compile` describes it; tune is None or seconds."""
+
+    winograd: bool = False
+    tune: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,9 @@ class Loaded(Protocol):
 
     def memory(self, sizes: Mapping[str, int]) -> MemoryPlan:
         """The memory of a call with these sizes."""
+
+    def profile(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> Profile:
+        """Where the time of a step goes, from running it some times; variables are updated."""
 
     def code(self, kind: str) -> str:
         """The generated code of a kind, such as "llvm" or "assembly"."""

@@ -9,6 +9,7 @@ from graphc.ir.graph import Graph
 from graphc.runtime.arguments import match_arguments, to_array
 from graphc.runtime.loaded import OUT, Array, Prepared
 from graphc.runtime.outputs import Outputs
+from graphc.runtime.recent import Recent
 from graphc.runtime.sizes import Sizes
 from graphc.structure import Rebuild
 
@@ -25,7 +26,7 @@ class Preparation:
         self.sizes = Sizes(graph)
         self.outputs = Outputs(graph.outputs, structure)
         self.takes_out = all(node.attrs["name"] != OUT for node in graph.inputs)
-        self.known: dict[tuple[tuple[int, ...], ...], dict[str, int]] = {}
+        self.known: Recent[tuple[tuple[int, ...], ...], dict[str, int]] = Recent()
 
     def __call__(self, *arguments: Any, **named: Any) -> Prepared:
         """What a call needs; GraphError for an argument that does not fit, before anything runs."""
@@ -39,6 +40,5 @@ class Preparation:
     def sizes_for(self, arrays: Sequence[Array]) -> dict[str, int]:
         """The symbolic sizes that arguments decide; shapes are checked when they are new."""
         shapes = tuple(array.shape for array in arrays)
-        if shapes not in self.known:
-            self.known[shapes] = self.sizes.bind(arrays)
-        return self.known[shapes]
+        sizes = self.known.find(shapes)
+        return self.known.enter(shapes, self.sizes.bind(arrays)) if sizes is None else sizes

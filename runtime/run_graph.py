@@ -37,7 +37,8 @@ def run_graph(
     step = compile_graph(graph, device)
     outputs = step(*(arrays.get(name, array) for name, array in zip(names, made, strict=True)))
     results = {f"output{number}": np.asarray(array) for number, array in enumerate(outputs)}
-    return results | {t.attrs["name"]: t.attrs["state"].array for t, _ in graph.updates}
+    updated = [target for target, _ in graph.updates if isinstance(target, Variable)]
+    return results | {target.attrs["name"]: target.value for target in updated}
 
 
 def check_names(what: str, given: Mapping[str, Array], nodes: list[Node]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `graphc print`, `opt`, `draw`, `emit` and `run` on a program's text; `ops`.
+"""The command line: `graphc print`, `opt`, `draw`, `emit`, `run` on a text; `ops`, `machine`.
 
 Exit codes: 0 it worked; 1 the program is wrong (why is one line on stderr); 2 the command is.
 """
@@ -27,8 +27,10 @@ from graphc.ir.types import as_dtype
 from graphc.ir.verify import verify
 from graphc.passes import PASSES
 from graphc.passes.pipeline import Pass, Run, run_passes
+from graphc.runtime.c_source.emit import emit
 from graphc.runtime.compiler import compile_graph
-from graphc.runtime.device import DEVICES
+from graphc.runtime.cpu.measure_machine import machine
+from graphc.runtime.device import DEVICES, DIALECTS, code_for
 from graphc.runtime.loaded import Array
 from graphc.runtime.operators import print_operators
 from graphc.runtime.run_graph import run_graph
@@ -91,6 +93,9 @@ def parser() -> argparse.ArgumentParser:
     add_emit_options(on_file("emit", emit_command, "compile a graph and print its code"))
     add_run_options(on_file("run", run_command, "compile a graph and run it"))
     command("ops", ops_command, "list every operator and what it answers")
+    add_machine_options(
+        command("machine", machine_command, "say what a core of this processor does at most")
+    )
     return top
 
 
@@ -115,13 +120,13 @@ def add_draw_options(command: argparse.ArgumentParser) -> None:
 
 def add_emit_options(command: argparse.ArgumentParser) -> None:
     """The options of `emit`."""
-    add_device(command)
-    command.add_argument("--assembly", action="store_true", help="machine code, not LLVM IR")
+    add_device(command, {**DEVICES, **DIALECTS})
+    command.add_argument("--assembly", action="store_true", help="machine code, not its source")
 
 
 def add_run_options(command: argparse.ArgumentParser) -> None:
     """The options of `run`."""
-    add_device(command)
+    add_device(command, DEVICES)
     command.add_argument(
         "arrays",
         nargs="*",
@@ -135,15 +140,21 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, help="a folder to save results in, as .npy files")
 
 
+def add_machine_options(command: argparse.ArgumentParser) -> None:
+    """The options of `machine`."""
+    again = "measure again what was measured before"
+    command.add_argument("--measure", action="store_true", help=again)
+
+
 def add_passes(command: argparse.ArgumentParser, required: bool) -> None:
     """The option --passes."""
     names = f"names, separated by commas, of {pass_names()}"
     command.add_argument("--passes", default="", required=required, metavar="A,B", help=names)
 
 
-def add_device(command: argparse.ArgumentParser) -> None:
-    """The option --device."""
-    command.add_argument("--device", choices=tuple(DEVICES), default="cpu")
+def add_device(command: argparse.ArgumentParser, devices: Mapping[str, object]) -> None:
+    """The option --device, for some devices."""
+    command.add_argument("--device", choices=tuple(devices), default="cpu")
 
 
 # --- the commands --------------------------------------------------------------------------------
@@ -171,9 +182,16 @@ def draw_command(options: argparse.Namespace) -> None:
 
 
 def emit_command(options: argparse.Namespace) -> None:
-    """Print the generated code of a graph."""
-    step = compile_graph(load_graph(options.file), options.device)
-    print(step.assembly if options.assembly else step.llvm_ir)
+    """Print the generated code of a graph, or of a kernel for a device that takes C."""
+    program = load(options.file)
+    if isinstance(program, Kernel) and options.device in DIALECTS:
+        print(emit([program], DIALECTS[options.device]).text, end="")
+        return
+    graph = as_graph(program, options.file)
+    if options.assembly:
+        print(compile_graph(graph, options.device).assembly)
+    else:
+        print(code_for(graph, options.device))
 
 
 def run_command(options: argparse.Namespace) -> None:
@@ -194,6 +212,11 @@ def ops_command(options: argparse.Namespace) -> None:
     print("\n".join(print_operators()))
 
 
+def machine_command(options: argparse.Namespace) -> None:
+    """Print what was measured of this processor."""
+    print(machine(options.measure))
+
+
 # --- what they share -----------------------------------------------------------------------------
 
 
@@ -210,7 +233,11 @@ def load(file: str) -> Graph | Kernel | Program:
 
 def load_graph(file: str) -> Graph:
     """The graph in a file or on stdin."""
-    program = load(file)
+    return as_graph(load(file), file)
+
+
+def as_graph(program: Graph | Kernel | Program, file: str) -> Graph:
+    """What a file holds, which must be a graph."""
     if not isinstance(program, Graph):
         raise UsageError(f"{file} holds a {type(program).__name__.lower()}, this needs a graph")
     return program

@@ -234,6 +234,11 @@ def an_unknown_device() -> object:
 
 
 @mistake
+def a_device_that_is_no_name() -> object:
+    return gx.compile([x], x, device=0)  # type: ignore[arg-type]
+
+
+@mistake
 def a_size_that_nothing_decides() -> object:
     return gx.compile([x], gx.sum(x) * gx.ones(("rows",)))
 

@@ -10,11 +10,13 @@ process.
 """
 
 import contextlib
+import gc
 import io
 import os
 import shlex
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,17 +28,57 @@ import filecheck.parser
 import pytest
 
 from graphc.runtime import tool
+from graphc.runtime.device import DEVICES, find_device
 
 # Every pass of every test is followed by the verifier.
 os.environ.setdefault("GRAPHC_VERIFY", "1")
+POCL = "Portable Computing Language"
+"""The OpenCL platform of the extra `opencl`, which runs on any processor."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the numeric tests run elsewhere: `pytest --device=opencl`."""
+    parser.addoption("--device", default="cpu", help="the device that stands in for `cpu`")
+    parser.addoption(
+        "--every-architecture",
+        action="store_true",
+        help="compile each kernel for every GPU, not for one in turn",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the tests keep machine code in a folder of their own, which all workers share."""
+    """Let the tests keep machine code in a folder of their own, which all workers share.
+
+    What OpenCL compiles is kept there too, by each worker for itself.
+    """
+    DEVICES["cpu"] = find_device(config.getoption("--device"))
     if "GRAPHC_CACHE" not in os.environ:  # a worker has it from the process that started it
         folder = tempfile.mkdtemp(prefix="graphc-tests-")
         os.environ["GRAPHC_CACHE"] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    os.environ["POCL_CACHE_DIR"] = str(Path(os.environ["GRAPHC_CACHE"]) / f"pocl-{worker}")
+    os.environ["PYOPENCL_NO_CACHE"] = "1"
+    os.environ.setdefault("GRAPHC_OPENCL", POCL)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many kernels compiled for which GPU."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        counts.update(dict(report.user_properties).get("kernels", {}))
+    if counts:
+        listed = ", ".join(f"{count} for {name}" for name, count in sorted(counts.items()))
+        terminalreporter.write_line(f"CUDA kernels compiled: {listed}")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let Python's collector of cycles pass over what stays to the end: the modules and the tests.
+
+    It would look at all of it again and again, which takes a tenth of the time of the tests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class TextTestError(Exception):

@@ -55,6 +55,24 @@ def test_a_flipped_bit_makes_an_entry_missing(cache: DiskCache, place: int) -> N
     assert cache.read(KEY) is None
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no pipes with names")
+def test_a_pipe_is_no_entry_and_nothing_waits_for_it(cache: DiskCache) -> None:
+    cache.write(KEY, DATA)
+    cache.path(KEY).unlink()
+    os.mkfifo(cache.path(KEY))
+    assert cache.read(KEY) is None
+    cache.write(KEY, DATA)
+    assert cache.read(KEY) == DATA
+
+
+@pytest.mark.parametrize("other", ["/dev/zero", "."])
+def test_devices_and_folders_are_no_entries(cache: DiskCache, other: str) -> None:
+    cache.write(KEY, DATA)
+    cache.path(KEY).unlink()
+    cache.path(KEY).symlink_to(other)
+    assert cache.read(KEY) is None
+
+
 def test_an_entry_under_a_wrong_name_is_missing(cache: DiskCache) -> None:
     cache.write(KEY, DATA)
     cache.path(KEY).rename(cache.path(OTHER))

@@ -28,3 +28,15 @@ def test_nothing_else_becomes_large() -> None:
     assert not is_folded(gx.concat([many] * (MOST_GROWTH + 1)))
     assert not is_folded(gx.concat([few] * 2000))
     assert not is_folded(gx.concat([gx.zeros((LARGE,)), gx.ones((LARGE,))]))
+
+
+def test_nothing_along_an_axis_of_symbolic_size_stays() -> None:
+    x = gx.input("x", (3, "s", 0), "float32")
+    ones = gx.ones_like(x)
+    words = [
+        gx.cumulative_sum(ones, axis=0),
+        gx.prod(ones, axis=0),
+        gx.matrix_transpose(ones) @ ones,
+    ]
+    found = gx.compile([x], words)(np.ones((3, 4, 0), np.float32))
+    assert [array.shape for array in found] == [(3, 4, 0), (4, 0), (3, 0, 0)]

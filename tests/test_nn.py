@@ -328,6 +328,19 @@ def test_a_query_that_sees_no_key(kind: str) -> None:
     assert (slopes(function, q, q, q)[0][1] == 0).all()
 
 
+def test_attention_over_no_keys_and_in_no_batch() -> None:
+    q, kv = np.ones((2, 4, 3, 5)), np.ones((2, 2, 0, 5))
+    for gqa, heads in ((True, 2), (False, 4)):
+        keys = np.repeat(kv, heads // 2, axis=1)
+        got = run(
+            lambda *n, g=gqa: nn.scaled_dot_product_attention(*n, enable_gqa=g), q, keys, keys
+        )
+        np.testing.assert_array_equal(got, np.zeros(q.shape))
+    none, some = q[:0], np.ones((0, 2, 6, 5))
+    got = run(lambda *n: nn.scaled_dot_product_attention(*n, enable_gqa=True), none, some, some)
+    assert got.shape == none.shape
+
+
 def test_attention_with_dropout() -> None:
     x = np.random.default_rng(0).normal(size=(4, 3))
     options = {"dropout_p": 1.0, "dropout_key": random.key(0)}

@@ -64,7 +64,7 @@ KERNEL = [
     ),
     (
         "for ordered %i < 8 {}",
-        "expected one of serial, parallel, unrolled, vector, found 'ordered'",
+        "expected one of serial, parallel, unrolled, vector, grid, block, thread, found 'ordered'",
     ),
     ("for serial %i < %j {}", "no loop variable or value %j is in scope here"),
     ("for vector %i < 8 lanes many {}", "expected a number of lanes, found 'many'"),

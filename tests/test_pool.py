@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 
 from graphc.errors import GraphError
 from graphc.runtime.cpu import pool
-from graphc.runtime.cpu.jit import Library, load, pool_library
+from graphc.runtime.cpu.jit import Library, definitions, load, parse, pool_library
+from graphc.runtime.cpu.pool_code import EXPORTS, pool_code
 
 LONG = 1_000_000  # nanoseconds an iteration is said to take: any region of two goes parallel
 
@@ -117,22 +119,95 @@ def test_twenty_thousand_small_regions() -> None:
     assert (repeat(8, 20_000) == 20_000).all()
 
 
+Body = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+
+
+def region(body: "ctypes._FuncPointer", count: int) -> None:
+    """Run a body as one region."""
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, Body, ctypes.c_void_p, *[ctypes.c_int64] * 2)
+    run(pool_library().address("graphc_parallel_for"))(pool.address(), body, None, count, LONG)
+
+
 def test_workers_take_part_and_are_waited_for() -> None:
     seen = set()
     done: list[int] = []
-    body = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
     def note(_: int, begin: int, end: int) -> None:
         seen.add(threading.get_native_id())
         time.sleep(0.005)
         done.append(end - begin)
 
-    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, body, ctypes.c_void_p, *[ctypes.c_int64] * 2)
-    region = run(pool_library().address("graphc_parallel_for"))
-    region(pool.address(), body(note), None, 16, LONG)
+    region(Body(note), 16)
     assert sum(done) == 16
     assert threading.get_native_id() in seen
     assert len(seen) > 1
+
+
+PLACING = pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity"), reason="threads cannot be placed"
+)
+
+
+@PLACING
+def test_a_worker_that_is_late_gets_the_processor_of_its_caller() -> None:
+    caller = threading.get_native_id()
+    late: list[set[int]] = []
+
+    def work(_: int, begin: int, end: int) -> None:
+        if threading.get_native_id() != caller and not late:
+            late.append(set())
+            time.sleep(0.3)
+            late[0] = os.sched_getaffinity(0)
+        else:
+            time.sleep(0.001)
+
+    pool.set_num_threads(2)
+    for _ in range(100):
+        region(Body(work), 8)
+        if late:
+            break
+    assert len(late[0]) == 1
+    assert late[0] <= os.sched_getaffinity(0)
+    everyone = threading.Barrier(2, timeout=30)
+    after: list[set[int]] = []
+
+    def meet(_: int, begin: int, end: int) -> None:
+        everyone.wait()
+        if threading.get_native_id() != caller:
+            after.append(os.sched_getaffinity(0))
+
+    region(Body(meet), 2)
+    processors = os.sched_getaffinity(0)
+    assert len(after[0]) == max(1, len(processors) - 1)
+
+
+@PLACING
+def test_a_caller_that_is_late_goes_on_where_it_may() -> None:
+    caller, before = threading.get_native_id(), os.sched_getaffinity(0)
+    others: list[int] = []
+
+    def work(_: int, begin: int, end: int) -> None:
+        if threading.get_native_id() == caller:
+            time.sleep(0.05)
+        else:
+            others.append(end - begin)
+            time.sleep(0.001)
+
+    for _ in range(5):
+        region(Body(work), 16)
+    assert others
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+@pytest.mark.parametrize("machine", ["x86_64", "arm64", "riscv64", "s390x"])
+def test_there_is_a_pool_for_every_system(
+    system: str, machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    defined = definitions(parse(pool_code()))
+    assert set(defined) == set(EXPORTS)
 
 
 def test_a_region_inside_a_region() -> None:

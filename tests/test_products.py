@@ -45,3 +45,30 @@ def test_few_rows_of_known_and_symbolic_sizes(rows: int, columns: int) -> None:
     for m, n in ((rows, columns), ("m", columns), (rows, "n"), ("m", "n")):
         left, right = gx.input("x", (m, 33), "float32"), gx.input("w", (33, n), "float32")
         np.testing.assert_array_equal(gx.compile([left, right], left @ right)(x, w), x @ w)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(15, 600, 450), (16, 500, 290), (41, 521, 300), (18, 8200, 70)])
+def test_panels_of_known_and_symbolic_sizes(shape: tuple[int, int, int], dtype: str) -> None:
+    rows, depth, columns = shape
+    random = np.random.default_rng(rows)
+    x, w = random.integers(-3, 4, (rows, depth)), random.integers(-3, 4, (depth, columns))
+    for m, k, n in (shape, ("m", depth, columns), (rows, "k", "n"), ("m", "k", "n")):
+        left, right = gx.input("x", (m, k), dtype), gx.input("w", (k, n), dtype)
+        step = gx.compile([left, right], left @ right)
+        found = with_any_threads(step, x.astype(left.dtype.numpy), w.astype(left.dtype.numpy))
+        np.testing.assert_array_equal(found, (x @ w).astype(found.dtype))
+
+
+def test_a_convolution_of_no_images() -> None:
+    image, taps = gx.input("x", (0, 16, 9, 14), "float32"), gx.input("w", (1, 16, 2, 3), "float32")
+    layer = gx.compile([image, taps], gx.nn.conv(image, taps))
+    found = layer(np.ones(image.shape, np.float32), np.ones(taps.shape, np.float32))
+    assert found.shape == (0, 1, 8, 12)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_a_batch_of_products_of_no_columns(dtype: str) -> None:
+    x, w = gx.input("x", (7, "m"), dtype), gx.input("w", ("b", 7, 0), dtype)
+    product = gx.compile([x, w], x.T @ w)
+    assert product(np.ones((7, 3), dtype), np.ones((2, 7, 0), dtype)).shape == (2, 3, 0)

@@ -327,3 +327,15 @@ def test_memory_with_checkpoints_grows_as_the_root_of_the_length() -> None:
     assert arenas[2] - arenas[1] < 2.2 * (arenas[1] - arenas[0])
     assert arenas[2] < 1.5 * arenas[0]
     assert gx.compile(*lstm(16_000)).memory().arena > 10 * arenas[2]
+
+
+def test_a_loop_of_several_results_that_is_the_same_in_every_step():
+    x = gx.input("x", (4,), "float32")
+    _, stacked = gx.scan(
+        lambda c, _: (c, gx.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] + c), (0, c))),
+        x,
+        length=5,
+    )
+    counts, sums = gx.compile([x], stacked)(np.ones(4, np.float32))
+    assert counts.tolist() == [3] * 5
+    assert np.array_equal(sums, np.full((5, 4), 4, np.float32))

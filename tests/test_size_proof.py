@@ -152,3 +152,22 @@ def test_too_many_cases_are_left_unknown() -> None:
 def test_loop_variables_are_left_alone() -> None:
     size = floor_divide(symbol("i", "index", N), 2)
     assert list(cases(size)) == [size]
+
+
+def test_a_division_gives_up_what_its_multiples_have_in_common():
+    i, j, k = (symbol(name, "index", limit) for name, limit in zip("ijk", (12, 2, 32), strict=True))
+    size = 64 * i + 32 * j + k
+    assert floor_divide(size, 256) == floor_divide(2 * i + j, 8)
+    assert remainder(size, 256) == 32 * remainder(2 * i + j, 8) + k
+    assert floor_divide(4 * i + 8, 32) == floor_divide(i + 2, 8)
+
+
+@often
+@given(st.integers(-3, 3), st.integers(0, 9), st.sampled_from([-6, 4, 12, 24]), st.integers(0, 3))
+def test_divisions_with_a_common_factor_keep_their_value(a, n, divisor, low):
+    small = symbol("k", "index", 4)
+    size = 12 * a * N + 4 * a + small
+    values = {"n": n, "k": low}
+    number = 12 * a * n + 4 * a + low
+    assert evaluate(floor_divide(size, divisor), values) == number // divisor
+    assert evaluate(remainder(size, divisor), values) == number % divisor

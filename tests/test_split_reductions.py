@@ -12,6 +12,7 @@ SHAPES = {
     (40_000, 10): [None, 0],
     (2, 80_000): [1],
     (3, 9000, 4): [1, (0, 1)],
+    (9001, 40): [0],
 }
 CASES = [(shape, axis) for shape, axes in SHAPES.items() for axis in axes]
 random = np.random.default_rng(11)
@@ -33,15 +34,16 @@ def test_sums_and_extremes(shape, axis, symbolic):
     np.testing.assert_array_equal(least, array.min(axis))
 
 
+@pytest.mark.parametrize("symbolic", [False, True], ids=["known", "symbolic"])
 @pytest.mark.parametrize("values", ["ties", "nan", "-inf"])
 @pytest.mark.parametrize(("shape", "axis"), [c for c in CASES if not isinstance(c[1], tuple)])
-def test_positions(shape, axis, values):
+def test_positions(shape, axis, values, symbolic):
     array = random.integers(0, 100, shape).astype(np.float32)
     if values == "nan":
         array[random.random(shape) < 1e-4] = np.nan
     if values == "-inf":
         array[...] = -np.inf
-    found = with_any_threads(compiled("argmax", shape, axis, False), array)
+    found = with_any_threads(compiled("argmax", shape, axis, symbolic), array)
     np.testing.assert_array_equal(found, array.argmax(axis))
 
 

@@ -1,10 +1,13 @@
 """Shapes of register tiles: they cover every row and column once, and fit the registers."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
+from graphc.passes.machine import FIRST_CACHE, LINE, WAYS, lines_to_a_set
 from graphc.passes.tile_shape import Part, column_parts, shape_of_tile
 
 ROWS, COLUMNS = st.integers(1, 300), st.integers(1, 700)
@@ -46,3 +49,10 @@ def test_tiles_of_known_sizes_are_about_equal(m: int, n: int, target: tuple[int,
     widths = {part.width // lanes for part in column_parts(n, shape[0][1], lanes) if part.tiles}
     assert max(heights) - min(heights) <= 1
     assert max(widths) - min(widths) <= 1
+
+
+@given(st.integers(1, 32), st.integers(1, 4096))
+def test_lines_share_places_as_addresses_say(count: int, lines: int) -> None:
+    places = [at * lines % (FIRST_CACHE // WAYS // LINE) for at in range(count)]
+    fullest = max(places.count(place) for place in places)
+    assert fullest == math.ceil(lines_to_a_set(count, lines * LINE))

@@ -7,6 +7,7 @@ Dim that turns out constant always becomes an int, so that equal sizes compare e
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -164,6 +165,9 @@ def floor_divide(left: Size, right: Size) -> Size:
     quotient, rest = divide_terms(left, right)
     if rest == 0 or is_within(rest, right):
         return quotient
+    factor, multiples, _ = common_factor(rest, right)
+    if factor > 1 and isinstance(right, int):
+        return quotient + floor_divide(multiples, right // factor)
     return quotient + atom(DimCall("floor_divide", rest, right))
 
 
@@ -175,7 +179,22 @@ def remainder(left: Size, right: Size) -> Size:
     _, rest = divide_terms(left, right)
     if rest == 0 or is_within(rest, right):
         return rest
+    factor, multiples, small = common_factor(rest, right)
+    if factor > 1 and isinstance(right, int):
+        return remainder(multiples, right // factor) * factor + small
     return atom(DimCall("remainder", rest, right))
+
+
+def common_factor(size: Size, divisor: Size) -> tuple[int, Size, Size]:
+    """(f, a, b): size == a * f + b, 0 <= b < f, f the largest that divides the divisor, or 1."""
+    if isinstance(divisor, int) and divisor > 0:
+        terms = terms_of(size)
+        for factor in sorted({math.gcd(number, divisor) for _, number in terms}, reverse=True):
+            small = polynomial(term for term in terms if term[1] % factor)
+            if factor > 1 and is_within(small, factor):
+                whole = ((monomial, n // factor) for monomial, n in terms if n % factor == 0)
+                return factor, polynomial(whole), small
+    return 1, size, 0
 
 
 def divide_terms(left: Size, right: Size) -> tuple[Size, Size]:
@@ -203,25 +222,6 @@ def without(monomial: Monomial, factors: Monomial) -> Monomial | None:
     return tuple(left)
 
 
-def recombine(size: Size) -> Size:
-    """The size with c*b*floor_divide(a, b) + c*remainder(a, b) put together again as c*a."""
-    for monomial, factor in terms_of(size):
-        for position, a in enumerate(monomial):
-            if isinstance(a, DimCall) and a.function == "remainder":
-                others = polynomial([(monomial[:position] + monomial[position + 1 :], factor)])
-                quotient = atom(DimCall("floor_divide", a.left, a.right)) * a.right * others
-                if has_terms(size, quotient):
-                    rest = size - quotient - polynomial([(monomial, factor)])
-                    return recombine(rest + others * a.left)
-    return size
-
-
-def has_terms(size: Size, part: Size) -> bool:
-    """Whether every term of a part stands in a size with the same coefficient."""
-    terms = dict(terms_of(size))
-    return all(terms.get(monomial) == factor for monomial, factor in terms_of(part))
-
-
 def is_within(size: Size, limit: Size) -> bool:
     """Whether 0 <= size < limit can be proved from the limits of the loop variables."""
     low, high = lower_bound(size), upper_bound(size)
@@ -233,10 +233,8 @@ def is_within(size: Size, limit: Size) -> bool:
 
 def is_nonnegative(size: Size) -> bool:
     """Whether a size is surely at least 0 (loop variables and sizes are never negative)."""
-    return all(
-        factor > 0 and all(map(is_nonnegative_atom, monomial))
-        for monomial, factor in terms_of(size)
-    )
+    terms = terms_of(size)
+    return all(factor > 0 and all(map(is_nonnegative_atom, each)) for each, factor in terms)
 
 
 def is_nonnegative_atom(a: Atom) -> bool:

@@ -21,18 +21,25 @@ unrolled   the limit is an integer; iterations run in lockstep, statement by sta
            (its limit may not depend on the unrolled variable).
 vector     as unrolled, `lanes` iterations at a time; the last step may be partial. Loads and
            stores with a coefficient of 1 on the variable become vector loads and stores.
+grid       an outermost loop, or one that alone is in a grid loop: as parallel, and each iteration
+           of them all is a thread of a device's grid.
+block      as grid, but each iteration is a block of threads, which work at it together: what
+           stands outside of thread loops is done once for the block.
+thread     iterations are independent; they are dealt to `lanes` threads of a block, the first
+           `lanes` one to each, and so on. All are done before the statement after the loop.
 
 Lockstep lets a backend keep iterations side by side in registers, and it never changes a
-result: iterations of unrolled and vector loops are independent but for accumulators.
+result: iterations of unrolled and vector loops are independent but for accumulators. They may store
+the same value in the same place, which is done once for all.
 
-An accumulator declared outside a vector loop and accumulated inside it has `lanes` partial
-values, lane l taking the iterations l, l + lanes, l + 2*lanes, ...; after the loop they are
-combined by halves: lane l with lane l + lanes/2, and so on down to one. The order of every
+An accumulator declared outside a vector or thread loop and accumulated inside it has `lanes`
+partial values, lane l taking the iterations l, l + lanes, l + 2*lanes, ...; after the loop they
+are combined by halves: lane l with lane l + lanes/2, and so on down to one. The order of every
 reduction is therefore part of the kernel's text, whatever the machine and its threads.
 Accumulating a product into a floating-point sum is a fused multiply-add.
 
-A local buffer stands in parallel and serial loops: each iteration of the innermost has it for
-itself, small enough to stay in cache, with nothing in it but what the iteration has stored.
+A local buffer stands in loops that are not in lockstep: each iteration of the innermost has it
+for itself, small enough to stay in cache, with nothing in it but what the iteration has stored.
 
 An accumulator of kind `last` holds what was accumulated last, 0 before: a variable. Its iterations
 have an order, so it outlives serial loops only.
@@ -49,7 +56,7 @@ from graphc.ir.dim import Dim, Size, Symbol
 from graphc.ir.scalar import Load, Scalar
 from graphc.ir.types import DType
 
-LOOP_KINDS = ("serial", "parallel", "unrolled", "vector")
+LOOP_KINDS = ("serial", "parallel", "unrolled", "vector", "grid", "block", "thread")
 ACCUMULATORS = (*scalar.REDUCTIONS, "last")
 
 
@@ -109,7 +116,7 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """A loop; lanes is the number of iterations side by side in a vector loop, else 1."""
+    """A loop; lanes is the number of iterations side by side in vector and thread loops, else 1."""
 
     variable: Symbol
     kind: str

@@ -31,6 +31,7 @@ from graphc.ir.kernel import (
     Statement,
     Store,
 )
+from graphc.ir.recombine import recombine
 from graphc.ir.scalar import Load, Ref, Scalar
 from graphc.ir.types import DType, TensorType, int64, row_major_strides
 
@@ -137,7 +138,7 @@ class Array:
         """Where an index stands in memory, in elements."""
         places = index if isinstance(index, tuple) else (index,)
         strides = row_major_strides(self.shape)
-        return dim.recombine(sum((p * s for p, s in zip(places, strides, strict=True)), start=0))
+        return recombine(sum((p * s for p, s in zip(places, strides, strict=True)), start=0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ import numpy as np
 
 from graphc.ir.types import DType, TensorType, as_dtype
 
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
 
 class Literal:
     """An immutable contiguous array, equal to another when type and bits are equal."""
@@ -23,10 +25,10 @@ class Literal:
             raise ValueError(f"a complex number does not become {dtype.name}: take its real part")
         with np.errstate(over="ignore"):  # too large for the dtype is infinity, as in NumPy
             converted = np.asarray(array, None if dtype is None else dtype.numpy)
-        self.array = np.array(converted, order="C", copy=True)
+        self.array = aligned_copy(converted)
         self.array.setflags(write=False)
         self.dtype = as_dtype(self.array.dtype)
-        self._hash = hash((self.dtype, self.array.shape, self.array.tobytes()))
+        self._hash: int | None = None
 
     @property
     def type(self) -> TensorType:
@@ -34,15 +36,29 @@ class Literal:
         return TensorType(self.dtype, tuple(map(int, self.array.shape)))
 
     def __hash__(self) -> int:
+        if self._hash is None:  # most large arrays are never asked
+            self._hash = hash((self.dtype, self.array.shape, self.array.tobytes()))
         return self._hash
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Literal)
-            and self._hash == other._hash
+            and hash(self) == hash(other)
             and self.type == other.type
             and self.array.tobytes() == other.array.tobytes()
         )
 
     def __repr__(self) -> str:
         return f"Literal({self.type})"
+
+
+def aligned_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A contiguous copy that begins where a cache line does, if it fills one."""
+    if array.nbytes < ALIGNMENT:
+        return np.array(array, order="C", copy=True)
+    block = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    start = -block.__array_interface__["data"][0] % ALIGNMENT
+    copy: np.ndarray[Any, Any] = block[start : start + array.nbytes].view(array.dtype)
+    copy = copy.reshape(array.shape)
+    copy[...] = array
+    return copy

@@ -9,7 +9,7 @@ import numpy as np
 from graphc.errors import GraphError, cause, shown, user_line
 from graphc.ir.node import Node
 from graphc.ir.turn import Word, turn, word
-from graphc.ir.types import TensorType, how_to_convert, show_shape
+from graphc.ir.types import DType, TensorType, how_to_convert, show_shape
 
 
 class State:
@@ -25,9 +25,10 @@ class State:
         self.array = array
         self.users = word() if users is None else users
 
-    def seen_as(self, array: np.ndarray[Any, Any]) -> State:
-        """The same memory seen as another array."""
-        return State(array, self.users)
+    def seen_as(self, dtype: DType, shape: tuple[int, ...]) -> State:
+        """The same memory seen as elements of another dtype, in another shape of as many bytes."""
+        elements = self.array.reshape(-1).view(dtype.numpy)
+        return State(elements.reshape(shape), self.users)
 
 
 class Variable(Node):

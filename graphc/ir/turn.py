@@ -7,15 +7,19 @@ at several words at once; it raises WAITING, after which no native call that use
 and waits until those in flight that concern it have ended. One turn in Python excludes all others.
 
 Without native calls the lock alone decides, as it must where there is no global lock.
+
+The value of a variable may be away, in the memory of a device that keeps it from call to call. Its
+word then says AWAY, which no native call passes; a turn of anybody else brings the value home.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -30,22 +34,38 @@ def word() -> Word:
     return np.zeros(1, np.int64)
 
 
+class Absence(NamedTuple):
+    """Who keeps a variable's value, and what brings it home."""
+
+    keeper: object
+    bring_home: Callable[[], None]
+
+
+AWAY = -2  # of a word: the value is away
+ABSENT: dict[int, tuple[weakref.ref[Word], Absence]] = {}  # by identity the words that say so
+
 WAITING = word()  # turns in Python that have begun or want to
-RUNNING = word()  # native calls in flight that have marked variables
+RUNNING = word()  # native calls in flight that have marked variables, and variables that are away
 HOLDER = word()  # the thread that has its turn in Python, 0 while none has
 LOCK = threading.RLock()
 ENDED = threading.Condition(LOCK)
 
 
 @contextmanager
-def turn(users: Iterable[Word]) -> Iterator[None]:
-    """The time in which no other code uses variables, given by their words (`State.users`)."""
+def turn(users: Iterable[Word], keeper: object = None) -> Iterator[None]:
+    """The time in which no other code uses variables, given by their words (`State.users`).
+
+    Values that are away are brought home, but for those that the keeper has.
+    """
     words = tuple(users)
     with LOCK:
         WAITING[0] += 1
         try:
             while any(map(in_use, words)):
                 ENDED.wait(PATIENCE)
+            for word in words:
+                if word[0] == AWAY and ABSENT[id(word)][1].keeper is not keeper:
+                    return_home(word)
             outer = int(HOLDER[0])
             HOLDER[0] = threading.get_ident()
             try:
@@ -58,7 +78,28 @@ def turn(users: Iterable[Word]) -> Iterator[None]:
 
 def in_use(users: Word) -> bool:
     """Whether native calls in flight have marked a word."""
-    return bool(users[0])
+    return users[0] not in (0, AWAY)
+
+
+def leave_home(users: Word, absence: Absence) -> None:
+    """Say that a value is away; in the turn of its keeper."""
+    key = id(users)
+    ABSENT[key] = weakref.ref(users, lambda _: end_absence(key)), absence
+    users[0] = AWAY
+    np.add(RUNNING, 1, RUNNING)  # one call, so that no native call comes between
+
+
+def return_home(users: Word) -> None:
+    """Bring a value home."""
+    ABSENT[id(users)][1].bring_home()
+    end_absence(id(users))
+    users[0] = 0
+
+
+def end_absence(key: int) -> None:
+    """Forget that a value is away: it is at home, or its variable is no more."""
+    del ABSENT[key]
+    np.subtract(RUNNING, 1, RUNNING)
 
 
 def let_others_go(users: Iterable[Word]) -> None:
@@ -74,9 +115,12 @@ def announce_end() -> None:
 
 
 def before_fork() -> None:
-    """Let no native call be in flight, for in the child it would never end."""
+    """Let no native call be in flight, for in the child it would never end, and no value away."""
     LOCK.acquire()
     WAITING[0] += 1
+    for found, _ in list(ABSENT.values()):
+        if (users := found()) is not None:
+            return_home(users)
     while in_use(RUNNING):
         ENDED.wait(PATIENCE)
 

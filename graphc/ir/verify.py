@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.errors import GraphError, TypeRuleError
@@ -11,30 +12,48 @@ from graphc.ir.kernel import Kernel
 from graphc.ir.node import Node
 from graphc.ir.program import Program
 from graphc.ir.verify_kernel import verify_kernel
-from graphc.ir.verify_program import verify_program
+from graphc.ir.verify_program import Access, verify_program
 
 
-def verify(what: Graph | Kernel | Program) -> None:
-    """Raise GraphError, with what is wrong and where, unless a program is well formed."""
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What has been verified before, and what is known of it: none of it can change."""
+
+    graphs: set[Graph] = field(default_factory=set)
+    nodes: set[Node] = field(default_factory=set)
+    kernels: dict[int, Access] = field(default_factory=dict)
+
+
+def verify(what: Graph | Kernel | Program, before: Verified | None = None) -> None:
+    """Raise GraphError, with what is wrong and where, unless a program is well formed.
+
+    What was verified `before` is not looked at again, and what is now adds to it.
+    """
+    before = before or Verified()
     if isinstance(what, Graph):
-        verify_graph(what)
+        verify_graph(what, before)
     elif isinstance(what, Kernel):
         verify_kernel(what)
     else:
-        verify_program(what)
+        verify_program(what, before.kernels)
 
 
-def verify_graph(graph: Graph) -> None:
+def verify_graph(graph: Graph, before: Verified) -> None:
     """Raise GraphError unless types, inputs and updates of a graph and those inside it agree."""
     inside = [graph]
     while inside:
         graph = inside.pop()
+        if graph in before.graphs:
+            continue
         nodes = graph.walk()
         verify_updates(graph)
         verify_inputs(graph, nodes)
         for node in nodes:
-            verify_type(node)
-            inside.extend(value for value in node.attrs.values() if isinstance(value, Graph))
+            if node not in before.nodes:
+                verify_type(node)
+                inside.extend(value for value in node.attrs.values() if isinstance(value, Graph))
+        before.nodes.update(nodes)
+        before.graphs.add(graph)
 
 
 def verify_inputs(graph: Graph, nodes: Iterable[Node]) -> None:

@@ -29,6 +29,8 @@ from graphc.ir.types import DType, bool_, int64
 from graphc.ir.verify_scalar import KernelError, verify_scalar
 
 LOCKSTEP = ("unrolled", "vector")
+WITH_LANES = ("vector", "thread")
+OUTERMOST = ("grid", "block")
 WITH_POSITION = ("argmax", "argmin")
 OF_BOOLS = ("any", "all")
 
@@ -153,11 +155,21 @@ def verify_loop(scope: Scope, loop: For) -> None:
     if loop.kind == "unrolled" and not isinstance(loop.limit, int):
         raise KernelError("the limit of an unrolled loop must be an integer")
     odd = loop.lanes % 2 == 1 and loop.lanes != 1
-    if loop.lanes < 1 or odd or (loop.lanes > 1) > (loop.kind == "vector"):
-        raise KernelError(f"{loop.lanes} lanes: a vector loop has an even number, others one")
+    if loop.lanes < 1 or odd or (loop.lanes > 1) > (loop.kind in WITH_LANES):
+        raise KernelError(f"{loop.lanes} lanes: a vector or thread loop has an even number")
+    verify_device_loop(scope, loop)
     varying = varying_names(scope) & {symbol.name for symbol in variables(loop.limit)}
     if varying:
         raise KernelError(f"the limit depends on {min(varying)}, which differs in lockstep")
+
+
+def verify_device_loop(scope: Scope, loop: For) -> None:
+    """Grid and block loops stand around all else, thread loops not where a thread is alone."""
+    around = {outer.kind for outer in scope.loops}
+    if loop.kind in OUTERMOST and not around <= {loop.kind}:
+        raise KernelError(f"a {loop.kind} loop stands around all others")
+    if loop.kind == "thread" and not around <= {"block", "serial"}:
+        raise KernelError("a thread loop stands in block and serial loops alone")
 
 
 def varying_names(scope: Scope) -> set[str]:
@@ -172,23 +184,27 @@ def varying_names(scope: Scope) -> set[str]:
 def verify_shared(scope: Scope, loop: For) -> None:
     """Accumulators from outside: not touched by parallel iterations, not read by vector ones.
 
-    The lanes of a vector loop hold parts of the result until the loop has ended.
+    The lanes of a vector or thread loop hold parts of the result until the loop has ended.
     """
-    if loop.kind not in ("parallel", "vector"):
+    if loop.kind not in ("parallel", *OUTERMOST, *WITH_LANES):
         return
     inside = list(statements(loop.body))
     own = {s.name for s in inside if isinstance(s, Accumulator)}
     shared = {s.name for s in inside if isinstance(s, Accumulate)} - own
     ordered = {name for name in shared if is_last(scope, name)}
     if ordered:
-        raise KernelError(f"%{min(ordered)} holds what came last, and a vector loop has no order")
-    if shared and loop.kind == "parallel":
-        raise KernelError(f"parallel iterations accumulate into %{min(shared)}")
+        raise KernelError(
+            f"%{min(ordered)} holds what came last, and a {loop.kind} loop has no order"
+        )
+    if shared and loop.kind not in WITH_LANES:
+        raise KernelError(f"{loop.kind} iterations accumulate into %{min(shared)}")
     if shared and loop.lanes & (loop.lanes - 1):
         raise KernelError(f"{loop.lanes} lanes: to combine them they must be a power of two")
     for part in scalar.walk(value for s in inside for value in values(s)):
         if isinstance(part, scalar.Ref) and part.name in shared:
-            raise KernelError(f"%{part.name} is read inside the vector loop that accumulates it")
+            raise KernelError(
+                f"%{part.name} is read inside the {loop.kind} loop that accumulates it"
+            )
 
 
 def is_last(scope: Scope, name: str) -> bool:

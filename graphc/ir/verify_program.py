@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from graphc.errors import GraphError
 from graphc.ir import scalar
@@ -33,15 +33,20 @@ from graphc.ir.types import TensorType, bool_
 from graphc.ir.verify_kernel import verify_kernel
 
 
-def verify_program(program: Program) -> None:
-    """Raise GraphError unless a program and its kernels are well formed."""
+def verify_program(program: Program, kernels: dict[int, Access]) -> None:
+    """Raise GraphError unless a program and its kernels are well formed.
+
+    kernels has those verified before, by identity, to which the others are added.
+    """
     verify_unique("allocations", [a.name for a in program.allocations])
     verify_unique("kernels", [k.name for k in program.kernels])
     for allocation in program.allocations:
         verify_allocation(allocation)
     for kernel in program.kernels:
-        verify_kernel(kernel)
-    memory = Memory(program)
+        if id(kernel) not in kernels:
+            verify_kernel(kernel)
+            kernels[id(kernel)] = Access(kernel)  # which holds it, so that the id stays its own
+    memory = Memory(program, {kernel.name: kernels[id(kernel)] for kernel in program.kernels})
     memory.run(program.steps)
     memory.verify_results()
 
@@ -91,9 +96,9 @@ class Memory:
     written in a loop, or in one arm of a branch, counts as written.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, kernels: Mapping[str, Access]) -> None:
         self.program = program
-        self.kernels = {kernel.name: Access(kernel) for kernel in program.kernels}
+        self.kernels = kernels
         self.allocations = {a.name: a for a in program.allocations}
         self.variables: set[Symbol] = set()
         self.owner: dict[str, str] = {}
@@ -192,7 +197,9 @@ class Memory:
             )
 
     def read(self, name: str, where: str) -> None:
-        """The memory holds this value still."""
+        """The memory holds this value still, or has no elements."""
+        if self.known(name, where).type.size == 0:
+            return
         holder = self.holds.get(self.owner.get(name, name))
         if holder != name:
             reason = f"%{holder} has taken its memory" if holder else "it is not written before"

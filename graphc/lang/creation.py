@@ -12,7 +12,6 @@ from typing import Any
 
 from graphc.errors import GraphError
 from graphc.ir.dim import Dim, Size, floor_divide, maximum
-from graphc.ir.literal import Literal
 from graphc.ir.node import Node, apply, describe, place, say, word
 from graphc.ir.op import OPS
 from graphc.ir.size_proof import simplify
@@ -23,6 +22,7 @@ from graphc.lang.operands import (
     as_node,
     broadcast_node,
     constant,
+    literal,
     to_dtype,
     to_node_dtype,
 )
@@ -67,7 +67,7 @@ def variable(value: Any, name: str | None = None, dtype: DTypeLike | None = None
     """
     if isinstance(value, Node):
         raise GraphError("variable: the first value must be an array, not a node")
-    first: Literal = constant(value, dtype).attrs["value"]
+    first = literal(value, dtype)
     chosen = f"variable_{next(numbers)}" if name is None else name
     for part in chosen.split(".") if isinstance(chosen, str) else [chosen]:
         to_name(part, "variable: the name (or its part)")

@@ -40,8 +40,13 @@ def to_dtype(value: DTypeLike) -> DType:
 
 def constant(value: Any, dtype: DTypeLike | None = None) -> Node:
     """A constant array as a node (dtype defaults to NumPy's choice for the value)."""
+    return apply("constant", value=literal(value, dtype))
+
+
+def literal(value: Any, dtype: DTypeLike | None = None) -> Literal:
+    """An array-like as a value; GraphError where it is none, or does not become the dtype."""
     try:
-        return apply("constant", value=Literal(value, None if dtype is None else to_dtype(dtype)))
+        return Literal(value, None if dtype is None else to_dtype(dtype))
     except TypeRuleError:
         raise GraphError(f"{shown(value)} cannot be a constant: it does not hold numbers") from None
     except (ValueError, OverflowError) as error:

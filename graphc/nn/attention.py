@@ -26,6 +26,9 @@ from graphc.lang.selection import where
 from graphc.lang.sizes import size_value
 from graphc.nn.dropout import dropout
 
+SHORT = 16
+"""Bits of floats that large sums overflow."""
+
 
 def scaled_dot_product_attention(  # noqa: PLR0913, PLR0917 (PyTorch's arguments)
     query: ArrayLike,
@@ -46,6 +49,9 @@ def scaled_dot_product_attention(  # noqa: PLR0913, PLR0917 (PyTorch's arguments
     1 / sqrt(e). With enable_gqa several heads of queries share one of keys and values (Ainslie et
     al., 2023). A query that sees no key gives 0, with gradient 0. Dropout of the weights needs a
     key of its own.
+
+    The softmax is divided by its sum after the product with the values (Dao et al., 2022), but for
+    16-bit floats, of which sums of unscaled values might overflow.
     """
     q, k, v = (to_float(part) for part in same_dtype(query, key, value))
     check_operands(q, k, v, enable_gqa)
@@ -53,17 +59,23 @@ def scaled_dot_product_attention(  # noqa: PLR0913, PLR0917 (PyTorch's arguments
     factor = rsqrt(size_value(q.shape[-1], float64)) if scale is None else scale
     scaled = q * to_node_dtype(as_node(factor), q.dtype)
     scores = unfolded(matmul(folded(scaled, shared), matrix_transpose(k)), q, shared)
-    weights = masked_softmax(masked(widen(scores), attn_mask, is_causal))
+    weights, total = unscaled_softmax(masked(widen(scores), attn_mask, is_causal))
+    late = v.dtype.bits > SHORT
+    weights = weights if late else weights / total
     if dropout_p:
         if dropout_key is None:
             raise GraphError("scaled_dot_product_attention: dropout_p needs a dropout_key")
         weights = dropout(dropout_key, weights, dropout_p)
-    return unfolded(matmul(folded(to_node_dtype(weights, v.dtype), shared), v), q, shared)
+    mixed = unfolded(matmul(folded(to_node_dtype(weights, v.dtype), shared), v), q, shared)
+    return mixed / total if late else mixed
 
 
 def folded(x: Node, heads: Size | None) -> Node:
     """x with the heads that share keys put below one another, so that one product does for all."""
-    return x if heads is None else reshape(x, (*x.shape[:-3], heads, -1, x.shape[-1]))
+    if heads is None:
+        return x
+    rows = as_int(x.shape[-3]) // max(as_int(heads), 1) * x.shape[-2]
+    return reshape(x, (*x.shape[:-3], heads, rows, x.shape[-1]))
 
 
 def unfolded(x: Node, query: Node, heads: Size | None) -> Node:
@@ -95,11 +107,12 @@ def fitting(mask: Node, scores: Node) -> Node:
     return mask
 
 
-def masked_softmax(scores: Node) -> Node:
-    """The softmax over the last axis, and 0 where all of it is -inf."""
-    powers = exp(scores - finite_max(scores, (scores.ndim - 1,)))
+def unscaled_softmax(scores: Node) -> tuple[Node, Node]:
+    """What the softmax over the last axis divides, and by what; 0 and 1 where all of it is -inf."""
+    nothing = scores.shape[-1] == 0  # of which there is no maximum
+    powers = scores if nothing else exp(scores - finite_max(scores, (scores.ndim - 1,)))
     total = sum(powers, axis=-1, keepdims=True)
-    return powers / where(total == 0, 1, total)
+    return powers, where(total == 0, 1, total)
 
 
 def check_operands(q: Node, k: Node, v: Node, enable_gqa: bool) -> None:

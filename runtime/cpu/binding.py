@@ -14,6 +14,7 @@ from graphc.ir.types import TensorType
 from graphc.passes.memory_plan import MemoryPlan, place
 from graphc.runtime.cpu.work import Work
 from graphc.runtime.loaded import Array
+from graphc.runtime.recent import Recent
 from graphc.runtime.sizes import shape_for
 
 
@@ -35,7 +36,7 @@ class Binding:
 
 
 class Bindings:
-    """The bindings of a program, each made on the first call with its sizes and remembered.
+    """The bindings of a program, each made when a call has its sizes; the last ones are kept.
 
     sizes are those that kernels read, outputs the types of the arrays that a call makes.
     """
@@ -46,7 +47,7 @@ class Bindings:
         self.program = program
         self.sizes = sizes
         self.outputs = outputs
-        self.known: dict[tuple[tuple[str, int], ...], Binding] = {}
+        self.known: Recent[tuple[tuple[str, int], ...], Binding] = Recent()
         self.fixed = fixed_arrays(program.allocations)
         self.owners = dict(program.reuses)
         self.work = Work(program)
@@ -54,9 +55,8 @@ class Bindings:
     def find(self, sizes: Mapping[str, int]) -> Binding:
         """The binding of given sizes."""
         key = tuple(sizes.items())
-        if key not in self.known:
-            self.known[key] = self.make(sizes)
-        return self.known[key]
+        binding = self.known.find(key)
+        return self.known.enter(key, self.make(sizes)) if binding is None else binding
 
     def make(self, sizes: Mapping[str, int]) -> Binding:
         """A binding for sizes not met before."""

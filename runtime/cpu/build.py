@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -18,24 +18,36 @@ from graphc.ir.kernel import Kernel
 from graphc.ir.lexer import Reader
 from graphc.ir.parse_value import parse_size
 from graphc.ir.print_kernel import print_kernel
-from graphc.ir.program import Program
+from graphc.ir.program import Program, Repeat, While, walk_steps
 from graphc.runtime.cpu.code_cache import kept
 from graphc.runtime.cpu.code_key import key_of
 from graphc.runtime.cpu.emit import Emitted, emit, emit_kernel, emit_step
-from graphc.runtime.cpu.jit import Library, generate, link
+from graphc.runtime.cpu.jit import OPTIMIZATION, QUICK, Library, generate, link
 from graphc.runtime.cpu.steps import Called
 from graphc.runtime.cpu.target import Target, host
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """Under which keys a cache has the machine code of a program: of its kernels, by name.
+
+    sizes are what stands in each slot of the table of sizes, which `step` hands on.
+    """
+
+    kernels: Mapping[str, str]
+    step: str
+    sizes: tuple[Size, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
-    """A program's machine code, with what stands in each slot of the table of sizes.
+    """A program's machine code, and the keys under which a cache has it.
 
     found is how many of the program's kernels did not have to be generated.
     """
 
     library: Library
-    sizes: tuple[Size, ...]
+    keys: Keys
     found: int
     seconds: tuple[tuple[str, float], ...]
 
@@ -62,30 +74,63 @@ class Stopwatch:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-def build(program: Program) -> Built:
-    """The machine code of a program for this processor, linked and ready to be called."""
+def build(program: Program, keys: Keys | None = None, stamped: bool = False) -> Built:
+    """The machine code of a program for this processor, linked and ready to be called.
+
+    keys are what building it gave before, if they are known. With stamps `step` counts the time of
+    its calls (`graphc.runtime.cpu.stamps`).
+    """
     watch, target = Stopwatch({"emit": 0.0, "machine code": 0.0}), host()
-    parts = {kernel.name: kernel_part(kernel, target, watch) for kernel in program.kernels}
-    with watch.measure("emit"):
-        step = emit_step(program, {name: part.called for name, part in parts.items()}, target)
     with watch.measure("machine code"):
-        code, _ = kept(key_of("step", step.text), lambda: generate(step.text))
+        known = (
+            {k.name: key_of_kernel(k) for k in program.kernels} if keys is None else keys.kernels
+        )
+    parts = {k.name: kernel_part(k, known[k.name], target, watch) for k in program.kernels}
+
+    def emitted() -> Emitted:
+        with watch.measure("emit"):
+            called = {name: part.called for name, part in parts.items()}
+            return emit_step(program, called, target, stamped)
+
+    if keys is None:
+        step = emitted()
+        keys = Keys(known, key_of("step", step.text), step.sizes)
+    code, _ = kept(keys.step, lambda: generate(emitted().text, effort(program)))
+    with watch.measure("machine code"):
         objects = {part.called.function: part.code for part in parts.values()} | {"step": code}
-        library = link(objects.values(), ["step"], lambda: emit(program, target).text)
+        exports = ["step", "ticks"] if stamped else ["step"]
+        library = link(objects.values(), exports, lambda: emit(program, target).text)
     found = sum(part.found for part in parts.values())
-    return Built(library, step.sizes, found, tuple(watch.seconds.items()))
+    return Built(library, keys, found, tuple(watch.seconds.items()))
 
 
-def kernel_part(kernel: Kernel, target: Target, watch: Stopwatch) -> Part:
+def effort(program: Program) -> int:
+    """How much the code generator should do for the calls of a program.
+
+    Where each stands in no loop, they are a list that runs once. Such a list may be long, and
+    finding registers for all the addresses in it would take as long as ten kernels.
+    """
+    loops = any(isinstance(step, Repeat | While) for step in walk_steps(program.steps))
+    return OPTIMIZATION if loops else QUICK
+
+
+def bare(kernel: Kernel) -> Kernel:
+    """What a kernel does, whatever its name and origin."""
+    return replace(kernel, name="", origin=())
+
+
+def key_of_kernel(kernel: Kernel) -> str:
+    """The key of a kernel's machine code."""
+    return key_of("kernel", print_kernel(bare(kernel)))
+
+
+def kernel_part(kernel: Kernel, key: str, target: Target, watch: Stopwatch) -> Part:
     """A kernel's machine code, generated unless a cache has it."""
-    with watch.measure("machine code"):
-        bare = replace(kernel, name="", origin=())
-        key = key_of("kernel", print_kernel(bare))
     function = f"kernel_{key}"
 
     def make() -> bytes:
         with watch.measure("emit"):
-            emitted = emit_kernel(replace(bare, name=function), target)
+            emitted = emit_kernel(replace(bare(kernel), name=function), target)
         with watch.measure("machine code"):
             return packed(emitted, generate(emitted.text))
 

@@ -20,11 +20,12 @@ from graphc.runtime.cpu import call_code, keeper_code, llvm, python_api
 from graphc.runtime.cpu import call_records as layout
 from graphc.runtime.cpu.binding import Binding, Bindings, address_of
 from graphc.runtime.cpu.call_code import GOLDEN, functions_of_python
-from graphc.runtime.cpu.interface import Buffer, Interface
 from graphc.runtime.cpu.jit import Library, load_quickly, pool_library
 from graphc.runtime.cpu.keeper_code import WORTH_KEEPING
 from graphc.runtime.cpu.pool import address as pool_address
+from graphc.runtime.interface import Buffer, Interface
 from graphc.runtime.loaded import OUT, Array, Prepare
+from graphc.runtime.recent import Recent
 from graphc.structure import Rebuild
 
 LONG = 20_000
@@ -32,6 +33,8 @@ LONG = 20_000
 HANDLER = b"mem_handler"  # what NumPy names its capsules of handlers
 ALLOCATOR = 128  # bytes of a handler's name and version, which stand before its functions
 once = fork_safe_lock()  # the code of the call is made once
+entering = fork_safe_lock()  # an entry and what keeps it alive change together
+serials = itertools.count(1)  # of bindings
 
 
 class Native:
@@ -108,7 +111,8 @@ class Records:
         words = [(w, 1) for w in interface.readers] + [(w, -1) for w in interface.changed]
         self.uses = records(layout.Use, ((address_of(word), mark) for word, mark in words))
         self.entries = (ctypes.c_void_p * 2**layout.ENTRIES_BITS)()
-        self.known: dict[tuple[int, ...], BindingRecord] = {}
+        self.met: list[BindingRecord | None] = [None] * len(self.entries)
+        self.known: Recent[tuple[int, ...], BindingRecord] = Recent()
         self.step = layout.Step(
             function=function,
             slots=interface.slots,
@@ -143,16 +147,19 @@ class Records:
         return python_api.builtin(self.native.method, owner)
 
     def prepared(self, *arguments: Any, **named: Any) -> tuple[Any, ...]:
-        """The address of the binding, the arguments as arrays, and arrays for results if given."""
+        """The binding's address and owner, the arguments, and arrays for results if given."""
         call = self.prepare(*arguments, **named)
         dimensions = tuple(size for array in call.arrays for size in array.shape)
-        record = self.known.get(dimensions)
+        record = self.known.find(dimensions)
         if record is None:
             self.step.pool = pool_address()
             made = BindingRecord(self.bindings.find(call.sizes), dimensions, self)
-            record = self.known.setdefault(dimensions, made)  # another thread's, if it came first
-        self.entries[entry_of(dimensions)] = record.address
-        return (record.address, *call.arrays, *call.results)
+            record = self.known.enter(dimensions, made)  # another thread's, if it came first
+        entry = entry_of(dimensions)
+        with entering:
+            self.entries[entry] = record.address
+            self.met[entry] = record
+        return (record.address, record, *call.arrays, *call.results)
 
     @property
     def arena_bytes(self) -> list[int]:
@@ -167,7 +174,7 @@ class Records:
 
 
 class BindingRecord:
-    """A binding as the native call reads it."""
+    """A binding as the native call reads it, alive while an entry or a call in flight needs it."""
 
     def __init__(self, binding: Binding, dimensions: tuple[int, ...], owner: Records) -> None:
         self.binding = binding
@@ -189,6 +196,8 @@ class BindingRecord:
             long=int(binding.nanoseconds >= LONG),
             large=int(max(made, default=0) >= WORTH_KEEPING),
             bytes=address_of(self.bytes),
+            owner=id(self),
+            serial=next(serials),
         )
         self.address = ctypes.addressof(self.record)
 

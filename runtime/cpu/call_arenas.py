@@ -42,18 +42,19 @@ make:
 label:
   set Arena.size, %new, %size
   set Arena.room, %new, %need
-  set Arena.binding, %new, null
+  set Arena.binding, %new, 0
   br label %have
 
 have:
   %arena = phi ptr [%first, %take], [%new, %label]
   %table = getelementptr %Arena, ptr %arena, i64 1
   %holds = get Arena.binding, %arena
-  %ready = icmp eq ptr %holds, %binding
+  %serial = get Binding.serial, %binding
+  %ready = icmp eq i64 %holds, %serial
   br i1 %ready, label %leave, label %write
 
 write:
-  set Arena.binding, %arena, %binding
+  set Arena.binding, %arena, %serial
   %behind = getelementptr i64, ptr %table, i64 %slots
   %behind.address = ptrtoint ptr %behind to i64
   %up = add i64 %behind.address, 63

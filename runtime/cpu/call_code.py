@@ -108,7 +108,7 @@ into:
   %written = call ptr @run(ptr %step, ptr %found, ptr %arguments, ptr %out)
   ret ptr %written
 
-prepare:  ; gives a tuple: the address of the binding, the arguments, arrays for results if given
+prepare:  ; a tuple: the binding's address and owner, the arguments, arrays for results if given
   %function = get Step.prepare, %step
   %prepared = call ptr @PyObject_Vectorcall(ptr %function, ptr %arguments, i64 %count, ptr %names)
   %refused = icmp eq ptr %prepared, null
@@ -118,10 +118,10 @@ unpack:
   %items = getelementptr i8, ptr %prepared, i64 $items
   %first = load ptr, ptr %items
   %binding = call ptr @PyLong_AsVoidPtr(ptr %first)
-  %arrays = getelementptr ptr, ptr %items, i64 1
+  %arrays = getelementptr ptr, ptr %items, i64 2
   %behind = getelementptr ptr, ptr %arrays, i64 %expected
   %length = call i64 @PyTuple_Size(ptr %prepared)
-  %least = add i64 %expected, 1
+  %least = add i64 %expected, 2
   %given = icmp ugt i64 %length, %least
   %outputs = select i1 %given, ptr %behind, ptr null
   %made = call ptr @run(ptr %step, ptr %binding, ptr %arrays, ptr %outputs)
@@ -258,6 +258,8 @@ other:
 ; Runs a step on arrays that fit, into given arrays or new ones; null with an error set.
 define internal ptr @run(ptr %step, ptr %binding, ptr %arguments, ptr %given) {
 entry:
+  %owner = get Binding.owner, %binding
+  call void @Py_IncRef(ptr %owner)  ; other threads may meet other sizes, and forget these
   %count = get Step.outputs_count, %step
   %outputs = alloca ptr, i64 %count, align 8
   %made = call i64 @make_outputs(ptr %step, ptr %binding, ptr %given, ptr %outputs)
@@ -337,6 +339,7 @@ one:
   br label %next
 
 leave:
+  call void @Py_DecRef(ptr %owner)
   ret ptr %value
 }
 """)

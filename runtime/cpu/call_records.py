@@ -83,7 +83,8 @@ class Binding(ctypes.Structure):
     kernels read. Buffer k lies at places[k], or that far into the arena where in_arena[k] is -1
     and not 0. arena is its size in bytes. long is 1 where the work is long enough to give
     Python's global lock away, large is 1 where outputs are worth recycling.
-    bytes are those of each argument, then of each output.
+    bytes are those of each argument, then of each output. owner is the Python object that keeps
+    all this, which a call in flight holds. serial tells the binding from all there ever were.
     """
 
     _fields_ = (
@@ -96,16 +97,19 @@ class Binding(ctypes.Structure):
         ("long", Word),
         ("large", Word),
         ("bytes", Pointer),
+        ("owner", Pointer),
+        ("serial", Word),
     )
 
 
 class Arena(ctypes.Structure):
     """Memory for one call in flight; behind it lies its table of addresses, then the arena itself.
 
-    size is all of it in bytes, room what temporaries have. binding is whose addresses it holds.
+    size is all of it in bytes, room what temporaries have. binding is the serial number of the one
+    whose addresses it holds, or 0.
     """
 
-    _fields_ = (("next", Pointer), ("size", Word), ("room", Word), ("binding", Pointer))
+    _fields_ = (("next", Pointer), ("size", Word), ("room", Word), ("binding", Word))
 
 
 class World(ctypes.Structure):

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import llvmlite
 
@@ -34,12 +36,12 @@ def key_of(kind: str, text: str) -> str:
 def circumstances() -> str:
     """All that code depends on besides its text."""
     facts = (FORMAT, VERSION, llvmlite.__version__, llvm.llvm_version_info, host())
-    return "\n".join([*map(str, facts), *makers()])
+    return "\n".join([*map(str, facts), *modules_of(MAKERS)])
 
 
-def makers() -> list[str]:
-    """A line for each module that takes part in making code."""
-    folders = [Path(folder) for package in MAKERS for folder in package.__path__]
+def modules_of(packages: Iterable[ModuleType]) -> list[str]:
+    """A line for each module of packages."""
+    folders = [Path(folder) for package in packages for folder in package.__path__]
     return [line for folder in folders for line in sorted(map(described, os.scandir(folder)))]
 
 

@@ -109,7 +109,7 @@ def leave(
 def rename(f: Function, bound: Accumulated, key: tuple[int, ...]) -> State:
     """New registers for a state."""
     hint = identifier(bound.accumulator.name)
-    names = tuple(f"%{hint}.{next(f.names)}" for _ in elements(bound.accumulator))
+    names = tuple(f"%{hint}.{next(f.names)}" for _ in elements(bound.accumulator, bound.position))
     bound.states[key] = names
     return names
 
@@ -122,6 +122,7 @@ def join(
     states: tuple[State, State],
 ) -> None:
     """A state that depends on the way into the block."""
-    for element, name, one, two in zip(elements(bound.accumulator), names, *states, strict=True):
+    kinds = elements(bound.accumulator, bound.position)
+    for element, name, one, two in zip(kinds, names, *states, strict=True):
         kind = vector(element, bound.lanes)
         block.add(f"{name} = phi {kind} [ {one}, %{ways[0]} ], [ {two}, %{ways[1]} ]")

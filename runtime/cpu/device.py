@@ -14,6 +14,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.program import Decision, Program
 from graphc.passes.assign_layouts import assign_layouts
 from graphc.passes.block_sums import block_sums
+from graphc.passes.choose import Plans, choosing
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.contract_temporaries import contract_temporaries
 from graphc.passes.expand_while_gradient import expand_while_gradient
@@ -21,10 +22,13 @@ from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
+from graphc.passes.lay_out_loops import lay_out_loops
 from graphc.passes.lay_out_products import lay_out_products
+from graphc.passes.lay_out_transposes import lay_out_transposes
 from graphc.passes.lower import lower
-from graphc.passes.machine import Registers
+from graphc.passes.machine import TYPICAL, Registers, predicting_for, typical
 from graphc.passes.memory_plan import MemoryPlan
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.pipeline import Pass, Run, run_passes
@@ -43,16 +47,22 @@ from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_winograd import use_winograd
+from graphc.runtime.cpu.arena import Arena
 from graphc.runtime.cpu.binding import Binding, Bindings, address_of
 from graphc.runtime.cpu.build import Built, build
 from graphc.runtime.cpu.call import Records, why_not_native
-from graphc.runtime.cpu.interface import interface_of
+from graphc.runtime.cpu.measure_machine import known_machine, machine
 from graphc.runtime.cpu.pool import address as pool_address
+from graphc.runtime.cpu.profiler import Profiler
+from graphc.runtime.cpu.program_cache import compile_program
 from graphc.runtime.cpu.target import host
-from graphc.runtime.loaded import Array, Prepare
+from graphc.runtime.cpu.work import runs_of
+from graphc.runtime.cpu.workshop import CpuWorkshop
+from graphc.runtime.interface import interface_of
+from graphc.runtime.loaded import Array, Options, Prepare
+from graphc.runtime.profile import Profile
+from graphc.runtime.search_schedules import search_schedules
 from graphc.structure import Rebuild
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 GRAPH_PASSES: tuple[Pass, ...] = (
     remove_stop_gradient,
@@ -77,13 +87,19 @@ def tile_for_host(program: Program) -> Program:
     return tile_loops(program, Registers(target.vector_bits, target.registers))
 
 
+# The passes that choose a schedule for each kernel, among those of equal bits.
+SCHEDULES: tuple[Pass, ...] = (tile_for_host, stage_rows)
+
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
     use_winograd,
     split_convolutions,
     assign_layouts,
     lay_out_convolutions,
+    lay_out_loops,
     lay_out_products,
+    lay_out_transposes,
+    lay_out_constants,
     fuse,
     lower,
     split_loops,
@@ -92,17 +108,37 @@ PIPELINE: tuple[Pass, ...] = (
     block_sums,
     contract_temporaries,
     split_reductions,
-    tile_for_host,
-    stage_rows,
+    *SCHEDULES,
     plan_memory,
 )
 
 
-def load(graph: Graph, winograd: bool = False) -> CpuStep:
+def load(graph: Graph, options: Options) -> CpuStep:
     """A graph compiled for this processor; `use_winograd` is left out unless it is asked for."""
-    passes = [change for change in PIPELINE if winograd or change is not use_winograd]
-    run = run_passes(graph, passes)
-    return CpuStep(graph, run, build(run.result))
+    passes = [change for change in PIPELINE if options.winograd or change is not use_winograd]
+    if options.tune is not None:
+        run = tuned(graph, passes, options.tune)
+        return CpuStep(graph, run, build(run.result))
+    known = known_machine() or TYPICAL
+    with predicting_for(known):
+        return CpuStep(graph, *compile_program(graph, passes, known))
+
+
+def tuned(graph: Graph, passes: list[Pass], seconds: float) -> Run:
+    """The passes run with schedules that were searched for, for at most so many seconds."""
+    known = machine() if seconds else known_machine()
+    plans = Plans()
+
+    def tune(program: Program) -> Program:
+        runs = {name: typical(times) for name, times in (runs_of(program) or {}).items()}
+        footprint = sum(typical(a.type.size) * a.type.dtype.bytes for a in program.allocations)
+        workshop = CpuWorkshop(SCHEDULES, footprint)
+        plans.plans = search_schedules(program, workshop, seconds, runs)
+        return program
+
+    place = passes.index(SCHEDULES[0])
+    with predicting_for(known or TYPICAL), choosing(plans):
+        return run_passes(graph, [*passes[:place], tune, *passes[place:]])
 
 
 class CpuStep:
@@ -115,7 +151,7 @@ class CpuStep:
         self.library = built.library
         self.interface = interface_of(graph, self.program)
         self.bindings = Bindings(
-            self.program, built.sizes, [output.type for output in self.interface.outputs]
+            self.program, built.keys.sizes, [output.type for output in self.interface.outputs]
         )
         self.arena = Arena()
         why_python = why_not_native()
@@ -160,30 +196,22 @@ class CpuStep:
         """The plan for given sizes."""
         return self.bindings.find(sizes).plan
 
+    @cached_property
+    def profiler(self) -> Profiler:
+        """The step with stamps, made when it is first asked for."""
+        return Profiler(self.program)
+
+    def profile(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> Profile:
+        """Where the time of a step goes, from running it some times; variables are updated."""
+        binding = self.bindings.find(sizes)
+        outputs = zip(binding.shapes, self.interface.outputs, strict=True)
+        made = [np.empty(shape, output.type.dtype.numpy) for shape, output in outputs]
+        addresses = self.addresses(binding, [*arguments, *made])
+        return self.profiler.profile(binding.sizes, addresses, sizes)
+
     def code(self, kind: str) -> str:
         """The LLVM text or the assembly."""
         codes = {"llvm": lambda: self.library.text, "assembly": lambda: self.library.assembly}
         if kind not in codes:
             raise GraphError(f"the device 'cpu' has no code {kind!r}: it has {', '.join(codes)}")
         return codes[kind]()
-
-
-class Arena:
-    """One block of memory for all temporaries of a call, aligned for vectors."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self.block: np.ndarray[Any, Any] = np.empty(ALIGNMENT, np.uint8)
-        self.address = aligned(self.block)
-
-    def hold(self, size: int) -> None:
-        """Have exactly this many bytes; what was in them is lost when their number changes."""
-        if size != self.bytes:
-            self.block = np.empty(size + ALIGNMENT, np.uint8)
-            self.address = aligned(self.block)
-            self.bytes = size
-
-
-def aligned(block: Array) -> int:
-    """The first aligned byte of a block."""
-    return -(-address_of(block) // ALIGNMENT) * ALIGNMENT

@@ -1,4 +1,4 @@
-"""A folder of machine code that outlives the process: written whole or not at all, and bounded.
+"""A folder for what was compiled, which outlives the process: files whole or absent, and bounded.
 
 Each entry is a file of its own, named by its key, in one of 256 subfolders (shards). A file holds
 a checksum over the key and the data; what does not match it counts as missing and is replaced.
@@ -11,8 +11,10 @@ time goes first; so that reading stays reading, the time of last use is noted on
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import sys
 import threading
 import time
@@ -46,11 +48,10 @@ class DiskCache:
     def read(self, key: str) -> bytes | None:
         """The data of a key, a string of hexadecimal digits; None where there are none."""
         try:
-            with self.path(key).open("rb", buffering=0) as file:
-                content = file.read()
-                unused = time.time() - os.fstat(file.fileno()).st_mtime
+            content, last_used = read_whole(self.path(key))
         except OSError:
             return None
+        unused = time.time() - last_used
         size = hashlib.sha256().digest_size
         checksum, data = content[:size], content[size:]
         if checksum != checksum_of(key, data):
@@ -98,6 +99,20 @@ class DiskCache:
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+def read_whole(path: Path) -> tuple[bytes, float]:
+    """What is in a file, and when it was changed; OSError for what is no regular file.
+
+    Nothing waits: to open a pipe as others do would, for somebody to write into it.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    with os.fdopen(handle, "rb", buffering=0) as file:
+        return file.read(), status.st_mtime
 
 
 def write_whole(path: Path, content: bytes) -> None:

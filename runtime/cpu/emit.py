@@ -31,7 +31,8 @@ from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.loops import bind, write_body
 from graphc.runtime.cpu.memory import ZEROS, ZEROS_DEFINITION
 from graphc.runtime.cpu.positions import first_positions
-from graphc.runtime.cpu.steps import STEP, Called, Steps
+from graphc.runtime.cpu.stamps import Stamps, definitions
+from graphc.runtime.cpu.steps import Called, Steps, head
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.work import nanoseconds
 
@@ -60,10 +61,10 @@ class Module:
     def finish(self) -> Emitted:
         """Put the functions behind what they need."""
         body = "\n\n".join(self.functions)
-        head = [f'target triple = "{self.target.triple}"'] if self.target.triple else []
-        head += [ZEROS_DEFINITION] if ZEROS in body else []
-        head += [PARALLEL_FOR] if "@graphc_parallel_for" in body else []
-        return Emitted("\n".join(head) + "\n\n" + body + "\n", tuple(self.sizes.entries))
+        first = [f'target triple = "{self.target.triple}"'] if self.target.triple else []
+        first += [ZEROS_DEFINITION] if ZEROS in body else []
+        first += [PARALLEL_FOR] if "@graphc_parallel_for" in body else []
+        return Emitted("\n".join(first) + "\n\n" + body + "\n", tuple(self.sizes.entries))
 
 
 def emit(program: Program, target: Target) -> Emitted:
@@ -85,8 +86,13 @@ def emit_kernel(kernel: Kernel, target: Target) -> Emitted:
     return module.finish()
 
 
-def emit_step(program: Program, called: Mapping[str, Called], target: Target) -> Emitted:
-    """`step` as a module; called tells of each kernel what its function is."""
+def emit_step(
+    program: Program, called: Mapping[str, Called], target: Target, stamped: bool = False
+) -> Emitted:
+    """`step` as a module; called tells of each kernel what its function is.
+
+    With stamps it counts the time of its calls (`graphc.runtime.cpu.stamps`).
+    """
     module = Module(target)
     buffers = {called[kernel.name].function: len(kernel.buffers) for kernel in program.kernels}
     declarations = (
@@ -94,15 +100,19 @@ def emit_step(program: Program, called: Mapping[str, Called], target: Target) ->
         for function, count in buffers.items()
     )
     module.functions.append("\n".join(declarations))
-    add_step(module, program, called)
+    if stamped:
+        module.functions.append(definitions(target))
+    add_step(module, program, called, Stamps(target) if stamped else None)
     return module.finish()
 
 
-def add_step(module: Module, program: Program, called: Mapping[str, Called]) -> None:
+def add_step(
+    module: Module, program: Program, called: Mapping[str, Called], stamps: Stamps | None = None
+) -> None:
     """Add `step` with a new table of sizes."""
     module.sizes = SizeTable()
-    entry = Steps(program, called, module.sizes, module.target)
-    module.functions.append(finish([STEP], entry.function, entry.write()))
+    entry = Steps(program, called, module.sizes, module.target, stamps)
+    module.functions.append(finish([head(stamps)], entry.function, entry.write()))
 
 
 def add_kernel(module: Module, kernel: Kernel) -> None:
@@ -115,14 +125,14 @@ def add_kernel(module: Module, kernel: Kernel) -> None:
     with f.scope(entry, True, kernel.body):
         write_body(f, kernel.body, [Instance(())])
     arguments = ["ptr %sizes", "ptr %pool", *(f"ptr {f.pointers[b.name]}" for b in kernel.buffers)]
-    head = [f"; {line}" for text in kernel.origin for line in text.splitlines()]
-    head.append(f"define void {symbol(kernel.name)}({', '.join(arguments)}) nounwind {{")
-    module.functions.append(finish(head, f, entry))
+    lines = [f"; {line}" for text in kernel.origin for line in text.splitlines()]
+    lines.append(f"define void {symbol(kernel.name)}({', '.join(arguments)}) nounwind {{")
+    module.functions.append(finish(lines, f, entry))
 
 
-def finish(head: list[str], f: Function, entry: Block) -> str:
+def finish(lines: list[str], f: Function, entry: Block) -> str:
     """The text of a function."""
-    return "\n".join([*head, "entry:", *f.prologue.lines, *entry.lines, "  ret void", "}"])
+    return "\n".join([*lines, "entry:", *f.prologue.lines, *entry.lines, "  ret void", "}"])
 
 
 class Outline:
@@ -157,8 +167,8 @@ class Outline:
         entry = Block("entry", inner.names)
         with inner.scope(entry, True, (parallel,)):
             write_range(inner, parallel)
-        head = f"define internal void {name}(ptr %context, i64 %begin, i64 %end) nounwind {{"
-        module.functions.append(finish([head], inner, entry))
+        line = f"define internal void {name}(ptr %context, i64 %begin, i64 %end) nounwind {{"
+        module.functions.append(finish([line], inner, entry))
         self.call(name, parallel)
 
     def unpack(self, at: int, kind: str, name: str) -> None:

@@ -12,7 +12,7 @@ of each such variable. A value is remembered by its formula and by the positions
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -98,7 +98,8 @@ class Accumulated:
     """An accumulator: the states of its instances, by their positions under the mask.
 
     lanes are those of a state's registers, 0 for single values. first is the position that argmax
-    and argmin begin with, if positions only grow; "" if they may come in any order.
+    and argmin begin with, if positions only grow; "" if they may come in any order. counts is the
+    variable of the vector loop whose iterations they count instead in 32 bits; "" if they do not.
     """
 
     accumulator: Accumulator
@@ -106,7 +107,13 @@ class Accumulated:
     mask: int
     lanes: int
     first: str = ""
+    counts: str = ""
     states: dict[tuple[int, ...], State] = field(default_factory=dict)
+
+    @property
+    def position(self) -> str:
+        """The LLVM type of a position."""
+        return "i32" if self.counts else "i64"
 
 
 @dataclass(eq=False, slots=True)
@@ -180,6 +187,7 @@ class Function:
         self.vector_level = -1
         self.vector_bit = 0  # of the vector variable in a place's mask
         self.masks: tuple[str, ...] = ()
+        self.instances: Sequence[Instance] = ()  # those that statements are being written for
 
     # --- scopes ------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from graphc.runtime.cpu.code_key import key_of
 from graphc.runtime.cpu.pool_code import EXPORTS, pool_code
 
 OPTIMIZATION = 2  # of the code generator: instruction selection, scheduling, registers
-QUICK = 0  # for the pool, whose time goes into waiting, and calls: a fifth of the time to generate
+QUICK = 0  # for what waits or runs once a call: a fifth to a tenth of the time to generate
 SHOWN = 2  # lines of text shown before and after one that LLVM refuses
 POOL = "graphc_pool"
 
@@ -53,7 +53,7 @@ class Library:
 
     @cached_property
     def assembly(self) -> str:
-        """The machine code as assembly text, generated anew on first use."""
+        """The machine code as assembly text, generated anew on first use, with all effort."""
         return str(generator(OPTIMIZATION).emit_assembly(parse(self.text)))
 
 

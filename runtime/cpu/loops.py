@@ -11,13 +11,17 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import TypeAlias
 
-from graphc.ir import scalar
-from graphc.ir.kernel import Accumulator, For, Statement, statements, values
-from graphc.runtime.cpu.block import first_lanes, ramp, register_bits
+from graphc.ir import dim, scalar
+from graphc.ir.dim import Size
+from graphc.ir.kernel import Accumulate, Accumulator, For, Statement, statements, values
+from graphc.ir.scalar import Call, Const, Index, Scalar
+from graphc.ir.types import DType
+from graphc.runtime.cpu.block import first_lanes, ramp, register_bits, vector
 from graphc.runtime.cpu.control import carried, repeat, when
 from graphc.runtime.cpu.formulas import widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Place, Variable
 from graphc.runtime.cpu.indexing import integer
+from graphc.runtime.cpu.prefetch import ask_ahead
 from graphc.runtime.cpu.reductions import State, combine, combine_lanes
 from graphc.runtime.cpu.statements import prepare, start
 
@@ -27,13 +31,16 @@ States: TypeAlias = dict[tuple[int, ...], State]
 
 def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -> None:
     """Write statements in order, each for all instances."""
+    ask_ahead(f, body, instances)
     for is_loop, group in groupby(body, lambda statement: isinstance(statement, For)):
         if is_loop:
             for loop in group:
                 assert isinstance(loop, For)
                 write_loop(f, loop, instances)
             continue
-        writers = [prepare(f, statement) for statement in group]
+        together = tuple(group)
+        f.instances = instances
+        writers = [prepare(f, s, together[at:]) for at, s in enumerate(together, start=1)]
         for instance in instances:
             for write in writers:
                 write(instance)
@@ -104,16 +111,38 @@ def write_vector(f: Function, loop: For, instances: Instances) -> None:
         write_known_steps(f, loop, instances, loop.limit)
     else:
         write_symbolic_steps(f, loop, instances)
-    end_partials(f, partial, width, count)
+    end_partials(f, loop, partial, width, count)
 
 
 def chunk_lanes(f: Function, loop: For) -> int:
-    """Lanes of a loop's vectors: as many as a register holds of the widest value in the loop."""
+    """Lanes of a loop's vectors: as many as a register holds of the widest value in its lanes."""
     inner = list(statements(loop.body))
-    dtypes = {node.dtype for node in scalar.walk([root for s in inner for root in values(s)])}
+    dtypes = varying_dtypes([root for s in inner for root in values(s)], loop)
     dtypes |= {s.dtype for s in inner if isinstance(s, Accumulator)}
     widest = max([register_bits(dtype) for dtype in dtypes], default=8)
     return math.gcd(loop.lanes, f.target.vector_bits // widest)
+
+
+def varying_dtypes(roots: list[Scalar], loop: For) -> set[DType]:
+    """The dtypes of what statements do, and of its parts but those that lanes surely share."""
+    uniform: set[Scalar] = set()
+    dtypes = {root.dtype for root in roots}
+    for node in scalar.walk(roots):
+        if is_uniform(node, loop, uniform):
+            uniform.add(node)
+        else:
+            dtypes.add(node.dtype)
+    return dtypes
+
+
+def is_uniform(node: Scalar, loop: For, uniform: set[Scalar]) -> bool:
+    """Whether a value is made of what does not move with a loop, given which of its parts are."""
+    if isinstance(node, Index):
+        moving = dim.variables(node.value)
+        return loop.variable not in moving and all(s.kind == "index" for s in moving)
+    if isinstance(node, Call):
+        return all(part in uniform for part in node.arguments)
+    return isinstance(node, Const)
 
 
 def write_known_steps(f: Function, loop: For, instances: Instances, limit: int) -> None:
@@ -190,6 +219,7 @@ def begin_partials(
     saved = []
     for bound in dict.fromkeys(bound for bound, _ in carried(f, loop.body)):
         saved.append((bound, bound.states))
+        bound.counts = loop.variable.name if is_counted(f, bound, loop) else ""
         empty = start(f, bound, f.lanes)
         bound.mask |= f.vector_bit
         bound.lanes = f.lanes
@@ -197,21 +227,57 @@ def begin_partials(
     return saved
 
 
+def is_counted(f: Function, bound: Accumulated, loop: For) -> bool:
+    """Whether positions are the iterations of a vector loop, few enough to count in 32 bits."""
+    most = dim.upper_bound(loop.limit)
+    if not bound.first or not isinstance(most, int) or most >= 2**31:
+        return False
+    position = position_in(bound, loop)
+    if dim.coefficient(position, loop.variable.name) != 1:
+        return False
+    return not f.place_of_size(at_beginning(position, loop)).mask
+
+
+def position_in(bound: Accumulated, loop: For) -> Size:
+    """What an accumulator is told of positions directly in a loop; 0 if nothing."""
+    told = (s for s in loop.body if isinstance(s, Accumulate))
+    return next((s.position for s in told if s.name == bound.accumulator.name), 0)
+
+
+def at_beginning(position: Size, loop: For) -> Size:
+    """A position before the first iteration of a loop."""
+    return dim.substitute(position, {loop.variable.name: 0})
+
+
 def end_partials(
-    f: Function, saved: list[tuple[Accumulated, States]], lanes: int, chunks: int
+    f: Function, loop: For, saved: list[tuple[Accumulated, States]], lanes: int, chunks: int
 ) -> None:
     """Combine the lanes of the accumulators that a vector loop has filled."""
     for bound, before in saved:
         accumulator, partial = bound.accumulator, bound.states
+        counts, bound.counts = bound.counts, ""
         empty = start(f, bound, 0)
         bound.states, bound.lanes = {}, 0
         bound.mask &= ~f.vector_bit
         for key, old in before.items():
             states = [partial[*key, chunk] for chunk in range(chunks)]
+            if counts:
+                first = at_beginning(position_in(bound, loop), loop)
+                states = [positioned(f, first, s, lanes, at) for at, s in enumerate(states)]
             new = combine_lanes(f.block, accumulator, lanes, states)
             bound.states[key] = new if old == empty else combine(f.block, accumulator, 0, new, old)
     f.end_vector()
     f.forget_volatile()
+
+
+def positioned(f: Function, first: Size, state: State, lanes: int, chunk: int) -> State:
+    """The state of a vector with positions, counted from the first one, instead of iterations."""
+    value, iterations = state
+    kind, start = vector("i64", lanes), integer(f, first, Instance(()))
+    many = f.block.op("count", f"zext {vector('i32', lanes)} {iterations} to {kind}")
+    at = f.block.op("at", f"add {kind} {many}, {ramp(lanes, 'i64', 1, chunk * lanes)}")
+    base = widen(f, start, "i64", f.levels.get(start, 0))
+    return value, f.block.op("at", f"add {kind} {at}, {base}")
 
 
 WRITERS: dict[str, Callable[[Function, For, Instances], None]] = {

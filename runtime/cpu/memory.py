@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphc.ir.dim import Size
 from graphc.ir.scalar import Load
 from graphc.ir.types import DType
@@ -9,6 +11,7 @@ from graphc.runtime.cpu.block import MEMORY, Block, first_lanes, mangled, shuffl
 from graphc.runtime.cpu.conversions import from_memory, to_memory
 from graphc.runtime.cpu.function import Function, Instance, Place
 from graphc.runtime.cpu.indexing import Expanded, Polynomial, address, expand, gather_pointers
+from graphc.runtime.cpu.transposes import Turn, is_regular, lies_apart, strips
 
 # A load that its guard forbids reads zeros from here; no vector is larger.
 ZEROS = "@graphc.zeros"
@@ -35,8 +38,25 @@ def load(f: Function, node: Load, place: Place, instance: Instance, guard: str) 
     uniform_guard, mask = guard, f.mask(instance)
     if node.guard is not None and f.lanes_of(f.places[node.guard]):
         uniform_guard, mask = "", both(block, lanes, mask, guard)
+    if lies_apart(offset) and not guard and not place.volatile and is_regular(f, node.offset):
+        found = load_strip(f, node, place, instance)
+        if found:
+            return found
     access = Access(f, block, node.buffer, dtype, offset, mask)
     return from_memory(block, access.load(uniform_guard), dtype, lanes)
+
+
+def load_strip(f: Function, node: Load, place: Place, instance: Instance) -> str:
+    """Read the elements of all instances that lie together with one's; "" where none do."""
+    block, lanes, found = f.scopes[place.level].block, f.lanes_of(place), ""
+    for strip in strips(f, node.offset, f.instances, block):
+        keys = [other.project(place.mask) for other in strip.instances]
+        if instance.project(place.mask) in keys:
+            vectors = Turn(f, block, node.buffer, node.dtype, strip).load()
+            for key, raw in zip(keys, vectors, strict=True):
+                f.remember((node, key), from_memory(block, raw, node.dtype, lanes), place)
+            found = f.memo[node, instance.project(place.mask)]
+    return found
 
 
 def guarded(block: Block, pointer: str, guard: str) -> str:
@@ -51,6 +71,16 @@ def both(block: Block, lanes: int, left: str, right: str) -> str:
     if not left or not right:
         return left or right
     return block.op("mask", f"and {vector('i1', lanes)} {left}, {right}")
+
+
+def store_all(f: Function, buffer: str, offset: Size, values: Mapping[Instance, str]) -> None:
+    """Write the values of several instances, those that lie together in one go."""
+    block, dtype, rest = f.block, f.buffers[buffer].dtype, dict(values)
+    for strip in strips(f, offset, values, block):
+        raw = [to_memory(block, rest.pop(i), dtype, f.lanes) for i in strip.instances]
+        Turn(f, block, buffer, dtype, strip).store(raw)
+    for instance, value in rest.items():
+        store(f, buffer, offset, value, instance)
 
 
 def store(f: Function, buffer: str, offset: Size, value: str, instance: Instance) -> None:

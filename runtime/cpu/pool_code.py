@@ -4,13 +4,19 @@ A region is a body to run over [0, count). Its caller cuts it into chunks, publi
 in `remaining`, and takes chunks by counting that down, as every worker does that is awake. Who
 has taken a chunk holds the region open until it adds one to `done`, so the fields of the region
 cannot change under it; a worker that comes late finds nothing remaining, and nobody waits for it.
+
+A thread may lose its processor to another process while it holds a chunk, for milliseconds. Who
+has finished and waits sees it: the late thread's own time stands still. Then the two share the
+processor that is left. A caller moves such workers to its own and sleeps until a chunk is done; a
+worker moves the caller to its own, and goes elsewhere.
 """
 
 from __future__ import annotations
 
 import platform
-import sys
 from string import Template
+
+from graphc.runtime.cpu.pool_system import PLACES, system_code
 
 SERIAL_BELOW = 15_000
 """Nanoseconds of work that one thread does faster alone, the others perhaps asleep."""
@@ -19,7 +25,7 @@ CHUNK = 5_000
 CHUNKS_PER_THREAD = 4
 """More than one, so that a thread held up by the system leaves its share to the others."""
 SPINS = 1_000
-"""Pauses before a worker that finds no work goes to sleep."""
+"""Pauses before a worker that finds no work goes to sleep, and before who waits looks why."""
 
 EXPORTS = (
     "graphc_pool",
@@ -32,11 +38,18 @@ EXPORTS = (
 
 # What several threads write stands on cache lines of its own (of 128 bytes: they come in pairs).
 POOL = Template("""
+; 0 its thread while it runs chunks, else 0  1 whether it was moved  2 its own time, seen last
+%Worker = type { i32, i32, i64, [112 x i8] }
 %Pool = type {
   i64, ptr, ptr, i64, i64, [88 x i8],  ; 0 remaining  1 body  2 context  3 count  4 chunks
-  i64, [120 x i8],                     ; 6 done
-  i32, i32, [120 x i8],                ; 8 signal (changes when sleepers should look)  9 sleepers
-  i32, i32, i32, [116 x i8]            ; 11 lock  12 workers  13 processor of the caller
+  i64, i32, [116 x i8],                ; 6 done  7 whether the caller sleeps until all is done
+  i32, i32, [120 x i8],                ; 9 signal (changes when sleepers should look)  10 sleepers
+  i32, i32, i32, i32, i64, i32, i32, [96 x i8],
+  ; 12 lock  13 workers  14 the caller's processor  15 its thread while it runs chunks, else 0
+  ; 16 where the thread keeps its own data that called last  17 that thread
+  ; 18 how far a worker is in moving the caller
+  [16 x i64],                          ; 20 the processors that the caller might use before
+  [$places x %Worker]                  ; 21
 }
 @graphc_pool = global %Pool zeroinitializer, align 128
 
@@ -46,7 +59,7 @@ entry:
   %low = extractvalue {i64, i1} %product, 0
   %overflow = extractvalue {i64, i1} %product, 1
   %cost = select i1 %overflow, i64 -1, i64 %low
-  %workers.at = getelementptr %Pool, ptr %pool, i32 0, i32 12
+  %workers.at = getelementptr %Pool, ptr %pool, i32 0, i32 13
   %workers = load atomic i32, ptr %workers.at monotonic, align 4
   %long = icmp uge i64 %cost, $serial_below
   %several = icmp ugt i64 %count, 1
@@ -56,7 +69,7 @@ entry:
   br i1 %try, label %lock, label %serial
 
 lock:  ; a region inside a region and a second Python thread find it taken
-  %lock.at = getelementptr %Pool, ptr %pool, i32 0, i32 11
+  %lock.at = getelementptr %Pool, ptr %pool, i32 0, i32 12
   %exchange = cmpxchg ptr %lock.at, i32 0, i32 1 acquire monotonic
   %locked = extractvalue {i32, i1} %exchange, 1
   br i1 %locked, label %publish, label %serial
@@ -77,9 +90,12 @@ publish:
   %count.at = getelementptr %Pool, ptr %pool, i32 0, i32 3
   %chunks.at = getelementptr %Pool, ptr %pool, i32 0, i32 4
   %done.at = getelementptr %Pool, ptr %pool, i32 0, i32 6
-  %processor.at = getelementptr %Pool, ptr %pool, i32 0, i32 13
+  %processor.at = getelementptr %Pool, ptr %pool, i32 0, i32 14
   %processor = call i32 @this_processor()
   store atomic i32 %processor, ptr %processor.at monotonic, align 4
+  %caller.at = getelementptr %Pool, ptr %pool, i32 0, i32 15
+  %thread = call i32 @calling_thread(ptr %pool)
+  store atomic i32 %thread, ptr %caller.at seq_cst, align 4
   store ptr %body, ptr %body.at
   store ptr %context, ptr %context.at
   store i64 %count, ptr %count.at
@@ -90,28 +106,24 @@ publish:
   %helpers = trunc i64 %last to i32
   call void @signal(ptr %pool, i32 %helpers)
   call void @take_chunks(ptr %pool)
+  store atomic i32 0, ptr %caller.at seq_cst, align 4
+  call void @settle_caller(ptr %pool)
   br label %join
 
 join:
-  %turn = phi i64 [0, %publish], [%next, %again]
+  %turn = phi i64 [0, %publish], [%next, %hold], [0, %late]
   %done = load atomic i64, ptr %done.at acquire, align 8
   %complete = icmp eq i64 %done, %chunks
   br i1 %complete, label %unlock, label %hold
 
-hold:  ; a worker is in its last chunk, perhaps without a processor
-  %patient = icmp ult i64 %turn, $spins
-  br i1 %patient, label %pause, label %yield
-
-pause:
+hold:
   $pause
-  br label %again
-
-yield:
-  $yield
-  br label %again
-
-again:
   %next = add i64 %turn, 1
+  %patient = icmp ult i64 %next, $spins
+  br i1 %patient, label %join, label %late
+
+late:  ; a worker is in its last chunk, perhaps without a processor
+  call void @move_workers(ptr %pool, i64 %done)
   br label %join
 
 unlock:
@@ -127,6 +139,7 @@ entry:
   %count.at = getelementptr %Pool, ptr %pool, i32 0, i32 3
   %chunks.at = getelementptr %Pool, ptr %pool, i32 0, i32 4
   %done.at = getelementptr %Pool, ptr %pool, i32 0, i32 6
+  %asleep.at = getelementptr %Pool, ptr %pool, i32 0, i32 7
   br label %look
 
 look:
@@ -155,7 +168,13 @@ run:
   %length = add i64 %each, %one
   %end = add i64 %begin, %length
   call void %body(ptr %context, i64 %begin, i64 %end)
-  %was = atomicrmw add ptr %done.at, i64 1 release
+  %was = atomicrmw add ptr %done.at, i64 1 seq_cst
+  %asleep = load atomic i32, ptr %asleep.at seq_cst, align 4
+  %waits = icmp ne i32 %asleep, 0
+  br i1 %waits, label %wake, label %look
+
+wake:
+  call void @wake(ptr %done.at, i32 1)
   br label %look
 
 leave:
@@ -165,23 +184,32 @@ leave:
 ; A worker's life: it takes chunks until the pool has no place for its index.
 define void @graphc_pool_work(ptr %pool, i32 %index) {
 entry:
-  %signal.at = getelementptr %Pool, ptr %pool, i32 0, i32 8
-  %sleepers.at = getelementptr %Pool, ptr %pool, i32 0, i32 9
-  %workers.at = getelementptr %Pool, ptr %pool, i32 0, i32 12
-  %processor.at = getelementptr %Pool, ptr %pool, i32 0, i32 13
+  %signal.at = getelementptr %Pool, ptr %pool, i32 0, i32 9
+  %sleepers.at = getelementptr %Pool, ptr %pool, i32 0, i32 10
+  %workers.at = getelementptr %Pool, ptr %pool, i32 0, i32 13
+  %processor.at = getelementptr %Pool, ptr %pool, i32 0, i32 14
+  %caller.at = getelementptr %Pool, ptr %pool, i32 0, i32 15
   %allowed = alloca [128 x i8], align 8
+  %nowhere = alloca %Worker, align 8
   call void @get_processors(ptr %allowed)
+  %placed = icmp ult i32 %index, $places
+  %place = getelementptr %Pool, ptr %pool, i32 0, i32 21, i32 %index
+  %self = select i1 %placed, ptr %place, ptr %nowhere
+  %moved.at = getelementptr %Worker, ptr %self, i32 0, i32 1
+  %thread = call i32 @this_thread()
   br label %idle
 
 idle:
-  %avoided = phi i32 [-1, %entry], [%processor, %take], [%avoided, %sleep]
+  %avoided = phi i32 [-1, %entry], [%processor, %take], [%processor, %return], [%avoided, %sleep],
+                     [%here, %late]
   %seen = load atomic i32, ptr %signal.at seq_cst, align 4
   %workers = load atomic i32, ptr %workers.at seq_cst, align 4
   %stay = icmp ult i32 %index, %workers
   br i1 %stay, label %spin, label %leave
 
 spin:
-  %turn = phi i64 [0, %idle], [%next, %pause]
+  %turn = phi i64 [0, %idle], [%next, %pause], [0, %again]
+  %before = phi i64 [-1, %idle], [%before, %pause], [%used, %again]
   %remaining = load atomic i64, ptr %pool seq_cst, align 8
   %none = icmp eq i64 %remaining, 0
   br i1 %none, label %wait, label %run
@@ -189,23 +217,56 @@ spin:
 wait:
   %next = add i64 %turn, 1
   %patient = icmp ult i64 %next, $spins
-  br i1 %patient, label %pause, label %sleep
+  br i1 %patient, label %pause, label %watch
 
 pause:
   $pause
   br label %spin
 
+watch:  ; the caller is in its last chunk, perhaps without a processor
+  %caller = load atomic i32, ptr %caller.at seq_cst, align 4
+  %finished = icmp eq i32 %caller, 0
+  br i1 %finished, label %sleep, label %look
+
+look:
+  %used = call i64 @time_of(i32 %caller)
+  %unknown = icmp eq i64 %used, -1
+  br i1 %unknown, label %sleep, label %again
+
+again:
+  %first = icmp eq i64 %before, -1
+  br i1 %first, label %spin, label %compare
+
+compare:
+  %stands = icmp eq i64 %used, %before
+  br i1 %stands, label %late, label %sleep
+
+late:
+  call void @move_caller(ptr %pool, i32 %caller)
+  %here = call i32 @this_processor()
+  call void @avoid_processor(ptr %allowed, i32 %here)
+  br label %idle
+
 run:  ; Linux may wake a worker on its caller's processor, though others are free
   %processor = load atomic i32, ptr %processor.at monotonic, align 4
-  %moved = icmp ne i32 %processor, %avoided
-  br i1 %moved, label %avoid, label %take
+  %changed = icmp ne i32 %processor, %avoided
+  br i1 %changed, label %avoid, label %take
 
 avoid:
   call void @avoid_processor(ptr %allowed, i32 %processor)
   br label %take
 
 take:
+  store atomic i32 %thread, ptr %self seq_cst, align 4
   call void @take_chunks(ptr %pool)
+  store atomic i32 0, ptr %self seq_cst, align 4
+  %moved = load atomic i32, ptr %moved.at acquire, align 4
+  %away = icmp ne i32 %moved, 0
+  br i1 %away, label %return, label %idle
+
+return:  ; from the caller's processor, which is awake again
+  store atomic i32 0, ptr %moved.at monotonic, align 4
+  call void @avoid_processor(ptr %allowed, i32 %processor)
   br label %idle
 
 sleep:  ; returns at once if the signal has changed since this worker looked for work
@@ -220,8 +281,8 @@ leave:
 
 ; Makes every worker look again, and wakes up to `most` that sleep.
 define internal void @signal(ptr %pool, i32 %most) {
-  %signal.at = getelementptr %Pool, ptr %pool, i32 0, i32 8
-  %sleepers.at = getelementptr %Pool, ptr %pool, i32 0, i32 9
+  %signal.at = getelementptr %Pool, ptr %pool, i32 0, i32 9
+  %sleepers.at = getelementptr %Pool, ptr %pool, i32 0, i32 10
   %was = atomicrmw add ptr %signal.at, i32 1 seq_cst
   %sleepers = load atomic i32, ptr %sleepers.at seq_cst, align 4
   %any = icmp ne i32 %sleepers, 0
@@ -237,7 +298,7 @@ leave:
 
 ; Sets the number of workers; those with no place leave at the end of their chunk.
 define void @graphc_pool_resize(ptr %pool, i32 %workers) {
-  %workers.at = getelementptr %Pool, ptr %pool, i32 0, i32 12
+  %workers.at = getelementptr %Pool, ptr %pool, i32 0, i32 13
   store atomic i32 %workers, ptr %workers.at seq_cst, align 4
   call void @signal(ptr %pool, i32 2147483647)
   ret void
@@ -257,100 +318,6 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 $pause_declaration
 """)
 
-# What the pool asks of the system: to sleep while the word at %at is %seen (a wake may come
-# without cause), and to keep a worker off a processor, as far as it can do either.
-LINUX = Template("""
-declare i64 @syscall(i64, ...)
-declare i32 @sched_yield()
-declare i32 @sched_getcpu()
-
-define internal void @sleep_while(ptr %at, i32 %seen) {
-  %wait = call i64 (i64, ...) @syscall(
-    i64 $futex, ptr %at, i32 128, i32 %seen, ptr null, ptr null, i32 0)
-  ret void
-}
-
-define internal void @wake(ptr %at, i32 %most) {
-  %woken = call i64 (i64, ...) @syscall(
-    i64 $futex, ptr %at, i32 129, i32 %most, ptr null, ptr null, i32 0)
-  ret void
-}
-
-define internal i32 @this_processor() {
-  %processor = call i32 @sched_getcpu()
-  ret i32 %processor
-}
-
-define internal void @get_processors(ptr %set) {
-  call void @llvm.memset.p0.i64(ptr %set, i8 0, i64 128, i1 false)
-  %got = call i64 (i64, ...) @syscall(i64 $get_affinity, i32 0, i64 128, ptr %set)
-  ret void
-}
-
-; Takes one processor out of the set that this thread may use, unless it is the only one.
-define internal void @avoid_processor(ptr %allowed, i32 %processor) {
-  %bit = and i32 %processor, 63
-  %shift = zext i32 %bit to i64
-  %one = shl i64 1, %shift
-  %others = xor i64 %one, -1
-  %word = lshr i32 %processor, 6
-  %within = and i32 %word, 15
-  %at = getelementptr i64, ptr %allowed, i32 %within
-  %all = load i64, ptr %at
-  %fewer = and i64 %all, %others
-  store i64 %fewer, ptr %at
-  %set = call i64 (i64, ...) @syscall(i64 $set_affinity, i32 0, i64 128, ptr %allowed)
-  store i64 %all, ptr %at
-  ret void
-}
-""")
-
-# Without a futex a worker looks again every 200 microseconds.
-POLLING = """
-declare i32 @usleep(i32)
-declare i32 @sched_yield()
-
-define internal void @sleep_while(ptr %at, i32 %seen) {
-  %slept = call i32 @usleep(i32 200)
-  ret void
-}
-"""
-
-# On Windows every millisecond.
-WINDOWS_POLLING = """
-declare void @Sleep(i32)
-
-define internal void @sleep_while(ptr %at, i32 %seen) {
-  call void @Sleep(i32 1)
-  ret void
-}
-"""
-
-# Who polls needs no waking, and the placing of threads is left to the system.
-UNAIDED = """
-define internal void @wake(ptr %at, i32 %most) {
-  ret void
-}
-
-define internal i32 @this_processor() {
-  ret i32 -1
-}
-
-define internal void @get_processors(ptr %set) {
-  ret void
-}
-
-define internal void @avoid_processor(ptr %allowed, i32 %processor) {
-  ret void
-}
-"""
-
-GENERIC_CALLS = {"futex": 98, "set_affinity": 122, "get_affinity": 123}
-SYSTEM_CALLS = {
-    "x86_64": {"futex": 202, "set_affinity": 203, "get_affinity": 204},
-    "aarch64": GENERIC_CALLS,
-    "riscv64": GENERIC_CALLS,
-}
 PAUSES = {
     "x86_64": ("call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()"),
     "aarch64": ("call void @llvm.aarch64.hint(i32 1)", "declare void @llvm.aarch64.hint(i32)"),
@@ -362,21 +329,13 @@ def pool_code() -> str:
     """The LLVM text of the pool for this system and processor."""
     machine = ALIASES.get(platform.machine(), platform.machine())
     pause, declaration = PAUSES.get(machine, ("", ""))
-    yields = "call void @Sleep(i32 0)" if sys.platform == "win32" else "call i32 @sched_yield()"
     text = POOL.substitute(
         serial_below=SERIAL_BELOW,
         chunk=CHUNK,
         chunks_per_thread=CHUNKS_PER_THREAD,
         spins=SPINS,
+        places=PLACES,
         pause=pause,
         pause_declaration=declaration,
-        **{"yield": yields},
     )
     return text + system_code(machine)
-
-
-def system_code(machine: str) -> str:
-    """What the pool asks of this system."""
-    if sys.platform == "linux" and machine in SYSTEM_CALLS:
-        return LINUX.substitute(SYSTEM_CALLS[machine])
-    return UNAIDED + (WINDOWS_POLLING if sys.platform == "win32" else POLLING)

@@ -30,6 +30,8 @@ def first_positions(body: tuple[Statement, ...]) -> dict[str, Size]:
 
 def first_position(position: Size, loops: tuple[For, ...]) -> Size | None:
     """The position before the first iteration of loops; None unless it grows with each."""
+    if any(symbol.kind == "value" for symbol in dim.symbols(position)):
+        return None  # it may not be known where the accumulator begins
     span: Size = 0  # what it grows by in all iterations of the loops further in
     for loop in reversed(loops):
         step = dim.coefficient(position, loop.variable.name)

@@ -34,10 +34,10 @@ FUNCTIONS = {
 LAST = 2**63 - 1  # a position after every other
 
 
-def elements(accumulator: Accumulator) -> tuple[str, ...]:
+def elements(accumulator: Accumulator, position: str = "i64") -> tuple[str, ...]:
     """The LLVM element types of a state."""
     value = REGISTERS[accumulator.dtype.name]
-    return (value, "i64") if accumulator.kind.startswith("arg") else (value,)
+    return (value, position) if accumulator.kind.startswith("arg") else (value,)
 
 
 def identity(accumulator: Accumulator, lanes: int) -> State:
@@ -81,7 +81,9 @@ def combine(block: Block, accumulator: Accumulator, lanes: int, new: State, old:
     return select(block, accumulator, lanes, taken, new, old)
 
 
-def advance(block: Block, accumulator: Accumulator, lanes: int, new: State, old: State) -> State:
+def advance(
+    block: Block, accumulator: Accumulator, lanes: int, new: State, old: State, position: str
+) -> State:
     """The state that covers what an argmax or argmin covers, and a value at a later position."""
     name, dtype = identifier(accumulator.name), accumulator.dtype
     o = Operation(block, name, dtype, lanes)
@@ -91,7 +93,7 @@ def advance(block: Block, accumulator: Accumulator, lanes: int, new: State, old:
         taken = o.mask("and", unequal, o.op("fcmp ord", old[0], old[0]))
     else:
         taken = o.op(f"icmp {'s' if dtype.kind == 'int' else 'u'}{order}", new[0], old[0])
-    return select(block, accumulator, lanes, taken, new, old)
+    return select(block, accumulator, lanes, taken, new, old, position)
 
 
 def precedes(o: Operation, kind: str, new: State, old: State) -> str:
@@ -111,11 +113,17 @@ def precedes(o: Operation, kind: str, new: State, old: State) -> str:
 
 
 def select(
-    block: Block, accumulator: Accumulator, lanes: int, condition: str, new: State, old: State
+    block: Block,
+    accumulator: Accumulator,
+    lanes: int,
+    condition: str,
+    new: State,
+    old: State,
+    position: str = "i64",
 ) -> State:
     """Lane by lane, the new state where the condition holds, else the old."""
     mask = vector("i1", lanes)
-    kinds = [vector(element, lanes) for element in elements(accumulator)]
+    kinds = [vector(element, lanes) for element in elements(accumulator, position)]
     return tuple(
         block.op(
             identifier(accumulator.name), f"select {mask} {condition}, {kind} {yes}, {kind} {no}"

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from graphc.ir.kernel import Accumulate, Accumulator, Let, Local, Statement, Store
+from graphc.ir.kernel import Accumulate, Accumulator, Let, Local, Statement, Store, accesses
 from graphc.ir.scalar import Call
-from graphc.runtime.cpu.block import identifier
+from graphc.runtime.cpu.block import identifier, splat
 from graphc.runtime.cpu.formulas import compute, operand, place_of, schedule, widen
-from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, Place
+from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, Place, Variable
 from graphc.runtime.cpu.indexing import integer
-from graphc.runtime.cpu.memory import store
+from graphc.runtime.cpu.memory import store, store_all
 from graphc.runtime.cpu.reductions import State, advance, combine, elements, identity, select
+from graphc.runtime.cpu.transposes import lie_together
 
 Writer: TypeAlias = Callable[[Instance], None]
 
 
-def prepare(f: Function, statement: Statement) -> Writer:
-    """Bind the names of a statement and order its formulas; returns what writes one instance."""
+def prepare(f: Function, statement: Statement, later: tuple[Statement, ...]) -> Writer:
+    """Bind the names of a statement and order its formulas; returns what writes one instance.
+
+    later are the statements that follow it for each instance.
+    """
     if isinstance(statement, Let):
         return prepare_let(f, statement)
     if isinstance(statement, Accumulator):
@@ -28,6 +32,9 @@ def prepare(f: Function, statement: Statement) -> Writer:
     if isinstance(statement, Local):
         return prepare_local(f, statement)
     assert isinstance(statement, Store)
+    together = lie_together(f, statement.offset, f.instances, f.block)
+    if together and all(access.buffer != statement.buffer for access in accesses(later)):
+        return prepare_stores(f, statement)
     return prepare_store(f, statement)
 
 
@@ -75,6 +82,8 @@ def start(f: Function, bound: Accumulated, lanes: int) -> State:
     state = identity(bound.accumulator, lanes)
     if not bound.first:
         return state
+    if bound.counts:
+        return (*state[:-1], splat("i32", "0"))
     level = f.levels.get(bound.first, 0)
     first = widen(f, bound.first, "i64", level) if lanes else bound.first
     return (*state[:-1], first)
@@ -108,31 +117,68 @@ def prepare_accumulate(f: Function, statement: Accumulate) -> Writer:
             new = (f.block.intrinsic(hint, "fma", element, lanes, [*operands, *old]),)
         else:
             if accumulator.kind.startswith("arg"):
-                operands.append(position(f, statement, instance))
-            new = (advance if bound.first else combine)(
-                f.block, accumulator, lanes, tuple(operands), old
-            )
+                operands.append(position(f, bound, statement, instance))
+            state = tuple(operands)
+            if bound.first:
+                new = advance(f.block, accumulator, lanes, state, old, bound.position)
+            else:
+                new = combine(f.block, accumulator, lanes, state, old)
         mask = f.mask(instance) if masked else ""
         if mask:
-            new = select(f.block, accumulator, lanes, mask, new, old)
+            new = select(f.block, accumulator, lanes, mask, new, old, bound.position)
         bound.states[key] = new
         f.forget_volatile()
 
     return write
 
 
-def position(f: Function, statement: Accumulate, instance: Instance) -> str:
+def position(f: Function, bound: Accumulated, statement: Accumulate, instance: Instance) -> str:
     """What argmax and argmin remember of a value."""
+    if bound.counts:
+        return count(f, f.binding(bound.counts))
     text = integer(f, statement.position, instance)
     place = f.place_of_size(statement.position)
     return text if f.lanes_of(place) == f.lanes else widen(f, text, "i64", place.level)
 
 
-def prepare_store(f: Function, statement: Store) -> Writer:
-    """Write to memory."""
+def count(f: Function, variable: Named | Variable | Accumulated) -> str:
+    """At which iteration the vectors of a step begin, in every lane."""
+    assert isinstance(variable, Variable)
+    key = ("count", variable.text, variable.start)
+    if key not in f.memo:
+        number = str(variable.start)
+        if variable.text:
+            number = f.block.op("count", f"trunc i64 {variable.text} to i32")
+        f.remember(key, widen(f, number, "i32", f.level), Place(f.level, 0, False))
+    return f.memo[key]
+
+
+def prepare_stores(f: Function, statement: Store) -> Writer:
+    """Write to memory when the values of all instances are there."""
     order = schedule(f, [statement.value])
+    values: dict[Instance, str] = {}
 
     def write(instance: Instance) -> None:
+        compute(f, order, instance)
+        values[instance] = operand(f, statement.value, instance, f.lanes)
+        if instance is f.instances[-1]:
+            store_all(f, statement.buffer, statement.offset, values)
+            f.forget_volatile()
+
+    return write
+
+
+def prepare_store(f: Function, statement: Store) -> Writer:
+    """Write to memory, once for all instances that write the same to the same place."""
+    order = schedule(f, [statement.value])
+    mask = place_of(f, statement.value).mask | f.place_of_size(statement.offset).mask
+    written: set[tuple[int, ...]] = set()
+
+    def write(instance: Instance) -> None:
+        key = instance.project(mask | f.vector_bit)
+        if key in written:
+            return
+        written.add(key)
         compute(f, order, instance)
         text = operand(f, statement.value, instance, f.lanes)
         store(f, statement.buffer, statement.offset, text, instance)

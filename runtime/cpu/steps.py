@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from graphc.ir.dim import Size
@@ -14,9 +15,14 @@ from graphc.runtime.cpu.control import repeat
 from graphc.runtime.cpu.function import Function, Instance, SizeTable
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.loops import bind
+from graphc.runtime.cpu.stamps import ARGUMENT, Stamps
 from graphc.runtime.cpu.target import Target
 
-STEP = "define void @step(ptr %sizes, ptr %pool, ptr %buffers) nounwind {"
+
+def head(stamps: Stamps | None) -> str:
+    """The first line of the function."""
+    more = ARGUMENT if stamps else ""
+    return f"define void @step(ptr %sizes, ptr %pool, ptr %buffers{more}) nounwind {{"
 
 
 class Called(NamedTuple):
@@ -27,13 +33,22 @@ class Called(NamedTuple):
 
 
 class Steps:
-    """The steps of a program in one function; it holds no arithmetic but that of offsets."""
+    """The steps of a program in one function; it holds no arithmetic but that of offsets.
+
+    stamps writes what counts the time of calls, in a step that is made for a profile.
+    """
 
     def __init__(
-        self, program: Program, called: Mapping[str, Called], sizes: SizeTable, target: Target
+        self,
+        program: Program,
+        called: Mapping[str, Called],
+        sizes: SizeTable,
+        target: Target,
+        stamps: Stamps | None = None,
     ) -> None:
         self.program = program
         self.called = called
+        self.stamps = stamps
         self.function = Function((), sizes, target, lambda name: None)
         self.dtypes = {a.name: a.type.dtype for a in program.allocations}
         self.pointers: dict[str, str] = {}
@@ -72,7 +87,9 @@ class Steps:
         function, sizes = self.called[call.kernel]
         places = [f"ptr {self.place(name, offset)}" for name, offset in call.places]
         arguments = ", ".join([f"ptr {self.table(sizes)}", "ptr %pool", *places])
-        self.function.block.add(f"call void {symbol(function)}({arguments})")
+        block = self.function.block
+        with self.stamps.around(block) if self.stamps else nullcontext():
+            block.add(f"call void {symbol(function)}({arguments})")
 
     def table(self, sizes: tuple[Size, ...]) -> str:
         """The pointer to a kernel's table of sizes, a part of the table of all."""

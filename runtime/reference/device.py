@@ -10,7 +10,8 @@ from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Decision, Program
 from graphc.passes.memory_plan import MemoryPlan
-from graphc.runtime.loaded import Array, Prepare
+from graphc.runtime.loaded import Array, Options, Prepare
+from graphc.runtime.profile import Profile
 from graphc.runtime.reference.evaluate import evaluate
 from graphc.structure import Rebuild
 
@@ -42,11 +43,15 @@ class ReferenceStep:
         """Refused: NumPy allocates as it goes."""
         raise GraphError("the device 'reference' plans no memory: compile for 'cpu' to see it")
 
+    def profile(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> Profile:
+        """Refused: there are no kernels."""
+        raise GraphError("the device 'reference' runs no kernels: compile for 'cpu' to profile it")
+
     def code(self, kind: str) -> str:
         """Refused: there is none."""
         raise GraphError("the device 'reference' generates no code: compile for 'cpu' to see it")
 
 
-def load(graph: Graph, winograd: bool = False) -> ReferenceStep:
-    """A graph made ready for NumPy, which computes convolutions directly, winograd or not."""
+def load(graph: Graph, options: Options) -> ReferenceStep:
+    """A graph made ready for NumPy, which has one way to compute each operator."""
     return ReferenceStep(graph)

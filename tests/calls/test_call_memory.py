@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 import tracemalloc
 import weakref
 
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.runtime.cpu.call import BindingRecord
+from graphc.runtime.cpu.call_records import ENTRIES_BITS
 from graphc.runtime.cpu.keeper_code import MOST_KEPT, WORTH_KEEPING
+from graphc.runtime.recent import MOST
 from tests.calling import affine, ramp
 
 
@@ -95,3 +99,31 @@ def test_memory_of_outputs_can_be_resized_and_is_bounded(double: gx.Executable) 
     too_large = np.broadcast_to(np.float64(1), MOST_KEPT // 8 + 1)
     assert double(too_large)[-1] == 2
     assert double(np.ones(0)).tolist() == []
+
+
+def test_sizes_met_long_ago_are_forgotten(way: str) -> None:
+    step, y = affine(), ramp(3)
+    for rows in (*range(2 * MOST), *range(10), *range(2 * MOST, 0, -1)):
+        np.testing.assert_array_equal(step(ramp(rows, 3), y), 2 * ramp(rows, 3) + y)
+    assert len(step.loaded.bindings.known.values) == MOST
+    records = [o for o in gc.get_objects() if isinstance(o, BindingRecord)]
+    assert len(records) <= MOST + 2**ENTRIES_BITS
+
+
+def test_threads_with_many_sizes_do_not_take_each_other_s_bindings() -> None:
+    x = gx.input("x", ("n",), "float64")
+    step = gx.compile([x], gx.sum(gx.sin(x + gx.cumulative_sum(x))))
+    arrays = [np.linspace(0, 1, 3_000 + rows) for rows in range(3 * MOST)]
+    wanted = [float(step(array)) for array in arrays]
+    wrong: list[int] = []
+
+    def call(first: int) -> None:
+        order = [*range(first, len(arrays)), *range(first)]
+        wrong.extend(k for k in order if float(step(arrays[k])) != wanted[k])
+
+    threads = [threading.Thread(target=call, args=(90 * number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -19,7 +19,7 @@ def test_fields_are_read_and_written_by_name() -> None:
         "  ret void\n"
         "}\n"
     )
-    assert "; 0 next  1 size  2 room  3 binding\n%Arena = type { ptr, i64, i64, ptr }" in text
+    assert "; 0 next  1 size  2 room  3 binding\n%Arena = type { ptr, i64, i64, i64 }" in text
     assert text.endswith(
         "define void @f(ptr %step) {\n"
         "  %next.at = getelementptr %Step, ptr %step, i32 0, i32 11\n"

@@ -1,6 +1,7 @@
 """Loops and names as machine code, against NumPy."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -215,3 +216,36 @@ def test_a_parallel_loop_inside_of_others_runs_in_order(run):
     y = np.zeros_like(x)
     run(kernel, x, y, n=7)
     np.testing.assert_array_equal(y, 2 * x)
+
+
+def test_what_a_tile_loads_behind_its_sum_is_asked_for_before_it():
+    plain = matmul(16, 64, 40, 8, 32)
+    (outer,) = plain.body
+    (rows,) = outer.body
+    (columns,) = rows.body
+    *sums, store = columns.body
+    bias = load("c", store.offset) + load("d", var("j", 64))
+    tile = replace(columns, body=(*sums, replace(store, value=store.value + bias)))
+    nest = replace(outer, body=(replace(rows, body=(tile,)),))
+    buffers = (*plain.buffers, buffer("d", 64))
+    text = emit_kernel(replace(plain, buffers=buffers, body=(nest,)), Target(512, 32)).text
+    tile, _, behind = text.partition("phi <16 x float>")
+    # one for each vector of the tile; the bias, which all rows share, is near anyway
+    assert tile.count("call void @llvm.prefetch") == 8 * 2
+    assert "prefetch" not in behind.partition("ret void")[0]
+    assert "prefetch" not in emit_kernel(plain, Target(512, 32)).text
+
+
+def test_a_store_that_lockstep_iterations_have_in_common_is_written_once(run):
+    i, j = var("i", 4), var("j", 32)
+    doubled = load("x", j) * scalar.const(float32, 2)
+    stores = (Store("y", i * 32 + j, doubled), Store("z", j, doubled))
+    body = (loop("i", 4, "unrolled", (loop("j", 32, "vector", stores, 32),)),)
+    buffers = (buffer("x", 32), buffer("y", 128, written=True), buffer("z", 32, written=True))
+    kernel = Kernel("common", buffers, body)
+    x, y, z = random.normal(size=32).astype(np.float32), np.zeros(128, "f"), np.zeros(32, "f")
+    run(kernel, x, y, z)
+    np.testing.assert_array_equal(y.reshape(4, 32), [2 * x] * 4)
+    np.testing.assert_array_equal(z, 2 * x)
+    text = emit_kernel(kernel, Target(vector_bits=512)).text
+    assert text.count("store <16 x float>") == 4 * 2 + 2

@@ -1,0 +1,62 @@
+"""From a graph to a program and source texts for devices that launch kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.ir.graph import Graph
+from graphc.ir.program import Program
+from graphc.passes.collapse_loops import collapse_loops
+from graphc.passes.fuse import fuse
+from graphc.passes.lower import lower
+from graphc.passes.map_to_grid import map_to_grid
+from graphc.passes.pipeline import Pass, Run, run_passes
+from graphc.passes.plan_memory import plan_memory
+from graphc.passes.split_convolutions import split_convolutions
+from graphc.passes.split_kernels import split_kernels
+from graphc.passes.split_loops import split_loops
+from graphc.passes.split_reductions import split_reductions
+from graphc.runtime.c_source.dialect import Dialect
+from graphc.runtime.c_source.emit import Module, emit
+from graphc.runtime.cpu.device import GRAPH_PASSES
+
+PIPELINE: tuple[Pass, ...] = (
+    *GRAPH_PASSES,
+    split_convolutions,
+    fuse,
+    lower,
+    split_loops,
+    collapse_loops,
+    split_reductions,
+    split_kernels,  # before plan_memory: what a later launch reads again must not be written over
+    plan_memory,
+    map_to_grid,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A program, and the source of its kernels in their order."""
+
+    run: Run
+    module: Module
+
+    @property
+    def program(self) -> Program:
+        """The program."""
+        program: Program = self.run.result
+        return program
+
+
+def translate(graph: Graph, dialect: Dialect, passes: Sequence[Pass] = PIPELINE) -> Translated:
+    """A graph's program and its kernels in a dialect of C; no device is asked anything.
+
+    passes make the program of the graph; a device with other needs than blocks and threads gives
+    its own. Where passes write their dumps (`graphc.passes.pipeline`) the source is saved as well.
+    """
+    run = run_passes(graph, passes)
+    module = emit(run.result.kernels, dialect)
+    if run.folder is not None:
+        (run.folder / f"source.{dialect.suffix}").write_text(module.text)
+    return Translated(run, module)

@@ -1,0 +1,186 @@
+"""Kernels as functions of C for a device: pure text, and how it is launched.
+
+    ENTRY void NAME(const float *in0, int64_t in0_at, ..., int64_t n)
+
+The parameters are the buffers in order, each a pointer and the element at which the buffer begins,
+then the symbolic sizes that the kernel mentions. A kernel is launched as blocks of threads:
+
+grid loops    each iteration is a thread; the last of them is the fastest
+block loops   each iteration is a block, whose threads share the thread loops inside
+neither       one block; one thread, where there are no thread loops either
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.ir import dim
+from graphc.ir.dim import Size, product
+from graphc.ir.kernel import Buffer, For, Kernel, Statement, sizes, statements
+from graphc.runtime.c_source.body import Body, formula
+from graphc.runtime.c_source.dialect import Dialect
+from graphc.runtime.c_source.helpers import Helpers
+from graphc.runtime.c_source.names import Names, identifier
+from graphc.runtime.c_source.sizes import bare, operand
+from graphc.runtime.c_source.statements import THREAD, Writer
+from graphc.runtime.c_source.types import MEMORY
+
+LINE = 100  # characters
+GRID_THREADS = 256
+"""Threads of a block where each runs an iteration of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A kernel's function, and what launching it takes.
+
+    sizes names the symbolic sizes that follow the buffers as arguments. blocks is how many blocks
+    there are of so many threads. origin is the text of the user's lines.
+    """
+
+    name: str
+    sizes: tuple[str, ...]
+    blocks: Size
+    threads: int
+    origin: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """The source text of kernels, and how each of them, in order, is launched."""
+
+    text: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a kernel's outermost loops become blocks and threads."""
+
+    loops: tuple[For, ...]
+    body: tuple[Statement, ...]
+    blocks: Size
+    threads: int
+    together: bool
+
+
+def shape_of(kernel: Kernel) -> Shape:
+    """The launch of a kernel, from its outermost loops."""
+    loops: list[For] = []
+    body = kernel.body
+    while len(body) == 1 and isinstance(body[0], For) and body[0].kind in ("grid", "block"):
+        loops.append(body[0])
+        body = body[0].body
+    count = product(loop.limit for loop in loops)
+    if loops and loops[0].kind == "grid":
+        blocks = (count + GRID_THREADS - 1) // GRID_THREADS
+        return Shape(tuple(loops), body, blocks, GRID_THREADS, False)
+    spread = [s for s in statements(body) if isinstance(s, For) and s.kind == "thread"]
+    threads = {s.lanes for s in spread} or {1}
+    assert len(threads) == 1, f"@{kernel.name}: all thread loops of a block have as many threads"
+    return Shape(tuple(loops), body, count, threads.pop(), bool(spread))
+
+
+def emit(kernels: Sequence[Kernel], dialect: Dialect) -> Module:
+    """Kernels as one source text, with the functions that they call."""
+    helpers = Helpers(dialect, formula)
+    functions = Names()
+    entries, texts = [], []
+    for kernel in kernels:
+        name = functions.fresh(f"kernel_{identifier(kernel.name)}")
+        entry, text = emit_kernel(kernel, name, dialect, helpers)
+        entries.append(entry)
+        texts.append(text)
+    text = "\n\n".join([*helpers.written.values(), *texts]) + "\n"
+    return Module(f"{heading(dialect, text)}\n\n{text}", tuple(entries))
+
+
+def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -> tuple[Entry, str]:
+    """A kernel as a function of a name."""
+    names = Names()
+    names.taken.add(THREAD)
+    body = Body(helpers.context, names)
+    symbols = symbols_of(kernel)
+    parameters = [buffer_parameters(dialect, names, buffer) for buffer in kernel.buffers]
+    parameters += [f"int64_t {names.of('size', symbol)}" for symbol in symbols]
+    shape = shape_of(kernel)
+    writer = Writer(body, shape.together)
+    move_to_starts(body, kernel)
+    find_place(body, shape, dialect)
+    writer.write(shape.body)
+    bounds = dialect.bounds.format(threads=shape.threads)
+    head = f"{dialect.entry} {bounds}\n{signature(name, parameters)} {{".lstrip()
+    shared = [f"  {line}" for line in writer.shared]
+    comments = [f"// {line}" for text in kernel.origin for line in text.splitlines()]
+    text = "\n".join([*comments, head, *shared, *writer.finished(), "}"])
+    return Entry(name, symbols, shape.blocks, shape.threads, kernel.origin), text
+
+
+def signature(name: str, parameters: Sequence[str]) -> str:
+    """The head of a function without a result, a line for each parameter where one is too long."""
+    text = f"void {name}({', '.join(parameters)})"
+    return text if len(text) <= LINE else f"void {name}(\n    " + ",\n    ".join(parameters) + ")"
+
+
+def heading(dialect: Dialect, text: str) -> str:
+    """What stands before all functions: the dialect's words, and the integers that they use."""
+    used = [name for name in dialect.integers if re.search(rf"\b{name}\b", text)]
+    types = [f"typedef {dialect.integers[name]} {name};" for name in used]
+    return "\n".join([dialect.heading, *types])
+
+
+def symbols_of(kernel: Kernel) -> tuple[str, ...]:
+    """The symbolic sizes that the statements of a kernel mention, in alphabetical order."""
+    found = [size for statement in statements(kernel.body) for size in sizes(statement)]
+    return tuple(sorted({s.name for size in found for s in dim.symbols(size) if s.kind == "size"}))
+
+
+def buffer_parameters(dialect: Dialect, names: Names, buffer: Buffer) -> str:
+    """A pointer, and where the buffer begins in it."""
+    name = names.of("buffer", buffer.name)
+    constant = "" if buffer.written else "const "
+    word = MEMORY[buffer.dtype.name]
+    return f"{dialect.buffer}{constant}{word} *{name}, int64_t {names.fresh(f'{name}_at')}"
+
+
+def move_to_starts(body: Body, kernel: Kernel) -> None:
+    """Let each pointer point to the first element of its buffer."""
+    for buffer in kernel.buffers:
+        name = body.names.of("buffer", buffer.name)
+        body.line(f"{name} += {name}_at;")
+
+
+def find_place(body: Body, shape: Shape, dialect: Dialect) -> None:
+    """The thread's number and the variables of the outermost loops, from the thread's place."""
+    if shape.together:
+        body.line(f"const int {THREAD} = (int){dialect.thread};")
+    if not shape.loops:
+        return
+    number = f"(int64_t){dialect.block}"
+    if not shape.together and shape.threads > 1:
+        number = f"{number} * {shape.threads} + {dialect.thread}"
+    single = len(shape.loops) == 1
+    rest = body.names.of("value", shape.loops[0].variable.name) if single else ""
+    rest = rest or body.names.fresh("place")
+    body.line(f"const int64_t {rest} = {number};")
+    if not shape.together and shape.threads > 1:
+        count = bare(body.size(product(loop.limit for loop in shape.loops)))
+        body.line(f"if ({rest} >= {count}) return;")
+    if not single:
+        take_apart(body, shape.loops, rest)
+
+
+def take_apart(body: Body, loops: Sequence[For], place: str) -> None:
+    """Each loop's variable as a digit of a place among all iterations."""
+    inner: Size = 1
+    lines: list[str] = []
+    for at, loop in reversed(list(enumerate(loops))):
+        name = body.names.of("value", loop.variable.name)
+        text = place if inner == 1 else f"{place} / {operand(body.size(inner))}"
+        digit = f" % {operand(body.size(loop.limit))}" if at else ""
+        lines.append(f"const int64_t {name} = {text}{digit};")
+        inner = inner * loop.limit
+    for line in reversed(lines):
+        body.line(line)

@@ -1,0 +1,1 @@
+"""The device "cuda": kernels as CUDA C."""

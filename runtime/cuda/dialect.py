@@ -1,0 +1,35 @@
+"""CUDA C as the printer of kernels writes it, for NVRTC, which has no standard headers."""
+
+from __future__ import annotations
+
+from graphc.runtime.c_source.dialect import Dialect
+
+CUDA = Dialect(
+    name="cuda",
+    suffix="cu",
+    heading="// compile with --fmad=false",
+    integers={
+        "int8_t": "signed char",
+        "uint8_t": "unsigned char",
+        "int16_t": "short",
+        "uint16_t": "unsigned short",
+        "int32_t": "int",
+        "uint32_t": "unsigned int",
+        "int64_t": "long long",
+        "uint64_t": "unsigned long long",
+    },
+    entry='extern "C" __global__',
+    bounds="__launch_bounds__({threads})",
+    function="static __device__",
+    buffer="",
+    shared="__shared__ ",
+    block="blockIdx.x",
+    thread="threadIdx.x",
+    barrier="__syncthreads()",
+    bits={32: "__float_as_uint", 64: "(unsigned long long)__double_as_longlong"},
+    float_of={32: "__uint_as_float", 64: "__longlong_as_double"},
+    single="f",
+    infinity={32: "__int_as_float(0x7f800000)", 64: "__longlong_as_double(0x7ff0000000000000)"},
+    nan={32: "__int_as_float(0x7fc00000)", 64: "__longlong_as_double(0x7ff8000000000000)"},
+    long_suffix="LL",
+)

@@ -1,0 +1,65 @@
+"""The CUDA driver: its functions with errors as exceptions, in one GPU's context."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from graphc.errors import GraphError
+from graphc.runtime.cuda.bindings import first_call, import_cuda, without_gpu
+
+REASONS = {
+    "CUDA_ERROR_OUT_OF_MEMORY": "its memory does not suffice",
+    "CUDA_ERROR_ILLEGAL_ADDRESS": "a kernel left its memory, and the process has lost the GPU",
+    "CUDA_ERROR_DEVICE_UNAVAILABLE": "another process has it for itself",
+    "CUDA_ERROR_ECC_UNCORRECTABLE": "its memory is damaged",
+    "CUDA_ERROR_NO_BINARY_FOR_GPU": "the code is for another architecture",
+}
+"""What is said in place of the driver's own name of an error."""
+
+
+def list_devices() -> list[str]:
+    """The names of the GPUs, in the driver's order; GraphError where there is none."""
+    api = import_cuda("driver")
+    (status,) = first_call(api.cuInit, 0)
+    if status != api.CUresult.CUDA_SUCCESS:
+        raise GraphError(without_gpu(f"the driver says {status.name}"))
+    names = [api.cuDeviceGetName(256, number)[1] for number in range(api.cuDeviceGetCount()[1])]
+    return [name.rstrip(b"\0").decode() for name in names]
+
+
+class Driver:
+    """A GPU's primary context, which is that of other libraries in the process as well."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self.api = import_cuda("driver")
+        self.name = name
+        self.number = number
+        self.threads = threading.local()
+        self.context = self.check("cuDevicePrimaryCtxRetain", number)
+
+    def ask(self, function: str, *arguments: Any) -> Any:
+        """The result of a function of the driver in this context; GraphError where it fails."""
+        if not hasattr(self.threads, "ready"):  # a context is current in one thread alone
+            self.check("cuCtxSetCurrent", self.context)
+            self.threads.ready = True
+        return self.check(function, *arguments)
+
+    def check(self, function: str, *arguments: Any) -> Any:
+        """The result of a function of the driver; GraphError where it fails."""
+        status, *results = getattr(self.api, function)(*arguments)
+        if status != self.api.CUresult.CUDA_SUCCESS:
+            why = REASONS.get(status.name, status.name)
+            raise GraphError(f"the GPU {self.name!r} fails in {function}: {why}")
+        return results[0] if results else None
+
+    def attribute(self, name: str) -> int:
+        """A number that tells what the GPU is like."""
+        attribute = getattr(self.api.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}")
+        return int(self.ask("cuDeviceGetAttribute", attribute, self.number))
+
+    @property
+    def architecture(self) -> str:
+        """What NVRTC compiles for, such as "sm_90"."""
+        parts = [self.attribute(f"COMPUTE_CAPABILITY_{part}") for part in ("MAJOR", "MINOR")]
+        return f"sm_{parts[0]}{parts[1]}"

@@ -1,0 +1,115 @@
+"""A GPU as a Machine, through the CUDA driver: one stream, in which everything happens in order."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from graphc.ir.types import DType
+from graphc.runtime.accelerator.machine import as_bytes
+from graphc.runtime.accelerator.refused import refused
+from graphc.runtime.c_source.dialect import Dialect
+from graphc.runtime.c_source.emit import Module
+from graphc.runtime.cuda.dialect import CUDA
+from graphc.runtime.cuda.driver import Driver
+from graphc.runtime.cuda.nvrtc import NvrtcError, compile_cubin
+from graphc.runtime.cuda.staging import Staging
+from graphc.runtime.loaded import Array
+
+WORD = 8  # bytes of an argument: an address or an integer
+
+
+class Owned:
+    """Something of the driver's, which is given back when nothing refers to it any more."""
+
+    def __init__(self, driver: Driver, value: Any, release: str) -> None:
+        self.value = value
+        weakref.finalize(self, driver.ask, release, value).atexit = False
+
+
+class Function(NamedTuple):
+    """A kernel, and the module that it is in, which stays loaded."""
+
+    handle: Any
+    module: Owned
+
+
+class CudaMachine:
+    """A stream of one GPU, and the modules that are loaded there."""
+
+    dialect: Dialect = CUDA
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.architecture = driver.architecture
+        non_blocking = driver.api.CUstream_flags.CU_STREAM_NON_BLOCKING
+        self.stream = driver.ask("cuStreamCreate", non_blocking)
+        self.staging = Staging(driver, self.stream)
+        self.modules: WeakValueDictionary[str, Owned] = WeakValueDictionary()
+
+    def why_not(self, dtype: DType) -> str:
+        """Every dtype of graphc is one of CUDA C."""
+        return ""
+
+    # --- memory ------------------------------------------------------------------------------
+
+    def allocate(self, size: int) -> Owned:
+        """Memory, by its address; the driver frees it when all launches have ended."""
+        return Owned(self.driver, int(self.driver.ask("cuMemAlloc", max(size, 1))), "cuMemFree")
+
+    def write(self, memory: Owned, offset: int, array: Array) -> None:
+        """Copy an array to memory."""
+        self.staging.write(memory.value + offset, as_bytes(array))
+
+    def read(self, memory: Owned, offset: int, array: Array) -> None:
+        """Copy memory into an array."""
+        self.staging.read(memory.value + offset, as_bytes(array))
+
+    # --- kernels -----------------------------------------------------------------------------
+
+    def build(self, module: Module) -> list[Function]:
+        """The kernels of a module, which is compiled and loaded once for all that use it."""
+        if not module.entries:
+            return []
+        loaded = self.modules.get(module.text)
+        if loaded is None:
+            handle = self.driver.ask("cuModuleLoadData", self.compile(module))
+            loaded = self.modules[module.text] = Owned(self.driver, handle, "cuModuleUnload")
+        names = [entry.name.encode() for entry in module.entries]
+        ask = self.driver.ask
+        return [Function(ask("cuModuleGetFunction", loaded.value, n), loaded) for n in names]
+
+    def compile(self, module: Module) -> bytes:
+        """The code for this GPU; GraphError with the user's lines where NVRTC refuses the text."""
+        try:
+            return compile_cubin(module.text, self.architecture)
+        except NvrtcError as error:
+            raise refused(f"NVRTC for {self.architecture}", self.dialect, module, error) from None
+
+    def launch(
+        self, function: Function, blocks: int, threads: int, arguments: Sequence[Any]
+    ) -> None:
+        """Launch a kernel; the driver copies the arguments before this returns."""
+        words = [a.value if isinstance(a, Owned) else a for a in arguments]
+        values = np.array(words, np.int64)
+        places = values.ctypes.data + WORD * np.arange(len(words), dtype=np.uint64)
+        sizes = (blocks, 1, 1, threads, 1, 1)
+        tail = (0, self.stream, places.ctypes.data, 0)
+        self.driver.ask("cuLaunchKernel", function.handle, *sizes, *tail)
+
+    def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
+        """Launches as a graph, which the GPU runs without the processor; recorded once, here."""
+        mode = self.driver.api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
+        self.driver.ask("cuStreamBeginCapture", self.stream, mode)
+        try:
+            launches()
+        finally:
+            graph = self.driver.ask("cuStreamEndCapture", self.stream)
+        handle = self.driver.ask("cuGraphInstantiate", graph, 0)
+        step = Owned(self.driver, handle, "cuGraphExecDestroy")
+        self.driver.ask("cuGraphDestroy", graph)
+        return lambda: self.driver.ask("cuGraphLaunch", step.value, self.stream)

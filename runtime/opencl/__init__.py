@@ -1,0 +1,1 @@
+"""The device "opencl": kernels as OpenCL C."""

@@ -1,0 +1,124 @@
+"""An OpenCL device as a Machine, through pyopencl."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from graphc.errors import GraphError
+from graphc.ir.types import DType
+from graphc.runtime.accelerator.machine import as_bytes
+from graphc.runtime.accelerator.refused import refused
+from graphc.runtime.c_source.dialect import Dialect
+from graphc.runtime.c_source.emit import Module
+from graphc.runtime.loaded import Array
+from graphc.runtime.opencl.dialect import OPENCL
+
+# Division and square root as IEEE 754 has them, where the device can.
+EXACT = "-cl-fp32-correctly-rounded-divide-sqrt"
+
+
+def import_pyopencl() -> Any:
+    """The module that drives OpenCL, or a GraphError that says how to get it."""
+    try:
+        return importlib.import_module("pyopencl")
+    except ImportError as error:
+        raise GraphError(
+            "the device 'opencl' needs the package pyopencl: "
+            f"pip install 'graphc-compiler[opencl]' ({error})"
+        ) from None
+
+
+class Function(NamedTuple):
+    """A kernel, and the program that it is in, which others may ask for as long as it lives."""
+
+    kernel: Any
+    program: Any
+
+
+class OpenClMachine:
+    """A context and a queue of one device."""
+
+    dialect: Dialect = OPENCL
+
+    def __init__(self, device: Any) -> None:
+        self.cl = import_pyopencl()
+        self.device = device
+        self.context = self.cl.Context([device])
+        self.queue = self.cl.CommandQueue(self.context)
+        exact = device.single_fp_config & self.cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
+        self.options = ["-cl-std=CL1.2", *([EXACT] if exact else [])]
+        self.programs: WeakValueDictionary[str, Any] = WeakValueDictionary()
+
+    def why_not(self, dtype: DType) -> str:
+        """Why kernels cannot compute with a dtype: float64 is optional in OpenCL."""
+        if dtype.part.name != "float64" or self.device.double_fp_config:
+            return ""
+        return f"the OpenCL device {self.device.name!r} has no float64: use float32"
+
+    def allocate(self, size: int) -> Any:
+        """A buffer."""
+        flags = self.cl.mem_flags.READ_WRITE
+        return self.attempt("allocate", lambda: self.cl.Buffer(self.context, flags, max(size, 1)))
+
+    def write(self, memory: Any, offset: int, array: Array) -> None:
+        """Copy an array to a buffer."""
+        if array.nbytes:
+            self.copy(memory, as_bytes(array), dst_offset=offset)
+
+    def read(self, memory: Any, offset: int, array: Array) -> None:
+        """Copy a buffer into an array."""
+        if array.nbytes:
+            self.copy(as_bytes(array), memory, src_offset=offset)
+
+    def copy(self, target: Any, source: Any, **offset: int) -> None:
+        """Copy between an array and a buffer, and wait for it."""
+        self.attempt("copy", lambda: self.cl.enqueue_copy(self.queue, target, source, **offset))
+
+    def attempt(self, what: str, action: Any) -> Any:
+        """Do something; GraphError with the device's reason where it fails."""
+        try:
+            return action()
+        except (self.cl.MemoryError, self.cl.LogicError, self.cl.RuntimeError) as error:
+            name = self.device.name
+            raise GraphError(f"the OpenCL device {name!r} failed to {what}: {error}") from None
+
+    def build(self, module: Module) -> list[Function]:
+        """The kernels of a module, which is compiled once for all that use it."""
+        if not module.entries:
+            return []
+        program = self.programs.get(module.text)
+        if program is None:
+            program = self.programs[module.text] = self.compile(module)
+        return [Function(self.cl.Kernel(program, e.name), program) for e in module.entries]
+
+    def compile(self, module: Module) -> Any:
+        """A program; GraphError with the user's lines and a file with the text where it fails."""
+        try:
+            with warnings.catch_warnings():  # the compiler's, about code that nobody wrote
+                warnings.simplefilter("ignore", self.cl.CompilerWarning)
+                return self.cl.Program(self.context, module.text).build(self.options)
+        except self.cl.RuntimeError as error:
+            name = f"the OpenCL device {self.device.name!r}"
+            raise refused(name, self.dialect, module, error) from None
+
+    def launch(
+        self, function: Function, blocks: int, threads: int, arguments: Sequence[Any]
+    ) -> None:
+        """Enqueue a kernel."""
+        function.kernel.set_args(*(np.int64(a) if isinstance(a, int) else a for a in arguments))
+        self.attempt(
+            "launch",
+            lambda: self.cl.enqueue_nd_range_kernel(
+                self.queue, function.kernel, (blocks * threads,), (threads,)
+            ),
+        )
+
+    def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
+        """The function itself: OpenCL 1.2 records nothing."""
+        return launches

@@ -1,0 +1,215 @@
+"""A CUDA driver without a GPU, for tests: memory of the host, kernels compiled by a C++ compiler.
+
+It stands in for `cuda.bindings.driver`, records what it is asked, and is as strict as a driver
+about what may be captured and what was freed.
+"""
+# ruff: noqa: N802, N815 (its functions have NVIDIA's names)
+
+import ctypes
+import enum
+import itertools
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+HEADER = Path(__file__).resolve().parent / "cuda_on_host.h"
+COMPILER = shutil.which("g++") or shutil.which("clang++")
+FLAGS = ["-O0", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off", "-w"]
+CUresult = enum.IntEnum(
+    "CUresult",
+    {
+        "CUDA_SUCCESS": 0,
+        "CUDA_ERROR_INVALID_VALUE": 1,
+        "CUDA_ERROR_OUT_OF_MEMORY": 2,
+        "CUDA_ERROR_NO_DEVICE": 100,
+        "CUDA_ERROR_INVALID_CONTEXT": 201,
+        "CUDA_ERROR_LAUNCH_FAILED": 719,
+        "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED": 900,
+    },
+)
+GOOD = CUresult.CUDA_SUCCESS
+Answer = tuple[Any, ...]
+
+
+class FakeDriver:
+    """The driver: functions by their names in `cuda.bindings.driver`, with the same answers."""
+
+    CUresult = CUresult
+    CUdevice_attribute = SimpleNamespace(
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR="major",
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR="minor",
+    )
+    CUstream_flags = SimpleNamespace(CU_STREAM_NON_BLOCKING=1)
+    CUstreamCaptureMode = SimpleNamespace(CU_STREAM_CAPTURE_MODE_RELAXED=2)
+
+    def __init__(self, folder: Path, names: tuple[str, ...] = ("Fake GPU",)) -> None:
+        self.folder = folder
+        self.names = names
+        self.asked: list[str] = []
+        self.memory: dict[int, Any] = {}
+        self.handles: dict[int, Any] = {}
+        self.numbers = itertools.count(1)
+        self.capturing: list[Callable[[], bool]] | None = None
+        self.room = 1 << 30
+
+    def __getattribute__(self, name: str) -> Any:
+        """Record each function that is asked for."""
+        if name.startswith("cu"):
+            object.__getattribute__(self, "asked").append(name)
+        return object.__getattribute__(self, name)
+
+    def handle(self, thing: Any) -> int:
+        """A new number for a thing."""
+        number = next(self.numbers)
+        self.handles[number] = thing
+        return number
+
+    # --- devices and contexts ----------------------------------------------------------------
+
+    def cuInit(self, flags: int) -> Answer:
+        return (GOOD if self.names else CUresult.CUDA_ERROR_NO_DEVICE,)
+
+    def cuDeviceGetCount(self) -> Answer:
+        return GOOD, len(self.names)
+
+    def cuDeviceGetName(self, size: int, number: int) -> Answer:
+        return GOOD, self.names[number].encode().ljust(size, b"\0")
+
+    def cuDevicePrimaryCtxRetain(self, number: int) -> Answer:
+        return GOOD, self.handle(f"context {number}")
+
+    def cuCtxSetCurrent(self, context: int) -> Answer:
+        return (GOOD,)
+
+    def cuDeviceGetAttribute(self, attribute: str, number: int) -> Answer:
+        return GOOD, {"major": 9, "minor": 0}[attribute]
+
+    # --- memory ------------------------------------------------------------------------------
+
+    def cuMemAlloc(self, size: int) -> Answer:
+        if size > self.room:
+            return CUresult.CUDA_ERROR_OUT_OF_MEMORY, None
+        return GOOD, self.new_block(size)
+
+    def new_block(self, size: int) -> int:
+        """The address of new memory."""
+        block = (ctypes.c_char * size)()
+        self.memory[ctypes.addressof(block)] = block
+        return ctypes.addressof(block)
+
+    def cuMemFree(self, address: int) -> Answer:
+        found = self.memory.pop(address, None)
+        return (CUresult.CUDA_ERROR_INVALID_VALUE if found is None else GOOD,)
+
+    def cuMemHostAlloc(self, size: int, flags: int) -> Answer:
+        return GOOD, self.new_block(size)
+
+    def covered(self, address: int, size: int) -> bool:
+        """Whether bytes lie in one allocation."""
+        return any(a <= address and address + size <= a + len(m) for a, m in self.memory.items())
+
+    def cuMemcpyHtoDAsync(self, target: int, source: int, size: int, stream: int) -> Answer:
+        if self.capturing is not None:
+            return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,)
+        if not (self.covered(target, size) and self.covered(source, size)):
+            return (CUresult.CUDA_ERROR_INVALID_VALUE,)
+        ctypes.memmove(target, source, size)
+        return (GOOD,)
+
+    cuMemcpyDtoHAsync = cuMemcpyHtoDAsync
+
+    # --- streams, events, graphs -------------------------------------------------------------
+
+    def cuStreamCreate(self, flags: int) -> Answer:
+        return GOOD, self.handle("stream")
+
+    def cuEventCreate(self, flags: int) -> Answer:
+        return GOOD, self.handle("event")
+
+    def cuEventRecord(self, event: int, stream: int) -> Answer:
+        return (GOOD,)
+
+    def cuEventSynchronize(self, event: int) -> Answer:
+        forbidden = self.capturing is not None
+        return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED if forbidden else GOOD,)
+
+    def cuStreamBeginCapture(self, stream: int, mode: int) -> Answer:
+        self.capturing = []
+        return (GOOD,)
+
+    def cuStreamEndCapture(self, stream: int) -> Answer:
+        captured, self.capturing = self.capturing, None
+        return GOOD, self.handle(captured)
+
+    def cuGraphInstantiate(self, graph: int, flags: int) -> Answer:
+        return GOOD, self.handle(list(self.handles[graph]))
+
+    def cuGraphDestroy(self, graph: int) -> Answer:
+        del self.handles[graph]
+        return (GOOD,)
+
+    cuGraphExecDestroy = cuGraphDestroy
+
+    def cuGraphLaunch(self, graph: int, stream: int) -> Answer:
+        for launch in self.handles[graph]:
+            if launch():
+                return (CUresult.CUDA_ERROR_LAUNCH_FAILED,)
+        return (GOOD,)
+
+    # --- kernels -----------------------------------------------------------------------------
+
+    def cuModuleLoadData(self, code: bytes) -> Answer:
+        number = next(self.numbers)
+        source, library = (self.folder / f"{number}.{end}" for end in ("cpp", "so"))
+        text, counts = on_host(code.decode())
+        source.write_text(text)
+        subprocess.run([str(COMPILER), *FLAGS, str(source), "-o", str(library)], check=True)
+        return GOOD, self.handle((ctypes.CDLL(str(library)), counts))
+
+    def cuModuleUnload(self, module: int) -> Answer:
+        gone = self.handles.pop(module)[0]
+        self.handles = {n: h for n, h in self.handles.items() if not is_of(h, gone)}
+        return (GOOD,)
+
+    def cuModuleGetFunction(self, module: int, name: bytes) -> Answer:
+        library, counts = self.handles[module]
+        function = library[f"run_{name.decode()}"]
+        return GOOD, self.handle((function, counts[name.decode()], library))
+
+    def cuLaunchKernel(self, kernel: int, blocks: int, *rest: Any) -> Answer:
+        function, count, _ = self.handles[kernel]
+        threads, arguments = rest[2], rest[7]
+        places = (ctypes.c_void_p * count).from_address(arguments)
+        words = (ctypes.c_int64 * count)(*(ctypes.c_int64.from_address(p).value for p in places))
+
+        def launch() -> bool:
+            start = ctypes.addressof(words)
+            own = (ctypes.c_void_p * count)(*range(start, start + 8 * count, 8))
+            return bool(function(ctypes.c_uint(blocks), ctypes.c_uint(threads), own))
+
+        if self.capturing is not None:
+            self.capturing.append(launch)
+            return (GOOD,)
+        return (CUresult.CUDA_ERROR_LAUNCH_FAILED if launch() else GOOD,)
+
+
+def is_of(handle: Any, library: Any) -> bool:
+    """Whether a handle is a function of a library."""
+    return isinstance(handle, tuple) and handle[-1] is library
+
+
+def on_host(text: str) -> tuple[str, dict[str, int]]:
+    """CUDA C as a program of C++, with a function `run_NAME` for each kernel; their parameters."""
+    found = re.findall(r"^void (kernel_\w+)\(([^)]*)\)", text, re.MULTILINE)
+    counts = {name: len(parameters.split(",")) for name, parameters in found}
+    runs = [
+        f'extern "C" int run_{name}(unsigned blocks, unsigned threads, void **arguments) '
+        f"{{ return launch(kernels::{name}, blocks, threads, arguments); }}"
+        for name in counts
+    ]
+    lines = [f'#include "{HEADER}"', "namespace kernels {", text, "}", *runs]
+    return "\n".join(lines), counts

@@ -1,0 +1,157 @@
+"""The device cuda on a driver that runs its kernels on the processor: everything but the GPU."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from corpus import NETWORKS, Case
+from fake_cuda import COMPILER, FakeDriver
+
+import graphc as gx
+from graphc.runtime.compiler import compile_graph
+from graphc.runtime.cuda import device, driver, machine
+from graphc.runtime.cuda.nvrtc import NvrtcError
+from graphc.runtime.cuda.staging import BLOCK
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="runs kernels through g++ or clang++")
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDriver]:
+    """A driver in place of NVIDIA's, for one test."""
+    found = FakeDriver(tmp_path)
+    monkeypatch.setattr(driver, "import_cuda", lambda name: found)
+    monkeypatch.setattr(machine, "compile_cubin", lambda text, architecture: text.encode())
+    device.residence.cache_clear()
+    yield found
+    device.residence.cache_clear()
+
+
+def double(shape: Any = ("n",)) -> gx.Executable:
+    """A step that doubles its input."""
+    x = gx.input("x", shape, "float32")
+    return gx.compile([x], x * 2, device="cuda")
+
+
+# --- values --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_have_the_values_of_the_cpu(name: str, fake: FakeDriver) -> None:
+    got, want = (run_twice(NETWORKS[name](), device) for device in ("cuda", "cpu"))
+    for here, there in zip(got, want, strict=True):
+        np.testing.assert_allclose(here, there, rtol=1e-12, atol=1e-12)
+
+
+def run_twice(case: Case, name: str) -> list[Any]:
+    """The results of a second call, which begins with the variables that the first one left."""
+    step = compile_graph(case.graph, name)
+    step(*case.arguments)
+    return [*step(*case.arguments), *(variable.value for variable in case.graph.variables)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2 * BLOCK // 4 + 1, 3 * BLOCK // 4])
+def test_arrays_pass_through_pinned_memory_in_parts(count: int, fake: FakeDriver) -> None:
+    x = gx.input("x", ("n",), "float32")
+    values = np.arange(count, dtype=np.float32)
+    np.testing.assert_array_equal(gx.compile([x], x, device="cuda")(values), values)
+    assert fake.asked.count("cuMemHostAlloc") == 2
+
+
+# --- recorded launches ---------------------------------------------------------------------------
+
+
+def test_a_step_is_recorded_once_and_replayed(fake: FakeDriver) -> None:
+    case = NETWORKS["adam_step"]()
+    step = compile_graph(case.graph, "cuda")
+    step(*case.arguments)
+    launches = fake.asked.count("cuLaunchKernel")
+    assert launches > 1
+    for _ in range(3):
+        step(*case.arguments)
+    assert fake.asked.count("cuLaunchKernel") == launches
+    assert fake.asked.count("cuGraphLaunch") == 4
+
+
+def test_other_sizes_are_recorded_anew(fake: FakeDriver) -> None:
+    step = double()
+    for size in (3, 5, 3):
+        np.testing.assert_array_equal(step(np.ones(size, np.float32)), np.full(size, 2))
+    assert fake.asked.count("cuGraphInstantiate") == 2
+
+
+def test_a_loop_that_the_device_ends_is_launched_step_by_step(fake: FakeDriver) -> None:
+    x = gx.input("x", (), "float32")
+    doubled = gx.while_loop(lambda v: v < 100, lambda v: v * 2, x)
+    assert gx.compile([x], doubled, device="cuda")(np.float32(3)) == 192
+    assert "cuGraphInstantiate" not in fake.asked
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def test_a_call_allocates_nothing_after_the_first(fake: FakeDriver) -> None:
+    case = NETWORKS["adam_step"]()
+    step = compile_graph(case.graph, "cuda")
+    step(*case.arguments)
+    allocated = fake.asked.count("cuMemAlloc")
+    assert allocated == 1 + len(case.graph.variables)  # one arena, and the variables that stay
+    step(*case.arguments)
+    assert fake.asked.count("cuMemAlloc") == allocated
+
+
+def test_nothing_is_left_of_steps_that_are_gone(fake: FakeDriver) -> None:
+    double()(np.ones(3, np.float32))
+    gc.collect()
+    memory, handles = len(fake.memory), len(fake.handles)
+    for _ in range(20):
+        double()(np.ones(3, np.float32))
+    gc.collect()
+    assert (len(fake.memory), len(fake.handles)) == (memory, handles)
+
+
+def test_a_step_that_needs_too_much_memory_says_so(fake: FakeDriver) -> None:
+    step = double()
+    fake.room = 100
+    with pytest.raises(gx.GraphError, match=r"the GPU 'Fake GPU' fails .* memory does not suffice"):
+        step(np.ones(1000, np.float32))
+    fake.room = 1 << 20
+    assert step(np.ones(1000, np.float32)).sum() == 2000
+
+
+# --- what is said --------------------------------------------------------------------------------
+
+
+def test_gpus_are_chosen_by_number_or_name(fake: FakeDriver) -> None:
+    fake.names = ("Small GPU", "Large GPU")
+    assert [device.choose(name).name for name in ("0", "1", "large")] == [
+        "Small GPU", "Large GPU", "Large GPU",
+    ]  # fmt: skip
+    with pytest.raises(gx.GraphError, match=r"no GPU '2'. There are:\n  0: Small GPU\n  1: Large"):
+        device.choose("2")
+
+
+def test_a_driver_without_a_gpu_says_so(fake: FakeDriver) -> None:
+    fake.names = ()
+    with pytest.raises(gx.GraphError, match=r"needs an NVIDIA GPU .* CUDA_ERROR_NO_DEVICE"):
+        double()
+
+
+def test_a_kernel_that_does_not_compile_names_the_line_and_a_file(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(text: str, architecture: str) -> bytes:
+        raise NvrtcError(f"no code for {architecture}")
+
+    monkeypatch.setattr(machine, "compile_cubin", refuse)
+    with pytest.raises(gx.GraphError) as caught:
+        double()
+    message = str(caught.value)
+    assert "no code for sm_90" in message
+    assert "test_cuda_machine.py" in message
+    kept = Path(message.partition("kernels that are in ")[2].partition(":")[0])
+    assert "kernel_multiply" in kept.read_text()
+    kept.unlink()
