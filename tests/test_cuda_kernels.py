@@ -17,7 +17,7 @@ from graphc.runtime.accelerator.pipeline import translate
 from graphc.runtime.c_source.emit import emit
 from graphc.runtime.cuda import nvrtc
 from graphc.runtime.cuda.dialect import CUDA
-from graphc.runtime.cuda.nvrtc import NvrtcError, compile_cubin, compile_ptx
+from graphc.runtime.cuda.nvrtc import Compilation, NvrtcError, compile_cubin
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="needs graphc-compiler[cuda]")
 
@@ -67,7 +67,7 @@ def compile_all(kernels: Sequence[Kernel], architecture: str) -> None:
 def test_what_is_compiled_fuses_no_product_and_sum() -> None:
     x = gx.input("x", (8,), "float32")
     text = translate(Graph((x,), (x * x + x,)), CUDA).module.text
-    ptx = compile_ptx(text, "compute_75")
+    ptx = Compilation(text, "compute_75").result("PTX").decode()
     assert "mul.rn.f32" in ptx or "mul.f32" in ptx
     assert "fma" not in ptx
 

@@ -15,8 +15,8 @@ import pytest
 import graphc as gx
 from graphc import nn, optim
 from graphc.ir.node import Node
+from graphc.passes.graph_passes import GRAPH_PASSES
 from graphc.passes.pipeline import run_passes
-from graphc.runtime.cpu.device import GRAPH_PASSES
 
 Array = np.ndarray[Any, Any]
 

@@ -9,6 +9,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.program import Program
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fuse import fuse
+from graphc.passes.graph_passes import GRAPH_PASSES
 from graphc.passes.lower import lower
 from graphc.passes.map_to_grid import map_to_grid
 from graphc.passes.pipeline import Pass, Run, run_passes
@@ -19,7 +20,6 @@ from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module, emit
-from graphc.runtime.cpu.device import GRAPH_PASSES
 
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,

@@ -17,10 +17,8 @@ from graphc.passes.block_sums import block_sums
 from graphc.passes.choose import Plans, choosing
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.contract_temporaries import contract_temporaries
-from graphc.passes.expand_while_gradient import expand_while_gradient
-from graphc.passes.fold_constants import fold_constants
 from graphc.passes.fuse import fuse
-from graphc.passes.hoist_from_loops import hoist_from_loops
+from graphc.passes.graph_passes import GRAPH_PASSES
 from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
@@ -30,20 +28,11 @@ from graphc.passes.lay_out_transposes import lay_out_transposes
 from graphc.passes.lower import lower
 from graphc.passes.machine import TYPICAL, Registers, predicting_for, typical
 from graphc.passes.memory_plan import MemoryPlan
-from graphc.passes.merge_loops import merge_loops
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.passes.plan_memory import plan_memory
-from graphc.passes.remove_custom_gradient import remove_custom_gradient
-from graphc.passes.remove_dead_code import remove_dead_code
-from graphc.passes.remove_duplicates import remove_duplicates
-from graphc.passes.remove_stop_gradient import remove_stop_gradient
-from graphc.passes.simplify import simplify
-from graphc.passes.sink_from_loops import sink_from_loops
-from graphc.passes.split_complex import split_complex
 from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
-from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_winograd import use_winograd
@@ -63,22 +52,6 @@ from graphc.runtime.loaded import Array, Options, Prepare
 from graphc.runtime.profile import Profile
 from graphc.runtime.search_schedules import search_schedules
 from graphc.structure import Rebuild
-
-GRAPH_PASSES: tuple[Pass, ...] = (
-    remove_stop_gradient,
-    remove_custom_gradient,
-    expand_while_gradient,
-    merge_loops,
-    split_complex,
-    simplify,
-    hoist_from_loops,
-    sink_from_loops,
-    stabilise,
-    fold_constants,
-    simplify,
-    remove_duplicates,
-    remove_dead_code,
-)
 
 
 def tile_for_host(program: Program) -> Program:

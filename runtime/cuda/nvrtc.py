@@ -25,11 +25,6 @@ def compile_cubin(text: str, architecture: str) -> bytes:
     return Compilation(text, architecture).result("CUBIN")
 
 
-def compile_ptx(text: str, architecture: str) -> str:
-    """The PTX of a source text for an architecture, such as "compute_75", and all newer ones."""
-    return Compilation(text, architecture).result("PTX").rstrip(b"\0").decode()
-
-
 class Compilation:
     """A source text that NVRTC has compiled; NvrtcError where it refuses the text."""
 
