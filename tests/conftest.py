@@ -29,11 +29,17 @@ import pytest
 
 from graphc.runtime import tool
 from graphc.runtime.device import DEVICES, find_device
+from graphc.runtime.opencl.machine import LINKER, POCL
 
 # Every pass of every test is followed by the verifier.
 os.environ.setdefault("GRAPHC_VERIFY", "1")
-POCL = "Portable Computing Language"
-"""The OpenCL platform of the extra `opencl`, which runs on any processor."""
+
+
+def require_pocl() -> None:
+    """Skip what runs on PoCL where the extra `opencl` is not installed, or no linker."""
+    pytest.importorskip("pyopencl")
+    if shutil.which(LINKER) is None:
+        pytest.skip("PoCL needs a linker: install binutils", allow_module_level=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

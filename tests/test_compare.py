@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from conftest import require_pocl
 
 import graphc as gx
 from graphc.ir.op import OPS
@@ -28,7 +29,7 @@ def test_devices_agree(devices: tuple[str, ...]) -> None:
 
 
 def test_opencl_agrees() -> None:
-    pytest.importorskip("pyopencl")
+    require_pocl()
     assert gx.compare(layer, [ROWS, WEIGHT], devices=["cpu", OPENCL]) is None
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import require_pocl
 
 from graphc.ir.parser import parse
 from graphc.ir.printer import print_text
@@ -132,6 +133,8 @@ every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path:
 
 @each("python")
 def test_programs_run_and_print_what_is_shown(document: Path, tmp_path: Path) -> None:
+    if "opencl:" in document.read_text():
+        require_pocl()
     for block, printed in run(document, tmp_path):
         if applies(block):
             place = f"{document.name}:{block.line}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import POCL
+from conftest import require_pocl
 
 import graphc as gx
 from graphc.errors import GraphError
@@ -20,8 +20,9 @@ from graphc.ir.state import Variable
 from graphc.ir.types import as_dtype
 from graphc.runtime.opencl import device as opencl_device
 from graphc.runtime.opencl import machine as opencl_machine
+from graphc.runtime.opencl.machine import POCL
 
-pytest.importorskip("pyopencl")
+require_pocl()
 
 OPENCL = f"opencl:{POCL}"
 CYCLES = 50
@@ -367,6 +368,13 @@ def test_without_pyopencl_the_message_says_how_to_get_it(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "pyopencl", None)
     with pytest.raises(GraphError, match=r"pip install 'graphc-compiler\[opencl\]'"):
         opencl_machine.import_pyopencl()
+
+
+def test_without_a_linker_pocl_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = opencl_device.residence(POCL).machine.device
+    monkeypatch.setattr(opencl_machine.shutil, "which", lambda program: None)
+    with pytest.raises(GraphError, match="'ld', which is not on the PATH: install binutils"):
+        opencl_machine.OpenClMachine(device)
 
 
 def test_a_dtype_that_the_device_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

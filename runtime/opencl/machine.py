@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -21,6 +22,9 @@ from graphc.runtime.opencl.dialect import OPENCL
 
 # Division and square root as IEEE 754 has them, where the device can.
 EXACT = "-cl-fp32-correctly-rounded-divide-sqrt"
+# The platform that runs OpenCL on any processor, and the program that it links kernels with. Where
+# that is missing it ends the process.
+POCL, LINKER = "Portable Computing Language", "ld"
 
 
 def import_pyopencl() -> Any:
@@ -32,6 +36,15 @@ def import_pyopencl() -> Any:
             "the device 'opencl' needs the package pyopencl: "
             f"pip install 'graphc-compiler[opencl]' ({error})"
         ) from None
+
+
+def check_linker(device: Any) -> None:
+    """Raise GraphError for a device of PoCL where there is nothing to link kernels with."""
+    if device.platform.name == POCL and shutil.which(LINKER) is None:
+        raise GraphError(
+            f"{POCL} links kernels with the program {LINKER!r}, which is not on the PATH: "
+            "install binutils, or choose another OpenCL device"
+        )
 
 
 class Function(NamedTuple):
@@ -48,6 +61,7 @@ class OpenClMachine:
 
     def __init__(self, device: Any) -> None:
         self.cl = import_pyopencl()
+        check_linker(device)
         self.device = device
         self.context = self.cl.Context([device])
         self.queue = self.cl.CommandQueue(self.context)
