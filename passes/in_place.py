@@ -7,13 +7,17 @@ offset, and no two iterations meet at an offset. A result may be stored by sever
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from graphc.ir import dim, scalar
-from graphc.ir.dim import Size
+from graphc.ir.dim import Atom, DimCall, Size
 from graphc.ir.kernel import For, Kernel, Statement, Store, values
 from graphc.passes.machine import typical
+
+# With more guards than this in a limit, nobody goes through what they may be.
+MANY_GUARDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,31 +61,68 @@ def collision(kernel: Kernel, stores: Sequence[Access]) -> str:
     """Why two iterations may store at one offset; empty if they surely do not.
 
     A kernel stores every element of its results. So where it stores in all as many times as there
-    are elements, as in tiles of several heights, each is stored once.
+    are elements, as in tiles of several heights, each is stored once; and so it is in forms of
+    which guards in the limits of loops choose one.
     """
     if len(stores) == 1:
         (store,) = stores
         return "" if is_injective(store.offset, store.loops) else "iterations may collide"
     (size,) = (buffer.size for buffer in kernel.buffers if buffer.name == stores[0].buffer)
     counts = [iterations(store.loops) for store in stores]
-    total = sum(count for count in counts if count is not None)
-    return "" if None not in counts and total == size else "it is stored in several places"
+    known = [count for count in counts if count is not None]
+    once = len(known) == len(counts) and total(known) == size
+    return "" if once else "it is stored in several places"
 
 
-def iterations(loops: tuple[For, ...], at: Mapping[str, int] | None = None) -> int | None:
-    """How many iterations nested loops have in all; None where a size is symbolic."""
+def iterations(loops: tuple[For, ...], at: Mapping[str, int] | None = None) -> Size | None:
+    """How many iterations nested loops have in all; None where that is not known."""
     if not loops:
         return 1
     (first, *inner), values = loops, at or {}
     limit = dim.substitute(first.limit, values)
-    if not isinstance(limit, int):
-        return None
     name, rest = first.variable.name, tuple(inner)
     if not any(name in {s.name for s in dim.symbols(loop.limit)} for loop in rest):
         count = iterations(rest, values)
-        return None if count is None else max(limit, 0) * count
+        limit = max(limit, 0) if isinstance(limit, int) else limit
+        return limit * count if count is not None and is_count(limit) else None
+    if not isinstance(limit, int):
+        return None
     counts = [iterations(rest, {**values, name: step}) for step in range(limit)]
-    return None if None in counts else sum(count or 0 for count in counts)
+    return total([count for count in counts if count is not None]) if None not in counts else None
+
+
+def total(counts: Iterable[Size]) -> Size:
+    """The sum of sizes."""
+    result: Size = 0
+    for count in counts:
+        result = result + count
+    return result
+
+
+def is_count(limit: Size) -> bool:
+    """Whether a limit is surely at least 0, with each of its guards 0 or 1."""
+    guards = {a for monomial, _ in dim.terms_of(limit) for a in monomial if is_guard(a)}
+    if dim.variables(limit) or len(guards) > MANY_GUARDS:
+        return False
+    chosen = (combinations(guards, number) for number in range(len(guards) + 1))
+    return all(dim.is_nonnegative(where(limit, ones)) for each in chosen for ones in each)
+
+
+def is_guard(a: Atom) -> bool:
+    """Whether a factor is 0 or 1: the lower of 1 and of a size."""
+    if not isinstance(a, DimCall) or a.function != "minimum" or 1 not in (a.left, a.right):
+        return False
+    return dim.is_nonnegative(a.left) and dim.is_nonnegative(a.right)
+
+
+def where(limit: Size, ones: Collection[Atom]) -> Size:
+    """A limit where some of its guards are 1, and the others 0."""
+    terms = (
+        (tuple(a for a in monomial if not is_guard(a)), factor)
+        for monomial, factor in dim.terms_of(limit)
+        if all(a in ones for a in monomial if is_guard(a))
+    )
+    return dim.polynomial(terms)
 
 
 def accesses(

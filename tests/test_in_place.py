@@ -68,6 +68,36 @@ def test_loops_over_parts_of_a_result_are_safe() -> None:
     assert obstacle(kernel(strip, part(64, symbol("n")), size=72), ["x"], "y") != ""
 
 
+def test_forms_of_which_guards_choose_one_are_safe() -> None:
+    few = dim.minimum(1, dim.floor_divide(symbol("n"), 5))
+
+    def form(guard: Size, length: Size = 64) -> For:
+        place = at("j", length)
+        body = over("j", length, Store("y", place, load("x", place)))
+        return over("i", guard, body, kind="serial")
+
+    assert obstacle(kernel(form(few), form(1 - few)), ["x"], "y") == ""
+    assert obstacle(kernel(form(few), form(1 - few, 65)), ["x"], "y") != ""
+    assert obstacle(kernel(form(few), form(1)), ["x"], "y") != ""
+    # one of the limits may be below 0, so that the other form stores more than once
+    assert obstacle(kernel(form(2 * few), form(1 - 2 * few)), ["x"], "y") != ""
+    n = symbol("n")
+    assert obstacle(kernel(form(n), form(1 - n)), ["x"], "y") != ""
+
+
+def test_an_update_by_the_gradient_of_symbolic_examples_is_in_place() -> None:
+    x, g = gx.input("x", ("n", 784), "float32"), gx.input("g", ("n", 256), "float32")
+    w = gx.variable(np.zeros((784, 256), np.float32), name="w")
+    step = gx.compile([x, g], gx.sum(g), updates={w: w - 0.5 * (x.T @ g)})
+    assert step.memory(n=64).arena == 0
+    random, expected = np.random.default_rng(5), np.zeros((784, 256))
+    for n in (0, 1, 7, 64, 3000):
+        a, b = random.integers(-2, 3, (n, 784)), random.integers(-2, 3, (n, 256))
+        step(a.astype(np.float32), b.astype(np.float32))
+        expected -= 0.5 * (a.T @ b)
+        np.testing.assert_array_equal(w.value, expected)
+
+
 def test_parts_that_read_elsewhere_are_refused() -> None:
     first = over("j", 32, Store("y", at("j", 32), load("x", at("j", 32))))
     second = over("k", 32, Store("y", 32 + at("k", 32), load("x", at("k", 32))))
