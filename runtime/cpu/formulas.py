@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from graphc.ir.scalar import TRANSCENDENTAL, Call, Const, Index, Load, Ref, Scalar, cast
 from graphc.ir.types import float32
@@ -89,13 +89,14 @@ def place_of(f: Function, node: Scalar) -> Place:
     return f.set_place(node, place)
 
 
-def compute(f: Function, order: list[tuple[Scalar, Place]], instance: Instance) -> None:
-    """Write the values of a schedule that this instance does not find written."""
+def compute(f: Function, order: list[tuple[Scalar, Place]], instances: Sequence[Instance]) -> None:
+    """Write the values of a schedule that these instances do not find written, side by side."""
     memo = f.memo
     for node, place in order:
-        key = (node, instance.project(place.mask))
-        if key not in memo:
-            f.remember(key, write(f, node, place, instance), place)
+        for instance in instances:
+            key = (node, instance.project(place.mask))
+            if key not in memo:
+                f.remember(key, write(f, node, place, instance), place)
 
 
 def write(f: Function, node: Scalar, place: Place, instance: Instance) -> str:

@@ -1,7 +1,9 @@
 """Loops: what runs in lockstep is written side by side, the rest as real loops.
 
 A run of statements without a loop in it is written instance by instance, which needs the fewest
-registers; a loop is written once for all instances, with a phi for each accumulator.
+registers, or by pairs of instances where it is long: a processor looks ahead over a hundred
+instructions or so, and those of a polynomial wait for one another. A loop is written once for all
+instances, with a phi for each accumulator.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import TypeAlias
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel import Accumulate, Accumulator, For, Statement, statements, values
-from graphc.ir.scalar import Call, Const, Index, Scalar
+from graphc.ir.scalar import TRANSCENDENTAL, Call, Const, Index, Scalar
 from graphc.ir.types import DType
 from graphc.runtime.cpu.block import first_lanes, ramp, register_bits, vector
 from graphc.runtime.cpu.control import carried, repeat, when
@@ -27,6 +29,11 @@ from graphc.runtime.cpu.statements import prepare, start
 
 Instances: TypeAlias = list[Instance]
 States: TypeAlias = dict[tuple[int, ...], State]
+
+SIDE_BY_SIDE = 2
+"""Instances of long formulas that are written together; more of them would need more registers."""
+LONG = 24
+"""Operations that are a long formula."""
 
 
 def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -> None:
@@ -41,9 +48,16 @@ def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -
         together = tuple(group)
         f.instances = instances
         writers = [prepare(f, s, together[at:]) for at, s in enumerate(together, start=1)]
-        for instance in instances:
+        step = SIDE_BY_SIDE if is_long(together) else 1
+        for at in range(0, len(instances), step):
             for write in writers:
-                write(instance)
+                write(instances[at : at + step])
+
+
+def is_long(body: tuple[Statement, ...]) -> bool:
+    """Whether the instructions of an instance are about as many as a processor looks ahead over."""
+    calls = [v for v in scalar.walk([v for s in body for v in values(s)]) if isinstance(v, Call)]
+    return len(calls) >= LONG or any(call.function in TRANSCENDENTAL for call in calls)
 
 
 def write_loop(f: Function, loop: For, instances: Instances) -> None:

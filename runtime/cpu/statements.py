@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from graphc.ir.kernel import Accumulate, Accumulator, Let, Local, Statement, Store, accesses
@@ -15,7 +15,7 @@ from graphc.runtime.cpu.memory import store, store_all
 from graphc.runtime.cpu.reductions import State, advance, combine, elements, identity, select
 from graphc.runtime.cpu.transposes import lie_together
 
-Writer: TypeAlias = Callable[[Instance], None]
+Writer: TypeAlias = Callable[[Sequence[Instance]], None]
 
 
 def prepare(f: Function, statement: Statement, later: tuple[Statement, ...]) -> Writer:
@@ -48,10 +48,11 @@ def prepare_let(f: Function, let: Let) -> Writer:
         place = Place(f.level, place.mask, False)
     named = f.bindings[let.name] = Named(place, value.dtype)
 
-    def write(instance: Instance) -> None:
-        compute(f, order, instance)
-        key = (named, instance.project(place.mask))
-        f.remember(key, operand(f, value, instance, 0), place)
+    def write(instances: Sequence[Instance]) -> None:
+        compute(f, order, instances)
+        for instance in instances:
+            key = (named, instance.project(place.mask))
+            f.remember(key, operand(f, value, instance, 0), place)
 
     return write
 
@@ -59,7 +60,7 @@ def prepare_let(f: Function, let: Let) -> Writer:
 def prepare_local(f: Function, local: Local) -> Writer:
     """Memory on the stack, taken once: iterations follow one another in a function."""
     f.allocate(local)
-    return lambda instance: None
+    return lambda instances: None
 
 
 def prepare_accumulator(f: Function, accumulator: Accumulator) -> Writer:
@@ -68,11 +69,12 @@ def prepare_accumulator(f: Function, accumulator: Accumulator) -> Writer:
     of_position = accumulator.kind.startswith("arg")  # others may have its name in other blocks
     first = f.firsts.get(accumulator.name) if of_position else None
 
-    def write(instance: Instance) -> None:
+    def write(instances: Sequence[Instance]) -> None:
         if first is not None and not f.place_of_size(first).mask:
-            bound.first = integer(f, first, instance)
-        bound.mask = (1 << len(instance.positions)) - 1
-        bound.states[instance.project(bound.mask)] = start(f, bound, f.lanes)
+            bound.first = integer(f, first, instances[0])
+        bound.mask = (1 << len(instances[0].positions)) - 1
+        for instance in instances:
+            bound.states[instance.project(bound.mask)] = start(f, bound, f.lanes)
 
     return write
 
@@ -107,8 +109,13 @@ def prepare_accumulate(f: Function, statement: Accumulate) -> Writer:
     masked = bound.level < f.vector_level
     hint, element = identifier(accumulator.name), elements(accumulator)[0]
 
-    def write(instance: Instance) -> None:
-        compute(f, order, instance)
+    def write(instances: Sequence[Instance]) -> None:
+        compute(f, order, instances)
+        for instance in instances:
+            accumulate(instance)
+        f.forget_volatile()
+
+    def accumulate(instance: Instance) -> None:
         key = instance.project(bound.mask)
         old = bound.states[key]
         operands = [operand(f, part, instance, lanes) for part in parts]
@@ -127,7 +134,6 @@ def prepare_accumulate(f: Function, statement: Accumulate) -> Writer:
         if mask:
             new = select(f.block, accumulator, lanes, mask, new, old, bound.position)
         bound.states[key] = new
-        f.forget_volatile()
 
     return write
 
@@ -158,10 +164,11 @@ def prepare_stores(f: Function, statement: Store) -> Writer:
     order = schedule(f, [statement.value])
     values: dict[Instance, str] = {}
 
-    def write(instance: Instance) -> None:
-        compute(f, order, instance)
-        values[instance] = operand(f, statement.value, instance, f.lanes)
-        if instance is f.instances[-1]:
+    def write(instances: Sequence[Instance]) -> None:
+        compute(f, order, instances)
+        for instance in instances:
+            values[instance] = operand(f, statement.value, instance, f.lanes)
+        if instances[-1] is f.instances[-1]:
             store_all(f, statement.buffer, statement.offset, values)
             f.forget_volatile()
 
@@ -174,14 +181,15 @@ def prepare_store(f: Function, statement: Store) -> Writer:
     mask = place_of(f, statement.value).mask | f.place_of_size(statement.offset).mask
     written: set[tuple[int, ...]] = set()
 
-    def write(instance: Instance) -> None:
-        key = instance.project(mask | f.vector_bit)
-        if key in written:
-            return
-        written.add(key)
-        compute(f, order, instance)
-        text = operand(f, statement.value, instance, f.lanes)
-        store(f, statement.buffer, statement.offset, text, instance)
-        f.forget_volatile()
+    def write(instances: Sequence[Instance]) -> None:
+        keyed = {i.project(mask | f.vector_bit): i for i in reversed(instances)}
+        new = [keyed[key] for key in reversed(keyed) if key not in written]
+        written.update(keyed)
+        compute(f, order, new)
+        for instance in new:
+            text = operand(f, statement.value, instance, f.lanes)
+            store(f, statement.buffer, statement.offset, text, instance)
+        if new:
+            f.forget_volatile()
 
     return write
