@@ -12,6 +12,7 @@ On graphs:
   sink_from_loops       do sums of products over all steps as one product after a loop
   simplify              algebra, movements and reductions, to a fixpoint
   stabilise             logarithms and exponentials that do not overflow or cancel
+  invert_sums           multiply a softmax by the reciprocals of its sums
   fold_constants        compute what depends on constants alone
   remove_duplicates     write equal things equally, so that they become one
   remove_dead_code      drop updates and results without effect
@@ -63,6 +64,7 @@ from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.invert_sums import invert_sums
 from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_loops import lay_out_loops
@@ -100,6 +102,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         sink_from_loops,
         simplify,
         stabilise,
+        invert_sums,
         fold_constants,
         remove_duplicates,
         remove_dead_code,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from graphc.ir.kernel import Accumulate, Accumulator, Let, Local, Statement, Store, accesses
-from graphc.ir.scalar import Call
+from graphc.ir.scalar import Call, Scalar
 from graphc.runtime.cpu.block import identifier, splat
 from graphc.runtime.cpu.formulas import compute, operand, place_of, schedule, widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, Place, Variable
@@ -96,12 +96,7 @@ def prepare_accumulate(f: Function, statement: Accumulate) -> Writer:
     bound = f.binding(statement.name)
     assert isinstance(bound, Accumulated), f"%{statement.name} is not an accumulator"
     accumulator, value = bound.accumulator, statement.value
-    fused = (
-        accumulator.kind == "sum"
-        and accumulator.dtype.is_float
-        and isinstance(value, Call)
-        and value.function == "multiply"
-    )
+    fused = adds_product(accumulator, value)
     parts = value.arguments if fused and isinstance(value, Call) else (value,)
     order = schedule(f, parts)
     lanes = f.lanes
@@ -136,6 +131,12 @@ def prepare_accumulate(f: Function, statement: Accumulate) -> Writer:
         bound.states[key] = new
 
     return write
+
+
+def adds_product(accumulator: Accumulator, value: Scalar) -> bool:
+    """Whether a float sum adds up products, each of which is one fused multiply-add."""
+    is_product = isinstance(value, Call) and value.function == "multiply"
+    return is_product and accumulator.kind == "sum" and accumulator.dtype.is_float
 
 
 def position(f: Function, bound: Accumulated, statement: Accumulate, instance: Instance) -> str:
