@@ -7,6 +7,7 @@ rows are an unrolled loop around a vector loop, so that the kernel's text says i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from graphc.ir.kernel import (
     variable,
 )
 from graphc.ir.program import Decision
+from graphc.ir.scalar import Load
 from graphc.ir.types import DType
 from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
@@ -67,7 +69,22 @@ def pair_around_sum(nest: For) -> Pair | None:
     loops = [s for s in columns.body if isinstance(s, For)]
     if len(sums) != 1 or len(loops) != 1 or sums[0].kind != "sum" or loops[0].kind != "serial":
         return None
-    return None if is_ordered(loops[0]) else Pair(rows, columns, sums[0], loops[0])
+    pair = Pair(rows, columns, sums[0], loops[0])
+    return None if is_ordered(loops[0]) or is_uneven(pair) else pair
+
+
+def is_uneven(pair: Pair) -> bool:
+    """Whether the sum has more terms for some results than for others, so not side by side."""
+    results = {pair.rows.variable, pair.columns.variable}
+    inner = [pair.reduction, *(s for s in statements(pair.reduction.body) if isinstance(s, For))]
+    return any(results & dim.variables(each.limit) for each in inner)
+
+
+def terms_read(pair: Pair) -> Iterator[Load]:
+    """The loads of a sum; one that is the same for all of its terms is no reuse of any."""
+    loops = [pair.reduction, *(s for s in statements(pair.reduction.body) if isinstance(s, For))]
+    along = {each.variable for each in loops}
+    return (load for load in loads(pair.reduction.body) if along & dim.variables(load.offset))
 
 
 def is_tileable(nest: For) -> bool:
@@ -78,7 +95,7 @@ def is_tileable(nest: For) -> bool:
     pair = pair_around_sum(nest)
     if pair is None:
         return False
-    offsets = [load.offset for load in loads(pair.reduction.body)]
+    offsets = [load.offset for load in terms_read(pair)]
     by_row = [dim.coefficient(offset, pair.rows.variable.name) for offset in offsets]
     by_column = [dim.coefficient(offset, pair.columns.variable.name) for offset in offsets]
     shared = any(r == 0 and c == 1 for r, c in zip(by_row, by_column, strict=True))

@@ -17,7 +17,7 @@ from graphc.ir.program import Decision
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import chain, nested
 from graphc.passes.machine import Registers
-from graphc.passes.register_tile import Pair, pair_around_sum, tile, tile_loop
+from graphc.passes.register_tile import Pair, pair_around_sum, terms_read, tile, tile_loop
 from graphc.passes.settle_guards import settle_guards
 from graphc.passes.tile_shape import Part, column_parts, row_parts
 
@@ -44,8 +44,7 @@ def sliding_pair(nest: For) -> Pair | None:
 
 def steps(pair: Pair, along: For) -> list[Size | None]:
     """How far each load of the sum moves with a loop."""
-    body = loads(pair.reduction.body)
-    return [dim.coefficient(load.offset, along.variable.name) for load in body]
+    return [dim.coefficient(load.offset, along.variable.name) for load in terms_read(pair)]
 
 
 def sliding_tile(

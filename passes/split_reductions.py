@@ -49,9 +49,10 @@ from graphc.ir.program import (
 from graphc.ir.scalar import Load, Ref
 from graphc.ir.types import DType, TensorType, int64
 from graphc.passes.decisions import record
+from graphc.passes.loop_distribution import distributed, with_loads_inside
 from graphc.passes.loop_nests import nested, perfect
 from graphc.passes.machine import typical
-from graphc.passes.ordered_loops import is_ordered, lasts_of
+from graphc.passes.ordered_loops import in_sizes, is_ordered, lasts_of
 from graphc.passes.predict_cost import predicted, work_of
 from graphc.passes.stream_rows import in_blocks
 
@@ -121,7 +122,8 @@ class Split:
             if isinstance(statement, For) and statement.kind == "serial":
                 body += self.whole(statement, lasts)
             elif isinstance(statement, For) and statement.kind == "parallel":
-                body += self.rows(statement, lasts)
+                parts = self.parts(with_loads_inside(statement), lasts)
+                body += [s for part in parts for s in self.rows(part, lasts)]
             else:
                 body.append(statement)
         buffers = (*kernel.buffers, *self.partials)
@@ -135,6 +137,30 @@ class Split:
             return [reduction]
         self.note(reduction, reduction, chunks)
         return self.cut([], filled(reduction, declared), reduction, chunks)
+
+    def parts(self, nest: For, lasts: frozenset[str]) -> list[For]:
+        """A nest for each of several reductions of columns, so that each can be cut for itself."""
+        loops, inside = perfect(nest)
+        reductions = [s for s in inside if isinstance(s, For)]
+        if len(reductions) < 2 or not all(is_cuttable(each, lasts) for each in reductions):
+            return [nest]
+        if any(in_sizes(each) for each in reductions):
+            return [nest]
+        if not all(self.is_cut(loops, each, lasts) for each in reductions):
+            return [nest]
+        return distributed(nest, self.keep)
+
+    def is_cut(self, loops: list[For], reduction: For, lasts: frozenset[str]) -> bool:
+        """Whether a reduction of columns would be cut if it were alone."""
+        if not are_columns(loops[-1], reduction) or are_enough(loops, reduction):
+            return False
+        results = product(typical(each.limit) for each in loops)
+        return chunks_of(reduction, results, lasts) is not None
+
+    def keep(self, dtype: DType, size: Size) -> str:
+        """A buffer for values that one nest leaves for another."""
+        self.partials.append(Buffer(f"partial{len(self.partials)}", dtype, size, written=True))
+        return self.partials[-1].name
 
     def rows(self, nest: For, lasts: frozenset[str]) -> list[Statement]:
         """Loops over few results with one reduction inside, cut where it is long."""

@@ -57,6 +57,22 @@ def test_every_long_reduction_of_a_kernel_has_chunks():
     np.testing.assert_allclose(with_any_threads(step, array), array.std(dtype=np.float64), 1e-4)
 
 
+@pytest.mark.parametrize("symbolic", [False, True], ids=["known", "symbolic"])
+def test_reductions_of_columns_that_follow_one_another_have_chunks_each(symbolic):
+    shape = (9001, 40)
+    x = gx.input("x", ("n", 40) if symbolic else shape, "float32")
+    scale = gx.input("scale", (40,), "float32")
+    step = gx.compile([x, scale], [gx.var(x * scale, axis=0), gx.std(x, axis=0)])
+    array, factors = random.normal(5, 2, shape).astype(np.float32), np.arange(40, dtype=np.float32)
+    if not symbolic:
+        assert str(step.decisions).count("stage='split_reductions'") == 4
+    for got, of in zip(
+        with_any_threads(step, array, factors), (array * factors, array), strict=True
+    ):
+        want = of.var(axis=0, dtype=np.float64) if of is not array else of.std(0, np.float64)
+        np.testing.assert_allclose(got, want, 1e-4)
+
+
 def test_calls_of_one_kernel_have_partial_results_of_their_own():
     x, y = (gx.input(name, (100_000,), "float32") for name in "xy")
     step = gx.compile([x, y], [gx.sum(x), gx.sum(y)])
