@@ -127,3 +127,16 @@ def test_threads_with_many_sizes_do_not_take_each_other_s_bindings() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_large_outputs_begin_at_a_line_of_the_cache() -> None:
+    count = WORTH_KEEPING // 4 + 3
+    x = gx.input("x", (count,), "float32")
+    step = gx.compile([x], (x + 1, x * 2))
+    results = [result for _ in range(3) for result in step(ramp(count))]
+    assert [result.ctypes.data % 64 for result in results] == [0] * 6
+    results[0].resize((2 * count,), refcheck=False)
+    results[1].resize((5,), refcheck=False)
+    assert [result.ctypes.data % 64 for result in results] == [0] * 6
+    np.testing.assert_array_equal(results[0], np.append(ramp(count) + 1, np.zeros(count)))
+    np.testing.assert_array_equal(results[1], 2 * ramp(5))
