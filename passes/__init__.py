@@ -41,6 +41,7 @@ On programs:
   stage_rows            keep in a local buffer what several loops over a row compute
   split_kernels         make a kernel of each nest of parallel loops
   plan_memory           update states in place, and reuse memory that dies
+  store_past_cache      keep what no cache can hold out of the caches
   map_to_grid           deal loops to a device's blocks and threads
 
 Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
@@ -87,6 +88,7 @@ from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
+from graphc.passes.store_past_cache import store_past_cache
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_winograd import use_winograd
 
@@ -127,6 +129,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         stage_rows,
         split_kernels,
         plan_memory,
+        store_past_cache,
         map_to_grid,
     )
 }

@@ -38,7 +38,6 @@ from graphc.ir.kernel import (
 from graphc.ir.scalar import Load, Ref, Scalar
 from graphc.ir.types import DType
 from graphc.passes.loop_nests import nested, perfect
-from graphc.passes.ordered_loops import in_sizes
 
 Keep: TypeAlias = Callable[[DType, Size], str]
 """Makes a buffer for a value of each result, of a dtype and a size; returns its name."""
@@ -69,8 +68,9 @@ def with_loads_inside(nest: For) -> For:
         s.name: s.value
         for s in inside
         if isinstance(s, Let) and isinstance(s.value, Load) and s.value.buffer not in written
+        if s.value.dtype.is_float  # others may stand in offsets
     }
-    if not named or any(in_sizes(s) for s in inside if isinstance(s, For)):
+    if not named or not any(isinstance(s, For) for s in inside):
         return nest
     rest = tuple(s for s in inside if not isinstance(s, Let) or s.name not in named)
     return nested([replace(each, body=()) for each in loops], inlined(rest, named))

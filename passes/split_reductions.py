@@ -144,7 +144,7 @@ class Split:
         reductions = [s for s in inside if isinstance(s, For)]
         if len(reductions) < 2 or not all(is_cuttable(each, lasts) for each in reductions):
             return [nest]
-        if any(in_sizes(each) for each in reductions):
+        if any(in_sizes(each) for each in reductions) or not all(map(may_be_kept, inside)):
             return [nest]
         if not all(self.is_cut(loops, each, lasts) for each in reductions):
             return [nest]
@@ -234,6 +234,13 @@ class Partial:
     dtype: DType
     buffer: str
     whole: str
+
+
+def may_be_kept(statement: Statement) -> bool:
+    """Whether what a statement names is a number in memory like others, and no position."""
+    if isinstance(statement, Accumulator):
+        return not is_position(statement)
+    return not isinstance(statement, Let) or statement.value.dtype.is_float
 
 
 def is_position(accumulator: Accumulator) -> bool:

@@ -62,12 +62,16 @@ ACCUMULATORS = (*scalar.REDUCTIONS, "last")
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A kernel's parameter: `size` elements of contiguous memory, read, written or both."""
+    """A kernel's parameter: `size` elements of contiguous memory, read, written or both.
+
+    past_cache asks for stores that leave nothing in the caches, where the processor has such.
+    """
 
     name: str
     dtype: DType
     size: Size
     written: bool = False
+    past_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,13 +57,14 @@ def parse_kernel(reader: Reader) -> Kernel:
 def parse_buffer(reader: Reader) -> Buffer:
     """`write %y: f32[784*batch]`."""
     written = reader.accept("write")
+    past_cache = written and reader.accept("past")
     name = unquote_name(reader.name().text)
     reader.expect(":")
     dtype = parse_dtype(reader)
     reader.expect("[")
     size = parse_size(reader)
     reader.expect("]")
-    return Buffer(name, dtype, size, written)
+    return Buffer(name, dtype, size, written, past_cache)
 
 
 def parse_body(reader: Reader, scope: Scope) -> tuple[Statement, ...]:

@@ -43,7 +43,7 @@ def print_kernel(kernel: Kernel) -> str:
 
 def print_buffer(buffer: Buffer) -> str:
     """A parameter: `write %y: f32[784*batch]`."""
-    write = "write " if buffer.written else ""
+    write = "write past " if buffer.past_cache else "write " if buffer.written else ""
     return f"{write}{quote_name('%', buffer.name)}: {buffer.dtype}[{buffer.size}]"
 
 

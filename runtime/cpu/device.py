@@ -34,6 +34,7 @@ from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stage_rows import stage_rows
+from graphc.passes.store_past_cache import store_past_cache
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_winograd import use_winograd
 from graphc.runtime.cpu.arena import Arena
@@ -83,6 +84,7 @@ PIPELINE: tuple[Pass, ...] = (
     split_reductions,
     *SCHEDULES,
     plan_memory,
+    store_past_cache,
 )
 
 

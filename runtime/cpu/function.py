@@ -187,6 +187,7 @@ class Function:
         self.vector_level = -1
         self.vector_bit = 0  # of the vector variable in a place's mask
         self.masks: tuple[str, ...] = ()
+        self.past_cache: frozenset[str] = frozenset()  # buffers to store so; they begin at a line
         self.instances: Sequence[Instance] = ()  # those that statements are being written for
 
     # --- scopes ------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ it is first touched. So outputs of at least WORTH_KEEPING bytes are allocated by
 own (NumPy's NEP 49): what dies goes into a few places here, and what is needed is looked for there
 first. Everything else about memory is left to NumPy's default handler.
 
-Blocks begin at a line of the cache, so that no vector that is stored lies across two, and kernels may
-store past the caches. In front of a block stand where its memory begins and its size.
+Blocks begin at a line of the cache, so that no vector that is stored lies across two, and kernels
+may store past the caches. In front of a block stand where its memory begins and its size.
 
 The arrays are ordinary ones that own their data. All of this runs under Python's global lock.
 """
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from string import Template
 
-from graphc.passes.machine import LINE
 from graphc.runtime.cpu.call_records import with_records
+from graphc.runtime.cpu.target import LINE
 
 EXPORTS = ("graphc_keeper", "graphc_allocator")
 """What the host asks the code for."""

@@ -17,6 +17,10 @@ from graphc.runtime.cpu.transposes import Turn, is_regular, lies_apart, strips
 ZEROS = "@graphc.zeros"
 ZEROS_DEFINITION = f"{ZEROS} = internal constant [1024 x i8] zeroinitializer, align 64"
 
+# Vectors that are stored past the caches must be aligned; the attribute is a node of the module.
+PAST_CACHE = "!nontemporal !0"
+PAST_CACHE_DEFINITION = "!0 = !{i32 1}"
+
 FORWARD: Polynomial = {(): 1}
 BACKWARD: Polynomial = {(): -1}
 EVERY_SECOND: Polynomial = {(): 2}
@@ -159,11 +163,18 @@ class Access:
             return
         pointer, value = self.first(), self.reversed(value, self.element)
         if not self.mask:
-            self.block.add(f"store {self.type} {value}, ptr {pointer}, align {self.bytes}")
+            self.block.add(f"store {self.type} {value}, ptr {pointer}, {self.hint()}")
             return
         mask = self.reversed(self.mask, "i1")
         arguments = f"{self.type} {value}, ptr align {self.bytes} {pointer}, {self.masks} {mask}"
         self.block.add(f"call void @llvm.masked.store.{lanes}.p0({arguments})")
+
+    def hint(self) -> str:
+        """How a whole vector is stored: past the caches where that is asked for and possible."""
+        size = self.f.lanes * self.bytes
+        if self.buffer in self.f.past_cache and size & (size - 1) == 0:
+            return f"align {size}, {PAST_CACHE}"
+        return f"align {self.bytes}"
 
     def store_first(self, value: str) -> None:
         """Write the first lane alone.

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from graphc.runtime.cpu import llvm
 
+LINE = 64
+"""Bytes of a line of the cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -19,6 +22,11 @@ class Target:
     triple: str = ""
     cpu: str = ""
     features: str = ""
+
+    @property
+    def stores_past_cache(self) -> bool:
+        """Whether vectors can be stored past the caches, line by line."""
+        return self.triple.startswith("x86_64")
 
     @property
     def scales(self) -> bool:
