@@ -38,7 +38,7 @@ On programs:
   contract_temporaries  what passes from kernel to kernel stays in cache, a block at a time
   split_reductions      cut long reductions with few results into chunks
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
-  stage_rows            keep in a local buffer what several loops over a row compute
+  stage_rows            keep in cache what several loops over a row compute
   split_kernels         make a kernel of each nest of parallel loops
   plan_memory           update states in place, and reuse memory that dies
   store_past_cache      keep what no cache can hold out of the caches
