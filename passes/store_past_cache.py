@@ -81,12 +81,14 @@ def fills_lines(kernel: Kernel, buffer: Buffer) -> bool:
     if len(found) != 1:
         return False
     ((store, loops),) = found
-    if len(loops) < 2 or loops[0].kind != "parallel" or loops[-1].kind != "vector":
+    kinds = [each.kind for each in loops]
+    if len(loops) < 2 or kinds[0] != "parallel" or kinds.count("vector") != 1:
         return False
-    if any(each.kind in ("unrolled", "vector") for each in loops[:-1]):  # a tile: lines lie apart
+    at = kinds.index("vector")
+    if "unrolled" in kinds[:at]:  # a tile, of which lines lie far apart
         return False
-    along, line = dim.atom(loops[-1].variable), LINE // buffer.dtype.bytes
-    if dim.coefficient(store.offset, loops[-1].variable.name) != 1 or loops[-1].lanes % line:
+    along, line = dim.atom(loops[at].variable), LINE // buffer.dtype.bytes
+    if dim.coefficient(store.offset, loops[at].variable.name) != 1 or loops[at].lanes % line:
         return False
     return all(count % line == 0 for _, count in dim.terms_of(store.offset - along))
 

@@ -38,6 +38,7 @@ from graphc.passes.predict_cost import predicted, work_of
 from graphc.passes.product_tiles import tiles
 from graphc.passes.reduction_tile import is_reduction_tile, reduction_tile
 from graphc.passes.register_tile import is_tileable
+from graphc.passes.rows_side_by_side import ROWS, rows_side_by_side, shares_vectors
 from graphc.passes.sliding_tile import (
     sliding_block,
     sliding_block_pair,
@@ -104,6 +105,11 @@ class Schedule:
         """A loop over results, as the given kind; the innermost of them in vectors."""
         if is_transposing(nest):
             return transpose_tile(nest, kind, self.kernel)
+        if shares_vectors(nest):
+            (columns,) = nest.body
+            assert isinstance(columns, For)
+            lanes = max(NARROW_LANES, self.lanes_of(columns) // ROWS)
+            return (rows_side_by_side(nest, kind, lanes, self.kernel.name),)
         inner = [s for s in nest.body if isinstance(s, For) and s.kind in ("parallel", "vector")]
         if inner:
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
