@@ -83,7 +83,8 @@ some:
   %number = ptrtoint ptr %raw to i64
   %latest = add i64 %number, $beside
   %aligned = and i64 %latest, -$line
-  %block = inttoptr i64 %aligned to ptr
+  %ahead = sub i64 %aligned, %number
+  %block = getelementptr i8, ptr %raw, i64 %ahead
   %raw.at = getelementptr i8, ptr %block, i64 -16
   %size.at = getelementptr i8, ptr %block, i64 -8
   store ptr %raw, ptr %raw.at
@@ -175,7 +176,8 @@ entry:
 copy:
   %before.at = getelementptr i8, ptr %memory, i64 -8
   %before = load i64, ptr %before.at
-  %both = call i64 @llvm.umin.i64(i64 %before, i64 %size)
+  %shrinks = icmp ult i64 %size, %before
+  %both = select i1 %shrinks, i64 %size, i64 %before
   call void @llvm.memcpy.p0.p0.i64(ptr %moved, ptr %memory, i64 %both, i1 false)
   call void @release(ptr %memory)
   br label %leave
@@ -195,7 +197,6 @@ define internal ptr @take_zeros(ptr %context, i64 %count, i64 %each) {
   ret ptr %zeros
 }
 
-declare i64 @llvm.umin.i64(i64, i64)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """)
 
