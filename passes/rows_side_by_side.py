@@ -19,8 +19,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphc.ir import dim
-from graphc.ir.kernel import For, Let, Store, loads, loop, substitute, variable
+from graphc.ir.kernel import For, Let, Store, accesses, loads, loop, substitute, variable
 from graphc.ir.program import Decision
+from graphc.ir.scalar import Load
 from graphc.passes.decisions import record
 from graphc.passes.machine import TYPICAL
 
@@ -45,12 +46,21 @@ def shares_vectors(nest: For) -> bool:
     row, column = nest.variable, columns.variable
     if not isinstance(columns.limit, int) or not is_near(columns, nest.limit):
         return False
+    if not all(is_forward(access, column.name) for access in accesses(columns.body)):
+        return False
     shared = {
         (load.buffer, load.offset)
         for load in loads(columns.body)
         if row not in dim.variables(load.offset) and dim.coefficient(load.offset, column.name) == 1
     }
     return len(shared) >= FEWEST_SHARED
+
+
+def is_forward(access: Load | Store, column: str) -> bool:
+    """Whether vectors of an access lie as they are in memory, and nothing asks whether it is."""
+    if isinstance(access, Load) and access.guard is not None:
+        return False
+    return dim.coefficient(access.offset, column) in (0, 1)
 
 
 def is_near(columns: For, rows: int) -> bool:

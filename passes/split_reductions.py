@@ -122,8 +122,9 @@ class Split:
             if isinstance(statement, For) and statement.kind == "serial":
                 body += self.whole(statement, lasts)
             elif isinstance(statement, For) and statement.kind == "parallel":
-                parts = self.parts(with_loads_inside(statement), lasts)
-                body += [s for part in parts for s in self.rows(part, lasts)]
+                nest = with_loads_inside(statement)
+                cut = [s for part in self.parts(nest, lasts) for s in self.rows(part, lasts)]
+                body += [statement] if cut == [nest] else cut
             else:
                 body.append(statement)
         buffers = (*kernel.buffers, *self.partials)

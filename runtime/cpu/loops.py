@@ -32,8 +32,6 @@ States: TypeAlias = dict[tuple[int, ...], State]
 
 SIDE_BY_SIDE = 2
 """Instances of long formulas that are written together; more of them would need more registers."""
-LONG = 24
-"""Operations that are a long formula."""
 
 
 def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -> None:
@@ -55,9 +53,9 @@ def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -
 
 
 def is_long(body: tuple[Statement, ...]) -> bool:
-    """Whether the instructions of an instance are about as many as a processor looks ahead over."""
-    calls = [v for v in scalar.walk([v for s in body for v in values(s)]) if isinstance(v, Call)]
-    return len(calls) >= LONG or any(call.function in TRANSCENDENTAL for call in calls)
+    """Whether an instance evaluates polynomials, about as long as a processor looks ahead over."""
+    parts = scalar.walk([value for s in body for value in values(s)])
+    return any(isinstance(part, Call) and part.function in TRANSCENDENTAL for part in parts)
 
 
 def write_loop(f: Function, loop: For, instances: Instances) -> None:
