@@ -67,7 +67,8 @@ def waits_for_memory(kernel: Kernel) -> bool:
     """Whether a typical processor would wait for memory in a kernel, and not compute meanwhile."""
     with predicting_for(TYPICAL):
         work = work_of(kernel.body, kernel.buffers)
-        return work.moving > BOUND * work.computing
+        moving = work.read / TYPICAL.read[-1] + work.written / TYPICAL.written[-1]
+        return moving > BOUND * work.computing
 
 
 def bytes_of(buffer: Buffer) -> int:
