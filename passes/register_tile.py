@@ -7,6 +7,7 @@ rows are an unrolled loop around a vector loop, so that the kernel's text says i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,8 +28,10 @@ from graphc.ir.types import DType
 from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.machine import Registers, machine, typical
+from graphc.passes.narrow_sums import conditions, narrowed, parts_apart, with_taps_apart
 from graphc.passes.ordered_loops import is_ordered
 from graphc.passes.predict_cost import predicted
+from graphc.passes.settle_guards import settle_guards
 from graphc.passes.tile_shape import (
     Part,
     Shape,
@@ -111,9 +114,30 @@ def register_tile(
          predicted(way.seconds)),
     ))  # fmt: skip
     kind = "parallel" if threads else "serial"
+    nest, columns = leaving_out(nest, columns)
+    shape = [(part, vectors) for rows, vectors in shape for part in parts_apart(rows, asking(nest))]
     if by_rows:
         return rows_outside(nest, columns, shape, lanes, kind)
     return columns_outside(nest, columns, shape, lanes, kind)
+
+
+def leaving_out(nest: For, columns: For) -> tuple[For, For]:
+    """The pair of loops with a sum that leaves out what its guard leaves out for all rows."""
+    lockstep = nest.variable.name, columns.variable.name
+    body = tuple(narrowed(s, lockstep) if isinstance(s, For) else s for s in columns.body)
+    columns = replace(columns, body=body)
+    return replace(nest, body=(*nest.body[:-1], columns)), columns
+
+
+def asking(nest: For) -> Callable[[Part], bool]:
+    """Whether the terms of a sum are asked for in a tile of rows."""
+
+    def asks(rows: Part) -> bool:
+        inner = loop(f"{nest.variable.name}i", rows.width, "unrolled", ())
+        at = {nest.variable.name: rows.start + variable(inner)}
+        return bool(conditions(settle_guards(substitute(nest.body, at))))
+
+    return asks if conditions((nest,)) else lambda rows: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +250,7 @@ def tile(nest: For, first_row: Size, height: int, columns: Part) -> For:
         column: first + variable(inner),
     }
     body = replace(inner, body=substitute(columns_loop.body, at))
-    return replace(outer, body=(*substitute(nest.body[:-1], at), body))
+    return with_taps_apart(replace(outer, body=(*substitute(nest.body[:-1], at), body)))
 
 
 def stretch(columns: Part, first: Size) -> Size:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
+from graphc.ir import scalar
 from graphc.ir.kernel import Accumulate, Accumulator, For, Let, Local, Statement, Store, statements
 from graphc.ir.scalar import Call
 from graphc.runtime.c_source.accumulators import combine, dtypes, has_position, identity, words
@@ -96,14 +97,18 @@ class Writer:
     def accumulate(self, statement: Accumulate) -> None:
         """Combine a value into an accumulator; a product is added by a fused multiply-add."""
         accumulator, body = self.accumulators[statement.name], self.body
-        old, value = self.states[statement.name], statement.value
+        old, guard, value = self.states[statement.name], None, statement.value
+        if accumulator.kind == "sum":
+            guard, value = scalar.term(value)
         fused = isinstance(value, Call) and value.function == "multiply"
         if isinstance(value, Call) and fused and accumulator.kind == "sum" and value.dtype.is_float:
-            parts = [*body.expressions(value.arguments), *old]
-            text = apply(body.context, "fma", computed(accumulator.dtype), parts)
-            body.line(f"{old[0]} = {text};")
+            asked = () if guard is None else (guard,)
+            left, right, *condition = body.expressions((*value.arguments, *asked))
+            text = apply(body.context, "fma", computed(accumulator.dtype), [left, right, *old])
+            when = f"if ({condition[0]}) " if condition else ""
+            body.line(f"{when}{old[0]} = {text};")
         else:
-            new = [operand(body.expression(value))]
+            new = [operand(body.expression(statement.value))]
             if has_position(accumulator):
                 new = [self.simple(accumulator, new[0]), body.size(statement.position)]
             for line in combine(body.context, accumulator, new, old):

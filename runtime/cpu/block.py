@@ -19,6 +19,8 @@ REGISTERS = {name: f"i{d.bits}" for name, d in BY_NAME.items()} | {
     "float64": "double",
 }
 MEMORY = REGISTERS | {"bool": "i8", "float16": "i16", "bfloat16": "i16"}
+# What a condition is whose outcome is known.
+TRUE, FALSE = "true", "false"
 MANGLED = {"float": "f32", "double": "f64", "half": "f16"}
 
 

@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from graphc.ir.dim import Size
 from graphc.ir.scalar import Load
 from graphc.ir.types import DType
-from graphc.runtime.cpu.block import MEMORY, Block, first_lanes, mangled, shuffle, vector
+from graphc.runtime.cpu.block import (
+    FALSE,
+    MEMORY,
+    REGISTERS,
+    TRUE,
+    Block,
+    first_lanes,
+    literal,
+    mangled,
+    shuffle,
+    splat,
+    vector,
+)
 from graphc.runtime.cpu.conversions import from_memory, to_memory
 from graphc.runtime.cpu.function import Function, Instance, Place
 from graphc.runtime.cpu.indexing import Expanded, Polynomial, address, expand, gather_pointers
@@ -29,6 +41,9 @@ def load(f: Function, node: Load, place: Place, instance: Instance, guard: str) 
     """
     block = f.scopes[place.level].block
     dtype, lanes = node.dtype, f.lanes_of(place)
+    if guard == FALSE:
+        zero = literal(dtype, 0)
+        return splat(REGISTERS[dtype.name], zero) if lanes else zero
     offset = expand(f, node.offset, instance, block)
     if not lanes:
         pointer = guarded(block, address(f, node.buffer, offset.uniform, block), guard)
@@ -61,7 +76,7 @@ def load_strip(f: Function, node: Load, place: Place, instance: Instance) -> str
 
 def guarded(block: Block, pointer: str, guard: str) -> str:
     """The pointer, or one to zeros where the guard is false."""
-    if not guard:
+    if guard in ("", TRUE):
         return pointer
     return block.op("at", f"select i1 {guard}, ptr {pointer}, ptr {ZEROS}")
 

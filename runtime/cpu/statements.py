@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from graphc.ir import scalar
 from graphc.ir.kernel import Accumulate, Accumulator, Let, Local, Statement, Store, accesses
-from graphc.ir.scalar import Call
-from graphc.runtime.cpu.block import identifier, splat
+from graphc.ir.scalar import Call, Scalar
+from graphc.runtime.cpu.block import FALSE, TRUE, identifier, splat
 from graphc.runtime.cpu.formulas import compute, operand, place_of, schedule, widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, Place, Variable
 from graphc.runtime.cpu.indexing import integer
@@ -90,46 +91,59 @@ def start(f: Function, bound: Accumulated, lanes: int) -> State:
 
 
 def prepare_accumulate(f: Function, statement: Accumulate) -> Writer:
-    """Combine a value into an accumulator."""
+    """Combine a value into an accumulator; a sum is left as it is where it adds nothing."""
     bound = f.binding(statement.name)
     assert isinstance(bound, Accumulated), f"%{statement.name} is not an accumulator"
-    accumulator, value = bound.accumulator, statement.value
-    fused = (
-        accumulator.kind == "sum"
-        and accumulator.dtype.is_float
-        and isinstance(value, Call)
-        and value.function == "multiply"
-    )
-    parts = value.arguments if fused and isinstance(value, Call) else (value,)
-    order = schedule(f, parts)
-    lanes = f.lanes
+    accumulator, guard, value = bound.accumulator, None, statement.value
+    if accumulator.kind == "sum":
+        guard, value = scalar.term(value)
+    parts = factors(accumulator, value)
+    order = schedule(f, parts if guard is None else (guard, *parts))
     # Lanes beyond the end matter only to an accumulator that outlives the vector loop.
     masked = bound.level < f.vector_level
-    hint, element = identifier(accumulator.name), elements(accumulator)[0]
 
     def write(instance: Instance) -> None:
         compute(f, order, instance)
         key = instance.project(bound.mask)
+        condition = TRUE if guard is None else operand(f, guard, instance, 0)
+        if condition == FALSE:
+            return
         old = bound.states[key]
-        operands = [operand(f, part, instance, lanes) for part in parts]
-        new: State
-        if fused:
-            new = (f.block.intrinsic(hint, "fma", element, lanes, [*operands, *old]),)
-        else:
-            if accumulator.kind.startswith("arg"):
-                operands.append(position(f, bound, statement, instance))
-            state = tuple(operands)
-            if bound.first:
-                new = advance(f.block, accumulator, lanes, state, old, bound.position)
-            else:
-                new = combine(f.block, accumulator, lanes, state, old)
-        mask = f.mask(instance) if masked else ""
-        if mask:
-            new = select(f.block, accumulator, lanes, mask, new, old, bound.position)
+        new = with_value(f, statement, parts, instance, old)
+        masks = [f.mask(instance)] if masked else []
+        if guard is not None and condition != TRUE:
+            masks.append(operand(f, guard, instance, f.lanes))
+        for mask in filter(None, masks):
+            new = select(f.block, accumulator, f.lanes, mask, new, old, bound.position)
         bound.states[key] = new
         f.forget_volatile()
 
     return write
+
+
+def factors(accumulator: Accumulator, value: Scalar) -> tuple[Scalar, ...]:
+    """The factors of a product that is added up in one step, or the value alone."""
+    fused = accumulator.kind == "sum" and accumulator.dtype.is_float
+    product = isinstance(value, Call) and value.function == "multiply"
+    return value.arguments if fused and product and isinstance(value, Call) else (value,)
+
+
+def with_value(
+    f: Function, statement: Accumulate, parts: Sequence[Scalar], instance: Instance, old: State
+) -> State:
+    """The state of an accumulator with one more value, or with a product if there are two parts."""
+    bound = f.binding(statement.name)
+    assert isinstance(bound, Accumulated)
+    accumulator, lanes = bound.accumulator, f.lanes
+    operands = [operand(f, part, instance, lanes) for part in parts]
+    if len(parts) > 1:
+        hint, element = identifier(accumulator.name), elements(accumulator)[0]
+        return (f.block.intrinsic(hint, "fma", element, lanes, [*operands, *old]),)
+    if accumulator.kind.startswith("arg"):
+        operands.append(position(f, bound, statement, instance))
+    if bound.first:
+        return advance(f.block, accumulator, lanes, tuple(operands), old, bound.position)
+    return combine(f.block, accumulator, lanes, tuple(operands), old)
 
 
 def position(f: Function, bound: Accumulated, statement: Accumulate, instance: Instance) -> str:

@@ -249,3 +249,39 @@ def test_a_store_that_lockstep_iterations_have_in_common_is_written_once(run):
     np.testing.assert_array_equal(z, 2 * x)
     text = emit_kernel(kernel, Target(vector_bits=512)).text
     assert text.count("store <16 x float>") == 4 * 2 + 2
+
+
+def windows(limit):
+    """Sums over a row's window of three, those elements left out that are not below a limit."""
+    i, j, t = var("i", 4), var("j", 32), var("t", 3)
+    inside = scalar.call("less", scalar.index(i + t), scalar.index(limit))
+    seen = load("x", i + t, guard=inside)
+    added = scalar.where(inside, seen * load("w", t * 32 + j), 0.0)
+    inner = (
+        Accumulator("s", "sum", float32),
+        Accumulator("all", "sum", float32),
+        loop("t", 3, "unrolled", (Accumulate("s", added), Accumulate("all", seen))),
+        Store("y", i * 32 + j, Ref(float32, "s")),
+        Store("z", i * 32 + j, Ref(float32, "all")),
+    )
+    nest = loop("i", 4, "unrolled", (loop("j", 32, "vector", inner, 32),))
+    buffers = (buffer("x", 6), buffer("w", 96), buffer("y", 128, written=True))
+    return Kernel("windows", (*buffers, buffer("z", 128, written=True)), (nest,))
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_a_sum_leaves_out_what_its_guard_leaves_out(run, symbolic):
+    x, w = np.arange(1, 7, dtype="f"), np.ones((3, 32), "f")
+    w[2] = np.inf
+    y, z = np.zeros((4, 32), "f"), np.zeros((4, 32), "f")
+    run(windows(symbol("n") if symbolic else 4), x, w, y, z, n=4)
+    np.testing.assert_array_equal(y[:, 0], [np.inf, np.inf, 7, 4])
+    np.testing.assert_array_equal(z[:, 0], [6, 9, 7, 4])
+
+
+def test_what_a_guard_is_known_to_leave_out_is_not_written():
+    known, asked = (emit_kernel(windows(n), Target(512)).text for n in (4, symbol("n")))
+    assert known.count("@llvm.fma.v16f32(") == 9 * 2
+    assert asked.count("@llvm.fma.v16f32(") == 12 * 2
+    assert "icmp" not in known
+    assert "select" not in known
