@@ -14,7 +14,7 @@ from itertools import takewhile
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size, Symbol
 from graphc.ir.kernel import Accumulate, For, Statement, loop, statements, substitute, variable
-from graphc.ir.scalar import Call
+from graphc.ir.scalar import Call, Scalar
 from graphc.ir.types import bool_
 from graphc.passes.loop_nests import chain, nested
 from graphc.passes.settle_guards import margin_of, replaced, settle_guards
@@ -56,7 +56,7 @@ def narrowed(sums: For, lockstep: Collection[str]) -> For:
             continue
         first, end = bounds(asked, each)
         loops[at] = loop(name, dim.maximum(end - first, 0), each.kind, ())
-        known = dict.fromkeys(asked, scalar.const(bool_, True))
+        known: dict[Scalar, Scalar] = {condition: scalar.const(bool_, True) for condition in asked}
         body = settle_guards(replaced(body, known))
         body = substitute(body, {name: first + variable(loops[at])})
     if len(loops) > 1 and loops[-1].variable in asked_about(body):

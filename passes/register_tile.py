@@ -44,6 +44,8 @@ from graphc.passes.tile_shape import (
 # Columns are the outer loop where they make this many tasks: a tile of columns stays in cache
 # while all rows pass by, and rows are narrower, so that the other order reads more memory.
 ENOUGH_TASKS = 4
+# Rows at most so many elements apart share lines of the cache.
+NEAR_ROWS = 8
 # A symbolic number of tiles counts as this many.
 TYPICAL_TILES = 6
 
@@ -97,10 +99,11 @@ def register_tile(
     sums = next(s for s in columns.body if isinstance(s, Accumulator))
     lanes = lanes_of(columns, registers)
     depth = depth_of(columns)
-    limits = nest.limit, columns.limit, lanes, registers.count, depth * sums.dtype.bytes
+    near = has_near_rows(nest)
+    limits = nest.limit, columns.limit, lanes, registers.count, depth * sums.dtype.bytes, near
     shape = shape_of_tile(*limits)
     tasks = tile_count(column_parts(columns.limit, shape[0][1], lanes))
-    work = Tiled(nest.limit, columns.limit, depth, sums.dtype, lanes)
+    work = Tiled(nest.limit, columns.limit, depth, sums.dtype, lanes, near)
     way = choose(
         name,
         work.way(shape, tasks < ENOUGH_TASKS),
@@ -142,13 +145,17 @@ def asking(nest: For) -> Callable[[Part], bool]:
 
 @dataclass(frozen=True, slots=True)
 class Tiled:
-    """What is cut into tiles: rows by columns of sums of so many terms, in vectors of so many."""
+    """What is cut into tiles: rows by columns of sums of so many terms, in vectors of so many.
+
+    near_rows tells that rows lie side by side.
+    """
 
     rows: Size
     columns: Size
     depth: Size
     dtype: DType
     lanes: int
+    near_rows: bool
 
     def way(self, shape: Shape, by_rows: bool) -> Way[tuple[Shape, bool]]:
         """Tiles of a shape, those of the same rows or those of the same columns one after another.
@@ -158,11 +165,18 @@ class Tiled:
         rows, vectors = shape[0]
         order = "rows" if by_rows else "columns"
         name = f"tile of {rows.width} rows by {vectors * self.lanes} columns, {order} outside"
-        steps = steps_of(shape, self.columns, self.lanes, self.depth * self.dtype.bytes)
+        depth = self.depth * self.dtype.bytes
+        steps = steps_of(shape, self.columns, self.lanes, depth, self.near_rows)
         known = machine()
         rate = known.float64 if self.dtype.bits > 32 else known.float32
         operations = 2 * self.lanes * steps * typical(self.depth)
         return Way(name, (shape, by_rows), operations / rate)
+
+
+def has_near_rows(nest: For) -> bool:
+    """Whether what a sum reads of neighbouring rows lies within a few lines."""
+    steps = [dim.coefficient(load.offset, nest.variable.name) for load in loads(nest.body)]
+    return all(isinstance(step, int) and abs(step) <= NEAR_ROWS for step in steps)
 
 
 def lanes_of(columns: For, registers: Registers) -> int:
