@@ -22,6 +22,7 @@ from graphc.ops.windows import Sliding, number
 from graphc.passes.decisions import lines, record
 from graphc.passes.interchange_loops import filled
 from graphc.passes.machine import SECOND_CACHE
+from graphc.passes.narrow_sums import MAX_APART
 from graphc.passes.panels import PANEL, in_panels, panel_of
 from graphc.passes.permutations import beneath, moved, permuted, unpermuted
 
@@ -75,9 +76,11 @@ def leaves_out(node: Node, windows: Sequence[Sliding]) -> bool:
     """Whether tiles leave out taps that see padding, with vectors along outputs at known places."""
     places = (size for v in windows for size in (v.low, v.count, v.size))
     known = node.attrs["groups"] == 1 and all(isinstance(size, int) for size in places)
-    if known and reaches_beyond(windows):
+    if not known or any(max(margins_of(v)) > MAX_APART * v.dilation for v in windows):
+        return False
+    if reaches_beyond(windows):
         decide(node, "padding left out", "tiles know which taps look beyond the border")
-    return known
+    return True
 
 
 def is_known(window: Sliding) -> bool:

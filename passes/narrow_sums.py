@@ -43,8 +43,8 @@ def conditions(body: tuple[Statement, ...]) -> list[Call]:
 def narrowed(sums: For, lockstep: Collection[str]) -> For:
     """The loops of a sum, each with the limits that its guard sets for it given the loops around.
 
-    lockstep names those loops around on which no limit may depend. What is asked of them stays; it
-    is about a loop that is not the innermost one then.
+    lockstep names those loops around on which no limit may depend. What is asked of them stays. A
+    loop that it is about stands outside of a longer one, so that parts of it are loops, too.
     """
     loops = chain(sums)
     body = loops[-1].body
@@ -59,9 +59,16 @@ def narrowed(sums: For, lockstep: Collection[str]) -> For:
         known: dict[Scalar, Scalar] = {condition: scalar.const(bool_, True) for condition in asked}
         body = settle_guards(replaced(body, known))
         body = substitute(body, {name: first + variable(loops[at])})
-    if len(loops) > 1 and loops[-1].variable in asked_about(body):
-        loops[-2:] = [loops[-1], loops[-2]]
+    if loops[-1].variable in asked_about(body):
+        loops = with_longer_inside(loops)
     return nested(loops, body)
+
+
+def with_longer_inside(loops: list[For]) -> list[For]:
+    """Loops with the innermost two exchanged if the outer one is longer."""
+    longest = [dim.upper_bound(each.limit) for each in loops[-2:]]
+    known = [most for most in longest if isinstance(most, int)]
+    return [*loops[:-2], *loops[:-3:-1]] if len(known) == 2 and known[0] > known[1] else loops
 
 
 def asked_about(body: tuple[Statement, ...]) -> set[Symbol]:
