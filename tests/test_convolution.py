@@ -168,6 +168,31 @@ def torch_case(seed: int) -> tuple[Case, dict[str, Any]]:
     return Case(x, w, attrs), options
 
 
+# Examples, channels, sizes, kernels, taps, strides, dilations, padding: tiles at a border and between,
+# windows with no element at all, gradients whose rows see the border, few and many places.
+BORDERS = (
+    (2, 5, (9, 40), 32, (3, 3), (1, 1), (1, 1), (1, 1)),
+    (2, 5, (9, 40), 16, (5, 7), (2, 2), (1, 1), (2, 3)),
+    (1, 3, (4, 5), 40, (3, 3), (1, 1), (1, 1), (4, 5)),
+    (3, 20, (7, 7), 48, (3, 3), (1, 1), (2, 3), (2, 3)),
+    (1, 2, (3, 12), 16, (1, 9), (1, 3), (1, 1), (0, 9)),
+    (1, 4, (1, 30), 24, (3, 5), (1, 1), (1, 1), (1, (0, 4))),
+)
+
+
+@pytest.mark.parametrize("shape", BORDERS)
+def test_taps_at_borders(shape: tuple[Any, ...]) -> None:
+    n, c, sizes, k, taps, stride, dilation, padding = shape
+    random = np.random.default_rng(5)
+    arrays = [random.normal(size=s).astype("f") for s in ((n, c, *sizes), (k, c, *taps))]
+    x, w = (gx.input(name, array.shape, "float32") for name, array in zip("xw", arrays, strict=True))
+    y = conv2d(x, w, stride=stride, dilation=dilation, padding=padding)
+    results = [y, *gx.grad(gx.sum(y * y), [x, w])]
+    expected = gx.compile([x, w], results, device="reference")(*arrays)
+    for got, right in zip(gx.compile([x, w], results)(*arrays), expected, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-4, atol=1e-4 * np.abs(right).max())
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(120))
 def test_like_torch(torch: Any, seed: int) -> None:
