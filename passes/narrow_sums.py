@@ -48,9 +48,12 @@ def narrowed(sums: For, lockstep: Collection[str]) -> For:
     """
     loops = chain(sums)
     body = loops[-1].body
+    inside = [s for s in statements((sums,)) if isinstance(s, For)]
+    if not is_one_term(body) or any(dim.symbols(s.limit) & variables_of(inside) for s in inside):
+        return sums
     for at, each in enumerate(loops):
         name = each.variable.name
-        outside = {*lockstep, *(s.variable.name for s in loops if s is not each)}
+        outside = {*lockstep, *(s.variable.name for s in inside if s is not each)}
         asked = [c for c in conditions(body) if limits(c, name, outside)]
         if not asked:
             continue
@@ -62,6 +65,16 @@ def narrowed(sums: For, lockstep: Collection[str]) -> For:
     if loops[-1].variable in asked_about(body):
         loops = with_longer_inside(loops)
     return nested(loops, body)
+
+
+def is_one_term(body: tuple[Statement, ...]) -> bool:
+    """Whether a body adds one term, so that what is asked of it is asked of all."""
+    return sum(isinstance(s, Accumulate) for s in statements(body)) == 1
+
+
+def variables_of(loops: list[For]) -> set[Symbol]:
+    """The variables of loops."""
+    return {each.variable for each in loops}
 
 
 def with_longer_inside(loops: list[For]) -> list[For]:
@@ -82,8 +95,9 @@ def limits(condition: Call, name: str, others: Collection[str]) -> bool:
     margin = margin_of(condition)
     assert margin is not None
     step = dim.coefficient(margin, name)
-    names = {symbol.name for symbol in dim.variables(margin)}
-    return isinstance(step, int) and step != 0 and names.isdisjoint(others)
+    asked = dim.variables(margin)
+    plain = all(symbol.kind == "index" and symbol.name not in others for symbol in asked)
+    return plain and isinstance(step, int) and step != 0
 
 
 def bounds(asked: list[Call], each: For) -> tuple[Size, Size]:
