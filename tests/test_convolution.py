@@ -185,7 +185,9 @@ def test_taps_at_borders(shape: tuple[Any, ...]) -> None:
     n, c, sizes, k, taps, stride, dilation, padding = shape
     random = np.random.default_rng(5)
     arrays = [random.normal(size=s).astype("f") for s in ((n, c, *sizes), (k, c, *taps))]
-    x, w = (gx.input(name, array.shape, "float32") for name, array in zip("xw", arrays, strict=True))
+    x, w = (
+        gx.input(name, array.shape, "float32") for name, array in zip("xw", arrays, strict=True)
+    )
     y = conv2d(x, w, stride=stride, dilation=dilation, padding=padding)
     results = [y, *gx.grad(gx.sum(y * y), [x, w])]
     expected = gx.compile([x, w], results, device="reference")(*arrays)
