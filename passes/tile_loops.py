@@ -35,7 +35,7 @@ from graphc.passes.machine import TYPICAL_SIZE, Registers
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
 from graphc.passes.predict_cost import predicted, work_of
-from graphc.passes.product_tiles import tiles
+from graphc.passes.product_tiles import strips_of_tiles, tiles
 from graphc.passes.reduction_tile import is_reduction_tile, reduction_tile
 from graphc.passes.register_tile import is_tileable
 from graphc.passes.sliding_tile import (
@@ -94,6 +94,8 @@ class Schedule:
         registers, name = self.registers, self.kernel.name
         if is_tileable(nest):
             return tiles(nest, registers, self.kernel, threads)
+        if in_strips := strips_of_tiles(nest, registers, self.kernel, threads):
+            return in_strips
         if sliding_block_pair(nest) is not None:
             return sliding_block(nest, registers, name, threads)
         if slides(nest):

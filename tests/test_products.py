@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from calling import with_any_threads
+from calling import Array, with_any_threads
 
 import graphc as gx
 
@@ -22,6 +22,26 @@ def test_a_large_product(shape: tuple[int, int, int], turned: bool, dtype: str) 
     step = gx.compile([left, right], left @ (right.T if turned else right) + 1)
     want = x.astype("float64") @ (w.T if turned else w).astype("float64") + 1
     np.testing.assert_array_equal(with_any_threads(step, x, w), want.astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("outputs", [330, 448])
+def test_a_gradient_of_weights(outputs: int, dtype: str) -> None:
+    """The transposed operand lies in strips, which share panels of the other one's columns."""
+    random = np.random.default_rng(outputs)
+    x = random.integers(-3, 4, (600, 256)).astype(dtype)
+    slope = random.integers(-3, 4, (600, outputs)).astype(dtype)
+    left, right = gx.input("x", x.shape, dtype), gx.input("slope", slope.shape, dtype)
+    old = random.integers(-3, 4, (256, outputs)).astype(dtype)
+    weights = gx.variable(old, name="weights")
+    step = gx.compile([left, right], [], updates={weights: weights - 2 * (left.T @ right)})
+
+    def updated(*arguments: Array) -> Array:
+        weights.value = old
+        step(*arguments)
+        return weights.value
+
+    np.testing.assert_array_equal(with_any_threads(updated, x, slope), old - 2 * (x.T @ slope))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int32"])
