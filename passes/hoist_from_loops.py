@@ -22,8 +22,7 @@ from graphc.passes.decisions import lines, record
 from graphc.passes.machine import SECOND_CACHE, typical
 from graphc.passes.on_scans import on_scans
 
-
-# Rows that multiply while the matrix is read from the third cache, so that they wait for it no more.
+# With so many rows a product does not wait for its matrix, even from the third cache.
 ENOUGH_ROWS = 32
 # What all steps' products may take, in bytes, to be in cache when the loop reads them.
 NEAR = SECOND_CACHE // 2
