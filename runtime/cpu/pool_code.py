@@ -135,8 +135,8 @@ unlock:
   ret void
 }
 
-; Runs chunks of the region until none remains. Since the caller begins at one end and workers at the
-; other, two threads take about the same in each region of a kind, and find it in their own caches.
+; Runs chunks of the region until none remains. Since the caller begins at one end and workers at
+; the other, two threads take about the same in each region of a kind, and find it in their caches.
 define internal void @take_chunks(ptr %pool, i1 %is_caller) {
 entry:
   %body.at = getelementptr %Pool, ptr %pool, i32 0, i32 1
