@@ -37,6 +37,7 @@ On programs:
   contract_temporaries  what passes from kernel to kernel stays in cache, a block at a time
   split_reductions      cut long reductions with few results into chunks
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
+  join_rows             loops over the same row become one
   stage_rows            keep in a local buffer what several loops over a row compute
   split_kernels         make a kernel of each nest of parallel loops
   plan_memory           update states in place, and reuse memory that dies
@@ -63,6 +64,7 @@ from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.join_rows import join_rows
 from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_loops import lay_out_loops
@@ -121,6 +123,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         contract_temporaries,
         split_reductions,
         tile_loops,
+        join_rows,
         stage_rows,
         split_kernels,
         plan_memory,

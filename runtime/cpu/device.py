@@ -20,6 +20,7 @@ from graphc.passes.contract_temporaries import contract_temporaries
 from graphc.passes.fuse import fuse
 from graphc.passes.graph_passes import GRAPH_PASSES
 from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.join_rows import join_rows
 from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_loops import lay_out_loops
@@ -61,7 +62,7 @@ def tile_for_host(program: Program) -> Program:
 
 
 # The passes that choose a schedule for each kernel, among those of equal bits.
-SCHEDULES: tuple[Pass, ...] = (tile_for_host, stage_rows)
+SCHEDULES: tuple[Pass, ...] = (tile_for_host, join_rows, stage_rows)
 
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
