@@ -88,7 +88,7 @@ def adds(row: For) -> bool:
     return any(isinstance(s, Accumulate) for s in row.body)
 
 
-def shared(first: For, last: For) -> set[Scalar]:
+def shared(first: For, last: For) -> set[Load | Call]:
     """What two loops both load or compute, written over one variable."""
     found, other = (
         {part for part in scalar.walk(formulas(row)) if isinstance(part, Load | Call)}
