@@ -7,7 +7,7 @@ import pytest
 
 from graphc.runtime.cpu import call_records, python_api
 from graphc.runtime.cpu.call_code import call_code, functions_of_python
-from graphc.runtime.cpu.jit import parse
+from graphc.runtime.cpu.code_generator import parse
 from graphc.runtime.cpu.keeper_code import keeper_code
 
 
