@@ -2,7 +2,8 @@
 
 What a convolution multiplies is read once for every tap, so that it pays to arrange it before:
 
-- padding is stored, so that no tap asks whether it looks at an element;
+- padding is stored, so that no tap asks whether it looks at an element; but not where each channel
+  is by itself, for then a copy takes as long as the few taps, and rows side by side share answers;
 - where rows of results would not fill vectors, the kernel has its outputs last, in panels as wide
   as a tile, so that vectors can lie along the outputs.
 """
@@ -42,7 +43,7 @@ def arranged(node: Node) -> Node:
     if sums_by_channels(node):
         return with_padding_stored(node, windows, True)
     outputs_last = prefers_outputs(node) or lies_by_channels(node)
-    padded = node if lies_by_channels(node) else with_padding_stored(node, windows, outputs_last)
+    padded = node if is_depthwise(node) else with_padding_stored(node, windows, outputs_last)
     if outputs_last:
         return with_outputs_last(padded)
     return apply("convolution", *map(with_rows, padded.inputs), **padded.attrs)

@@ -8,7 +8,7 @@ stretch.
 
 from __future__ import annotations
 
-from graphc.ir.graph import Graph, rewrite
+from graphc.ir.graph import Graph
 from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
 from graphc.passes.decisions import lines, record
@@ -26,7 +26,7 @@ def lay_out_products(graph: Graph) -> Graph:
 
     So are those of products of many matrices where they are transposed.
     """
-    return graph.replace_roots(rewrite(graph.roots, arranged))
+    return graph.rewrite_outside(arranged)
 
 
 def arranged(node: Node) -> Node:

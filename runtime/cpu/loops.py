@@ -15,7 +15,7 @@ from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel import Accumulate, Accumulator, For, Statement, statements, values
 from graphc.ir.scalar import Call, Const, Index, Scalar
-from graphc.ir.types import DType
+from graphc.ir.types import DType, bool_, int64
 from graphc.runtime.cpu.block import first_lanes, ramp, register_bits, vector
 from graphc.runtime.cpu.control import carried, repeat, when
 from graphc.runtime.cpu.formulas import widen
@@ -124,15 +124,31 @@ def chunk_lanes(f: Function, loop: For) -> int:
 
 
 def varying_dtypes(roots: list[Scalar], loop: For) -> set[DType]:
-    """The dtypes of what statements do, and of its parts but those that lanes surely share."""
+    """The dtypes of what statements do, and of its parts but those that lanes surely share.
+
+    Nor do places count that are only compared, as by a guard: to compare the places of a vector
+    in two halves costs less than to do all else in halves.
+    """
     uniform: set[Scalar] = set()
-    dtypes = {root.dtype for root in roots}
+    places: set[Scalar] = set()
     for node in scalar.walk(roots):
-        if is_uniform(node, loop, uniform):
-            uniform.add(node)
-        else:
-            dtypes.add(node.dtype)
-    return dtypes
+        uniform |= {node} if is_uniform(node, loop, uniform) else set()
+        places |= {node} if is_place(node, places) else set()
+    found = dict.fromkeys(roots)
+    for node in (waiting := list(found)):  # which grows meanwhile
+        compared = node.dtype is bool_ and places.issuperset(scalar.children(node))
+        for part in () if compared else scalar.children(node):
+            if part not in uniform and part not in found:
+                found[part] = None
+                waiting.append(part)
+    return {node.dtype for node in found}
+
+
+def is_place(node: Scalar, places: set[Scalar]) -> bool:
+    """Whether a value is made of loop variables and numbers alone, given which of its parts are."""
+    return isinstance(node, Index | Const) or (
+        isinstance(node, Call) and node.dtype is int64 and places.issuperset(node.arguments)
+    )
 
 
 def is_uniform(node: Scalar, loop: For, uniform: set[Scalar]) -> bool:

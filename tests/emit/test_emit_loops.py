@@ -249,3 +249,30 @@ def test_a_store_that_lockstep_iterations_have_in_common_is_written_once(run):
     np.testing.assert_array_equal(z, 2 * x)
     text = emit_kernel(kernel, Target(vector_bits=512)).text
     assert text.count("store <16 x float>") == 4 * 2 + 2
+
+
+def test_places_that_are_only_compared_do_not_narrow_vectors(run):
+    inside = scalar.call("greater_equal", scalar.index(var("i", 100) - 3), 0)
+    i = var("i", 100)
+    value = load("x", i - 3, guard=inside) * scalar.const(float32, 2)
+    body = (loop("i", 100, "vector", (Store("y", i, value),), 64),)
+    kernel = Kernel("shifted", (buffer("x", 100), buffer("y", 100, written=True)), body)
+    text = emit_kernel(kernel, Target(vector_bits=512, registers=32)).text
+    assert "icmp sge <16 x i64>" in text
+    assert "masked.load.v16f32" in text
+    assert "<8 x float>" not in text
+    x, y = random.normal(size=100).astype(np.float32), np.full(100, 7, np.float32)
+    run(kernel, x, y)
+    np.testing.assert_array_equal(y, np.concatenate([np.zeros(3, np.float32), 2 * x[:-3]]))
+
+
+def test_places_that_are_values_take_vectors_of_their_width(run):
+    i = var("i", 100)
+    place = scalar.index(i) * 3
+    value = scalar.where(scalar.call("less", place, 150), place, scalar.const(int64, -1))
+    body = (loop("i", 100, "vector", (Store("y", i, value),), 64),)
+    kernel = Kernel("places", (buffer("y", 100, int64, written=True),), body)
+    assert "<16 x" not in emit_kernel(kernel, Target(vector_bits=512, registers=32)).text
+    y = np.zeros(100, np.int64)
+    run(kernel, y)
+    np.testing.assert_array_equal(y, np.where(np.arange(100) < 50, np.arange(100) * 3, -1))
