@@ -3,7 +3,7 @@
 What a convolution multiplies is read once for every tap, so that it pays to arrange it before:
 
 - padding is stored, so that no tap asks whether it looks at an element; but not where each channel
-  is by itself, for then a copy takes as long as the few taps, and rows side by side share answers;
+  is by itself and the processor loads by masks, for there a copy takes as long as the few taps;
 - where rows of results would not fill vectors, the kernel has its outputs last, in panels as wide
   as a tile, so that vectors can lie along the outputs.
 """
@@ -30,12 +30,19 @@ from graphc.passes.permutations import beneath, moved, permuted, unpermuted
 FEW_PLACES = 32
 
 
-def lay_out_convolutions(graph: Graph) -> Graph:
-    """Rewrite each convolution to read operands staged as its loops want them."""
-    return graph.rewrite(lambda node: arranged(node) if node.op.name == "convolution" else node)
+def lay_out_convolutions(graph: Graph, masks: bool = True) -> Graph:
+    """Rewrite each convolution to read operands staged as its loops want them.
+
+    masks tells whether the processor loads some lanes of a vector as fast as all of them.
+    """
+
+    def change(node: Node) -> Node:
+        return arranged(node, masks) if node.op.name == "convolution" else node
+
+    return graph.rewrite(change)
 
 
-def arranged(node: Node) -> Node:
+def arranged(node: Node, masks: bool) -> Node:
     """A convolution over operands that are arranged for it, if their sizes allow."""
     windows = slide(node.inputs[0].shape, node.inputs[1].shape, node.attrs)
     if any(window.spacing > 1 for window in windows):
@@ -43,7 +50,8 @@ def arranged(node: Node) -> Node:
     if sums_by_channels(node):
         return with_padding_stored(node, windows, True)
     outputs_last = prefers_outputs(node) or lies_by_channels(node)
-    padded = node if is_depthwise(node) else with_padding_stored(node, windows, outputs_last)
+    asks = lies_by_channels(node) or (masks and is_depthwise(node))
+    padded = node if asks else with_padding_stored(node, windows, outputs_last)
     if outputs_last:
         return with_outputs_last(padded)
     return apply("convolution", *map(with_rows, padded.inputs), **padded.attrs)

@@ -11,9 +11,12 @@ from sample import Array
 
 import graphc as gx
 from graphc.errors import TypeRuleError
+from graphc.ir.graph import Graph
 from graphc.ir.node import apply
 from graphc.ir.op import OPS
 from graphc.nn.convolution import conv, conv1d, conv2d, conv3d, conv_transpose
+from graphc.passes.lay_out_convolutions import lay_out_convolutions
+from graphc.runtime.compiler import compile_graph
 
 IMAGE = [[1, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 1, 1, 1], [0, 0, 1, 1, 0], [0, 1, 1, 0, 0]]
 KERNEL = [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
@@ -23,6 +26,25 @@ MAP = [[4, 3, 4], [2, 4, 3], [2, 3, 4]]
 @pytest.fixture
 def torch() -> Any:
     return pytest.importorskip("torch")
+
+
+# --- padding -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("groups", [16, 8])
+@pytest.mark.parametrize("masks", [True, False])
+def test_depthwise_padding_is_stored_where_there_are_no_masks(groups: int, masks: bool) -> None:
+    x, w = (
+        gx.input("x", (2, 16, 9, 9), "float32"),
+        gx.input("w", (16, 16 // groups, 3, 3), "float32"),
+    )
+    graph = Graph((x, w), (conv2d(x, w, padding=1, groups=groups),))
+    laid = lay_out_convolutions(graph, masks)
+    stored = any(node.op.name == "pad" for node in laid.walk())
+    assert stored == (groups == 8 or not masks)
+    image, kernel = np.ones(x.shape, np.float32), np.ones(w.shape, np.float32)
+    (got,), (wanted,) = (compile_graph(each, "reference")(image, kernel) for each in (laid, graph))
+    np.testing.assert_array_equal(got, wanted)
 
 
 # --- golden numbers ------------------------------------------------------------------------------

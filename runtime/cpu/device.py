@@ -54,6 +54,11 @@ from graphc.runtime.search_schedules import search_schedules
 from graphc.structure import Rebuild
 
 
+def lay_out_convolutions_for_host(graph: Graph) -> Graph:
+    """Lay out convolutions for a processor that loads by masks, or does not."""
+    return lay_out_convolutions(graph, host().masks)
+
+
 def tile_for_host(program: Program) -> Program:
     """Tile loops for the vector registers of this processor."""
     target = host()
@@ -68,7 +73,7 @@ PIPELINE: tuple[Pass, ...] = (
     use_winograd,
     split_convolutions,
     assign_layouts,
-    lay_out_convolutions,
+    lay_out_convolutions_for_host,
     lay_out_loops,
     lay_out_products,
     lay_out_transposes,

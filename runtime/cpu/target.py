@@ -25,6 +25,11 @@ class Target:
         """Whether vectors of every width have an instruction that multiplies by powers of two."""
         return "+avx512vl" in self.features.split(",")
 
+    @property
+    def masks(self) -> bool:
+        """Whether an instruction can leave lanes out at no cost, by a register of its own."""
+        return "+avx512f" in self.features.split(",")
+
 
 def host() -> Target:
     """The processor that this process runs on."""
