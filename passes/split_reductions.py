@@ -50,22 +50,24 @@ from graphc.ir.scalar import Load, Ref
 from graphc.ir.types import DType, TensorType, int64
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import nested, perfect
-from graphc.passes.machine import typical
+from graphc.passes.machine import FIRST_CACHE, TYPICAL, typical
 from graphc.passes.ordered_loops import is_ordered, lasts_of
 from graphc.passes.predict_cost import predicted, work_of
-from graphc.passes.stream_rows import in_blocks
+from graphc.passes.stream_rows import ROWS, in_blocks
 
 # Elements of a chunk, at least: some microseconds of work. A reduction has several chunks or none.
 CHUNK, FEWEST_CHUNKS, MOST_CHUNKS = 16384, 4, 256
-# Elements behind each partial result, at least: what partial results cost is lost among these.
-DEPTH = 64
+# Elements behind each partial result, at least: what partial results cost is lost among these; and
+# elements of which a chunk is a multiple, whole steps of vectors along it.
+DEPTH, STEP = 128, 64
 # Results side by side that are one task for a thread, and how many tasks are enough for all.
 COLUMNS, ENOUGH_TASKS = 4096, 16
 # Columns that are added up side by side in registers.
 IN_REGISTERS = 256
-# Rows of a page or more that are added up in memory at a time: results are read and written less
-# often. Shorter ones share a page, in which the processor reads ahead along a single stream.
-ROWS, PAGE = 4, 4096
+# Bytes that come from cache when they are read again; beyond, they come from memory.
+IN_CACHE = TYPICAL.caches[-1] // 2
+# Bytes of a row of results that stays in the first cache, with what is added to it.
+NEAR_ROW = FIRST_CACHE // 2
 
 
 def split_reductions(program: Program) -> Program:
@@ -169,7 +171,7 @@ class Split:
         inner = chunk_of(reduction, chunks, variable(outer), renamed)
         chunk: tuple[Statement, ...]
         if loops and is_wide(loops[-1], reduction) and not any(map(is_position, sums)):
-            chunk = by_rows(loops, parts, inner, at)
+            chunk = by_rows(loops, parts, inner, at, rows_at_a_time(loops[-1], reduction))
         else:
             inside: tuple[Statement, ...] = (
                 *(Accumulator(part.name, part.kind, part.dtype) for part in parts),
@@ -280,18 +282,36 @@ def only(body: tuple[Statement, ...], name: str) -> tuple[Statement, ...]:
     return tuple(replace(s, body=only(s.body, name)) if isinstance(s, For) else s for s in kept)
 
 
-def by_rows(loops: list[For], parts: list[Partial], chunk: For, at: Size) -> tuple[Statement, ...]:
+def by_rows(
+    loops: list[For], parts: list[Partial], chunk: For, at: Size, rows: int
+) -> tuple[Statement, ...]:
     """A chunk of columns, added up in memory a few rows at a time: so it is read forward."""
     empty = [Accumulator(part.name, part.kind, part.dtype) for part in parts]
     stored = [Store(part.buffer, at, Ref(part.dtype, part.name)) for part in parts]
     before = [Accumulate(p.name, Load(p.dtype, p.buffer, at, None)) for p in parts]
 
-    def sweep(rows: tuple[Statement, ...]) -> For:
-        return nested(loops, (*empty, *before, *rows, *stored))
+    def sweep(added: tuple[Statement, ...]) -> For:
+        return nested(loops, (*empty, *before, *added, *stored))
 
-    length = product(each.limit for each in loops) * max(part.dtype.bytes for part in parts)
-    rows = ROWS if not isinstance(length, int) or length >= PAGE else 1
     return nested(loops, (*empty, *stored)), *in_blocks(chunk, sweep, rows)
+
+
+def rows_at_a_time(columns: For, reduction: For) -> int:
+    """How many rows are added to a row of results at a time.
+
+    With more of them results are read and written less often. What comes from memory is read ahead
+    best along one stream, and so are several matrices, which are streams already; that pays as long
+    as the row of results stays near.
+    """
+    read = [load for load in loads(reduction.body)
+            if dim.coefficient(load.offset, columns.variable.name) == 1]  # fmt: skip
+    matrices = len({load.buffer for load in read})
+    row = columns.limit * max(load.dtype.bytes for load in read)
+    many = ROWS // min(matrices, ROWS)
+    if not isinstance(row, int) or row > NEAR_ROW:
+        return many
+    stays = typical(reduction.limit) * row <= IN_CACHE
+    return many if matrices == 1 and stays else 1
 
 
 def chunks_of(reduction: For, results: Size, lasts: frozenset[str]) -> Chunks | None:
@@ -304,8 +324,8 @@ def chunks_of(reduction: For, results: Size, lasts: frozenset[str]) -> Chunks | 
     length = max(-(-CHUNK // (typical(results) * each)), -(-DEPTH // each))
     if isinstance(reduction.limit, int):
         length = max(length, -(-reduction.limit // MOST_CHUNKS))
-    if each == 1:  # whole steps of vectors along the chunk
-        length = -(-length // DEPTH) * DEPTH
+    if each == 1:
+        length = -(-length // STEP) * STEP
     if typical(reduction.limit) < FEWEST_CHUNKS * length:
         return None
     return Chunks((reduction.limit + length - 1) // length, length)

@@ -16,6 +16,7 @@ from functools import partial
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.kernel import (
+    Accumulate,
     For,
     Kernel,
     Let,
@@ -49,8 +50,9 @@ from graphc.passes.transpose_tile import is_transposing, transpose_tile
 
 # Elements that one task of a parallel loop takes from a flat array: about a microsecond of work.
 CHUNK = 4096
-# Elements side by side in a loop over results; in the partial values of a reduction.
-LANES, REDUCTION_LANES, NARROW_LANES = 32, 64, 16
+# Elements side by side in a loop over results; in one that adds to sums in memory; in the partial
+# values of a reduction.
+LANES, ADDING_LANES, REDUCTION_LANES, NARROW_LANES = 32, 64, 64, 16
 # What a search may take in place of the number of elements of a task, and of those side by side.
 CHUNKS, SIDE_BY_SIDE = (1024, 2048, 4096, 8192, 16384), (16, 32, 64, 128, 256)
 # With more values than this in flight, fewer iterations side by side keep them in registers.
@@ -156,7 +158,9 @@ class Schedule:
             return self.one_of(self.column_lanes(nest.limit), SIDE_BY_SIDE, nest, "lanes")
         lets = sum(isinstance(s, Let) for s in nest.body)
         narrow = lets > MANY_VALUES or typical(nest.limit) < LANES
-        return self.one_of(NARROW_LANES if narrow else LANES, SIDE_BY_SIDE[:3], nest, "lanes")
+        adds = any(isinstance(s, Accumulate) for s in nest.body)
+        usual = NARROW_LANES if narrow else ADDING_LANES if adds else LANES
+        return self.one_of(usual, SIDE_BY_SIDE[:3], nest, "lanes")
 
     def one_of(self, usual: int, numbers: Iterable[int], nest: For, noun: str) -> int:
         """A number that a schedule of a loop needs: the usual one, or what is chosen of others."""
