@@ -10,7 +10,7 @@ from graphc.runtime.cpu.binding import address_of
 from graphc.runtime.loaded import Array
 
 PAGE = 4096
-"""Bytes of a page. An arena begins in the middle of one, since large arrays of a caller begin at its
+"""Bytes of a page. An arena begins in the middle of one, since large arrays of a caller begin at the
 start: a load waits for a store before it whose address agrees within the page."""
 
 
