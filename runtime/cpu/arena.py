@@ -10,8 +10,8 @@ from graphc.runtime.cpu.binding import address_of
 from graphc.runtime.loaded import Array
 
 PAGE = 4096
-"""Bytes of a page. An arena begins in the middle of one, since large arrays of a caller begin at the
-start: a load waits for a store before it whose address agrees within the page."""
+"""Bytes of a page. An arena begins in the middle of one, since large arrays of a caller begin at
+its start: a load waits for a store before it whose address agrees within the page."""
 
 
 class Arena:
