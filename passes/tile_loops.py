@@ -30,6 +30,7 @@ from graphc.ir.kernel import (
 from graphc.ir.program import Decision, Program
 from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
+from graphc.passes.inner_tile import inner_tile, is_inner
 from graphc.passes.loop_nests import perfect
 from graphc.passes.loop_orders import in_order
 from graphc.passes.machine import TYPICAL_SIZE, Registers
@@ -96,6 +97,8 @@ class Schedule:
         registers, name = self.registers, self.kernel.name
         if is_tileable(nest):
             return tiles(nest, registers, self.kernel, threads)
+        if is_inner(nest):
+            return inner_tile(nest, registers, name, threads)
         if sliding_block_pair(nest) is not None:
             return sliding_block(nest, registers, name, threads)
         if slides(nest):

@@ -22,7 +22,7 @@ from graphc.runtime.cpu.formulas import widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Place, Variable
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.prefetch import ask_ahead
-from graphc.runtime.cpu.reductions import State, combine, combine_lanes
+from graphc.runtime.cpu.reductions import State, combine, combine_lanes_of_all
 from graphc.runtime.cpu.statements import prepare, start
 
 Instances: TypeAlias = list[Instance]
@@ -259,12 +259,15 @@ def end_partials(
         empty = start(f, bound, 0)
         bound.states, bound.lanes = {}, 0
         bound.mask &= ~f.vector_bit
-        for key, old in before.items():
+        several = []
+        for key in before:
             states = [partial[*key, chunk] for chunk in range(chunks)]
             if counts:
                 first = at_beginning(position_in(bound, loop), loop)
                 states = [positioned(f, first, s, lanes, at) for at, s in enumerate(states)]
-            new = combine_lanes(f.block, accumulator, lanes, states)
+            several.append(states)
+        totals = combine_lanes_of_all(f.block, accumulator, lanes, several)
+        for (key, old), new in zip(before.items(), totals, strict=True):
             bound.states[key] = new if old == empty else combine(f.block, accumulator, 0, new, old)
     f.end_vector()
     f.forget_volatile()
