@@ -19,7 +19,7 @@ ADDING_LANES, COPY, FEWEST_ROWS = 3, 0.5, 4
 
 def turned(node: Node) -> Node | None:
     """A product whose columns lie in rows of memory, if that pays; None if it does not."""
-    if node.ndim != 2 or is_transposed(node.inputs[0]) or not pays(node):
+    if node.ndim != 2 or not lies_in_rows(node.inputs[0]) or not pays(node):
         return None
     left, right = node.inputs
     record(Decision(
@@ -41,6 +41,15 @@ def pays(node: Node) -> bool:
     result = -(-depth // lanes) + ADDING_LANES
     inward = typical(rows) * columns * result + COPY * depth * columns
     return inward < max(typical(rows), FEWEST_ROWS) * -(-columns // lanes) * depth
+
+
+def lies_in_rows(node: Node) -> bool:
+    """Whether the last axis of a value is that of what it was made of by movements."""
+    while node.op.name in ("permute_dims", "slice", "reshape"):
+        if node.op.name == "permute_dims" and node.attrs["axes"][-1] != node.ndim - 1:
+            return False
+        node = node.inputs[0]
+    return True
 
 
 def is_transposed(node: Node) -> bool:
