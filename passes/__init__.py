@@ -40,7 +40,9 @@ On programs:
   stage_rows            keep in a local buffer what several loops over a row compute
   split_kernels         make a kernel of each nest of parallel loops
   plan_memory           update states in place, and reuse memory that dies
+  widen_accesses        load and store several neighbours at once
   map_to_grid           deal loops to a device's blocks and threads
+  keep_rows             keep in registers what several loops over a row need
 
 Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
 `pipeline` runs passes in order; `decisions` is how they say why; `rule` is what algebra is
@@ -63,6 +65,7 @@ from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.keep_rows import keep_rows
 from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_loops import lay_out_loops
@@ -87,6 +90,7 @@ from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_winograd import use_winograd
+from graphc.passes.widen_accesses import widen_accesses
 
 PASSES: dict[str, Callable[[Any], Any]] = {
     function.__name__: function
@@ -124,7 +128,9 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         stage_rows,
         split_kernels,
         plan_memory,
+        widen_accesses,
         map_to_grid,
+        keep_rows,
     )
 }
 """Every pass by its name, which is also its file's."""

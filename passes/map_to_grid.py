@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from graphc.ir import dim
-from graphc.ir.dim import product
+from graphc.ir.dim import Size, product
 from graphc.ir.kernel import Accumulate, For, Kernel, Local, Statement, loads, statements
 from graphc.ir.program import Decision, Program
 from graphc.passes.decisions import record
@@ -30,6 +30,8 @@ WARP, BLOCK = 32, 256
 # Threads that keep a device busy. With fewer, even a reduction across memory is for a block, if it
 # is as long as LONG.
 ENOUGH_THREADS, LONG = 8192, 256
+# A row of so many elements at most is for a warp; so many warps are a block.
+SHORT, WARPS = 1024, 4
 # Loops that a block shares, at most: its threads wait for one another around each, and compilers
 # for processors that run them in turns take a kernel apart at every such place.
 MOST_SHARED = 8
@@ -59,13 +61,17 @@ def map_kernel(kernel: Kernel) -> Kernel:
 def map_nest(kernel: Kernel, nest: For, lasts: Collection[str]) -> For:
     """A nest of parallel loops as a grid of threads or of blocks."""
     loops, inside = perfect(replace(nest, lanes=1))
-    reason, width = why_blocks(loops, inside, lasts)
+    reason, width, is_row = why_blocks(loops, inside, lasts)
     if not reason:
         note(kernel, "a thread for each result", "threads side by side read and write side by side")
         return nested([replace(loop, kind="grid") for loop in loops], inside)
+    blocks = [replace(loop, kind="block") for loop in loops]
+    if is_row and is_short(inside, lasts):
+        note(kernel, "a warp for each result", f"{reason}, and a warp meets sooner than a block")
+        blocks[-1] = replace(blocks[-1], lanes=WARPS)
+        return nested(blocks, spread(inside, lasts, WARP))
     threads = threads_for(width)
     note(kernel, f"a block of {threads} threads for each result", reason)
-    blocks = [replace(loop, kind="block") for loop in loops]
     return nested(blocks, spread(inside, lasts, threads))
 
 
@@ -76,20 +82,36 @@ def note(kernel: Kernel, choice: str, reason: str) -> None:
 
 def why_blocks(
     loops: Sequence[For], inside: tuple[Statement, ...], lasts: Collection[str]
-) -> tuple[str, int]:
-    """Why each iteration of a nest is for a block, and how many threads have work; "" for none."""
+) -> tuple[str, int, bool]:
+    """Why each iteration of a nest is for a block, or ""; threads with work; if that is a row."""
     results = typical(product(loop.limit for loop in loops))
     shared = list(shared_loops(inside, lasts))
     for loop, width in shared if len(shared) <= MOST_SHARED else []:
         if width < WARP:
             continue
         if loop.kind != "serial":
-            return "a row's elements lie side by side", width
+            return "a row's elements lie side by side", width, True
         if is_along_memory(loop, loops[-1]):
-            return "what is reduced lies side by side", width
+            return "what is reduced lies side by side", width, True
         if results < ENOUGH_THREADS and width >= LONG:
-            return f"{results} results are too few for a device", width
-    return "", 0
+            return f"{results} results are too few for a device", width, False
+    return "", 0, False
+
+
+def is_short(inside: tuple[Statement, ...], lasts: Collection[str]) -> bool:
+    """Whether all that is shared is known to be short enough for a warp, and fills it."""
+    if any(isinstance(s, Local) for s in statements(inside)):
+        return False
+    counts = [elements_of(loop) for loop, _ in shared_loops(inside, lasts)]
+    known = [count for count in counts if isinstance(count, int)]
+    return len(known) == len(counts) and max(known) <= SHORT
+
+
+def elements_of(loop: For) -> Size | None:
+    """The most elements that a loop goes over, where that is known."""
+    wide = (s.lanes for s in statements(loop.body) if isinstance(s, For) and s.kind == "wide")
+    most = dim.upper_bound(loop.limit)
+    return None if most is None else most * max(wide, default=1)
 
 
 def shared_loops(body: tuple[Statement, ...], lasts: Collection[str]) -> Iterator[tuple[For, int]]:
@@ -115,8 +137,10 @@ def is_shareable(loop: For, lasts: Collection[str]) -> bool:
 
 def is_along_memory(reduction: For, last: For) -> bool:
     """Whether a reduction walks through neighbours, and results side by side do not."""
+    wide = [s for s in reduction.body if isinstance(s, For) and s.kind == "wide"]
+    innermost = wide[0] if wide else reduction
     return any(
-        dim.coefficient(load.offset, reduction.variable.name) in (1, -1)
+        dim.coefficient(load.offset, innermost.variable.name) in (1, -1)
         and dim.coefficient(load.offset, last.variable.name) not in (0, 1, -1)
         for load in loads(reduction.body)
     )

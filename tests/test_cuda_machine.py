@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fake_cuda import COMPILER, FakeDriver
 import graphc as gx
 from graphc.runtime.compiler import compile_graph
 from graphc.runtime.cuda import device, driver, machine
+from graphc.runtime.cuda.dialect import CUDA
 from graphc.runtime.cuda.nvrtc import NvrtcError
 from graphc.runtime.cuda.staging import BLOCK
 
@@ -59,6 +61,48 @@ def test_arrays_pass_through_pinned_memory_in_parts(count: int, fake: FakeDriver
     values = np.arange(count, dtype=np.float32)
     np.testing.assert_array_equal(gx.compile([x], x, device="cuda")(values), values)
     assert fake.asked.count("cuMemHostAlloc") == 2
+
+
+def test_what_threads_combine_has_the_same_bits_with_warps_and_without(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = gx.input("x", (5, 300), "float32")
+    wide = gx.input("wide", (3, 5000), "float16")
+    outputs = [
+        gx.softmax(x, axis=1), gx.argmax(x, axis=1), gx.sum(x), gx.any(x > 3), gx.sum(wide, axis=1),
+        gx.argmin(wide, axis=1), gx.max(wide), gx.var(x, axis=1), gx.argmax(gx.round(x)),
+        gx.sum(gx.round(x).astype("int8"), axis=1), gx.prod(x.astype("float64"), axis=1),
+    ]  # fmt: skip
+    draws = np.random.default_rng(0)
+    arguments = draws.normal(size=(5, 300)), draws.normal(size=(3, 5000))
+    texts, results = [], []
+    for warp in (CUDA.warp, None):
+        monkeypatch.setattr(machine.CudaMachine, "dialect", replace(CUDA, warp=warp))
+        step = gx.compile([x, wide], outputs, device="cuda")
+        texts.append(step.source)
+        results.append(
+            step(*(a.astype(i.dtype.numpy) for a, i in zip(arguments, (x, wide), strict=True)))
+        )
+    assert "__shfl_down_sync" in texts[0]
+    assert "__shfl_down_sync" not in texts[1]
+    for here, there in zip(*results, strict=True):
+        assert here.tobytes() == there.tobytes()
+
+
+def test_a_warp_that_not_all_threads_reach_is_found(fake: FakeDriver) -> None:
+    text = """
+void kernel_part(long long *y) {
+  if (threadIdx.x < 9) y[0] = __shfl_sync(0xffffffff, 1, 0);
+}
+"""
+    _, module = fake.cuModuleLoadData(text.encode())
+    _, kernel = fake.cuModuleGetFunction(module, b"kernel_part")
+    words = np.zeros(2, np.int64)
+    places = np.array([words.ctypes.data], np.int64)
+    words[0] = words[1:].ctypes.data
+    for threads, good in ((32, False), (9, True)):
+        (status,) = fake.cuLaunchKernel(kernel, 1, 1, 1, threads, 1, 1, 0, 0, places.ctypes.data, 0)
+        assert (status == 0) == good
 
 
 # --- recorded launches ---------------------------------------------------------------------------

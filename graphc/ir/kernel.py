@@ -21,10 +21,15 @@ unrolled   the limit is an integer; iterations run in lockstep, statement by sta
            (its limit may not depend on the unrolled variable).
 vector     as unrolled, `lanes` iterations at a time; the last step may be partial. Loads and
            stores with a coefficient of 1 on the variable become vector loads and stores.
+wide       as unrolled, for at most `lanes` iterations; the limit is that number, or a minimum of it
+           and of what is left. Loads and stores with a coefficient of 1 on the variable begin at
+           multiples of `lanes` elements, in buffers that begin so in memory, and each becomes one
+           access. What iterations accumulate is combined in their order.
 grid       an outermost loop, or one that alone is in a grid loop: as parallel, and each iteration
            of them all is a thread of a device's grid.
 block      as grid, but each iteration is a block of threads, which work at it together: what
-           stands outside of thread loops is done once for the block.
+           stands outside of thread loops is done once for the block. A device whose warps can
+           meet for themselves may put `lanes` iterations of 32 threads side by side.
 thread     iterations are independent; they are dealt to `lanes` threads of a block, the first
            `lanes` one to each, and so on. All are done before the statement after the loop.
 
@@ -56,7 +61,7 @@ from graphc.ir.dim import Dim, Size, Symbol
 from graphc.ir.scalar import Load, Scalar
 from graphc.ir.types import DType
 
-LOOP_KINDS = ("serial", "parallel", "unrolled", "vector", "grid", "block", "thread")
+LOOP_KINDS = ("serial", "parallel", "unrolled", "vector", "wide", "grid", "block", "thread")
 ACCUMULATORS = (*scalar.REDUCTIONS, "last")
 
 
@@ -116,7 +121,7 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """A loop; lanes is the number of iterations side by side in vector and thread loops, else 1."""
+    """A loop; lanes is the number of iterations side by side where the kind has some, else 1."""
 
     variable: Symbol
     kind: str

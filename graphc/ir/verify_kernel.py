@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from graphc.errors import GraphError
 from graphc.ir import scalar
-from graphc.ir.dim import Size, Symbol, variables
+from graphc.ir.dim import (
+    Size,
+    Symbol,
+    atom,
+    coefficient,
+    terms_of,
+    upper_bound,
+    variables,
+)
 from graphc.ir.kernel import (
     ACCUMULATORS,
     LOOP_KINDS,
@@ -20,6 +28,7 @@ from graphc.ir.kernel import (
     Local,
     Statement,
     Store,
+    accesses,
     statements,
     values,
 )
@@ -28,7 +37,8 @@ from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, bool_, int64
 from graphc.ir.verify_scalar import KernelError, verify_scalar
 
-LOCKSTEP = ("unrolled", "vector")
+LOCKSTEP = ("unrolled", "vector", "wide")
+SIDE_BY_SIDE = ("vector", "thread", "wide", "block")
 WITH_LANES = ("vector", "thread")
 OUTERMOST = ("grid", "block")
 WITH_POSITION = ("argmax", "argmin")
@@ -155,12 +165,31 @@ def verify_loop(scope: Scope, loop: For) -> None:
     if loop.kind == "unrolled" and not isinstance(loop.limit, int):
         raise KernelError("the limit of an unrolled loop must be an integer")
     odd = loop.lanes % 2 == 1 and loop.lanes != 1
-    if loop.lanes < 1 or odd or (loop.lanes > 1) > (loop.kind in WITH_LANES):
+    if loop.lanes < 1 or odd or (loop.lanes > 1) > (loop.kind in SIDE_BY_SIDE):
         raise KernelError(f"{loop.lanes} lanes: a vector or thread loop has an even number")
+    if loop.kind == "wide":
+        verify_wide(loop)
     verify_device_loop(scope, loop)
     varying = varying_names(scope) & {symbol.name for symbol in variables(loop.limit)}
     if varying:
         raise KernelError(f"the limit depends on {min(varying)}, which differs in lockstep")
+
+
+def verify_wide(loop: For) -> None:
+    """No more iterations than lanes, and accesses that begin at multiples of so many elements."""
+    most = upper_bound(loop.limit)
+    if not isinstance(most, int) or most > loop.lanes:
+        raise KernelError(f"a wide loop has at most as many iterations as its {loop.lanes} lanes")
+    if any(isinstance(statement, For) for statement in loop.body):
+        raise KernelError("a wide loop holds no other one")
+    name = loop.variable.name
+    for access in accesses(loop.body):
+        if coefficient(access.offset, name) == 1:
+            start = access.offset - atom(loop.variable)
+            if any(factor % loop.lanes for _, factor in terms_of(start)):
+                raise KernelError(
+                    f"{access.buffer}[{start}] is no multiple of {loop.lanes} elements"
+                )
 
 
 def verify_device_loop(scope: Scope, loop: For) -> None:

@@ -10,6 +10,7 @@ from graphc.ir.program import Program
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fuse import fuse
 from graphc.passes.graph_passes import GRAPH_PASSES
+from graphc.passes.keep_rows import keep_rows
 from graphc.passes.lower import lower
 from graphc.passes.map_to_grid import map_to_grid
 from graphc.passes.pipeline import Pass, Run, run_passes
@@ -18,6 +19,7 @@ from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_kernels import split_kernels
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
+from graphc.passes.widen_accesses import widen_accesses
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module, emit
 
@@ -31,7 +33,9 @@ PIPELINE: tuple[Pass, ...] = (
     split_reductions,
     split_kernels,  # before plan_memory: what a later launch reads again must not be written over
     plan_memory,
+    widen_accesses,
     map_to_grid,
+    keep_rows,
 )
 
 

@@ -7,6 +7,22 @@ from dataclasses import dataclass
 
 from graphc.ir.types import DType, float32
 
+WARP = 32
+"""The threads of a warp."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarpWords:
+    """What a dialect says of warps: threads side by side that hand each other values.
+
+    barrier lets a warp's threads meet. below takes a value from the thread so many places further
+    on, first the one of the warp's first thread.
+    """
+
+    barrier: str
+    below: str
+    first: str
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -18,7 +34,9 @@ class Dialect:
     of a block. block and thread are the numbers of the running ones, barrier lets a block's threads
     meet. bits and float_of turn a float into the unsigned integer of its bits and back, by the
     float's width. single is what the names of functions of floats end in, as in floorf. infinity
-    and nan are by the float's width. long_suffix marks a 64-bit integer.
+    and nan are by the float's width. long_suffix marks a 64-bit integer. warp has words for
+    warps of WARP threads, where the dialect promises them. unroll stands before loops whose arrays
+    become registers when they are taken apart.
     """
 
     name: str
@@ -39,6 +57,8 @@ class Dialect:
     infinity: Mapping[int, str]
     nan: Mapping[int, str]
     long_suffix: str
+    warp: WarpWords | None = None
+    unroll: str = "#pragma unroll"
 
     def math(self, name: str, dtype: DType) -> str:
         """The name of a function of <math.h> for a dtype that is computed in."""

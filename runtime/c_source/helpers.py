@@ -23,7 +23,10 @@ Formula = Callable[[Context, scalar.Scalar], list[str]]
 """Writes a formula as statements that end in a return."""
 
 PARAMETERS = ("x", "y")
+MOST_ALIGNED = 16
+"""Bytes of the widest access that a thread of a GPU has."""
 NAME = re.compile(r"(?P<function>.+)_(?P<dtype>u?int\d+|b?float\d+)")
+WIDE = re.compile(r"wide(?P<count>\d+)_(?P<dtype>.+)")
 CONVERSION = re.compile(r"(?P<source>float\d+)_to_(?P<target>u?int\d+)")
 
 
@@ -36,15 +39,17 @@ class Helpers:
         self.written: dict[str, str] = {}
 
     def need(self, name: str) -> str:
-        """The name of a function that is written from now on."""
+        """The name of a function, or of a structure, that is written from now on."""
         if name not in self.written:
             text = self.text(name)
             self.written[name] = text.replace("FUNCTION ", f"{self.context.dialect.function} ")
         return name
 
     def text(self, name: str) -> str:
-        """The text of a function."""
+        """The text of a function, or of a structure."""
         dialect = self.context.dialect
+        if match := WIDE.fullmatch(name):
+            return structure(BY_NAME[match["dtype"]], int(match["count"]))
         if match := CONVERSION.fullmatch(name):
             return saturating(dialect, BY_NAME[match["source"]], BY_NAME[match["target"]])
         if name in half_floats.TEXTS:
@@ -68,6 +73,13 @@ class Helpers:
         parameters = ", ".join(f"{word} {p}" for p in PARAMETERS[:count])
         lines = self.formula(self.context, value)
         return "\n".join([f"FUNCTION {word} {name}({parameters}) {{", *lines, "}"])
+
+
+def structure(dtype: DType, count: int) -> str:
+    """Elements side by side that one access reads or writes, where they lie at a multiple of it."""
+    aligned = f"__attribute__((aligned({min(count * dtype.bytes, MOST_ALIGNED)})))"
+    word = REGISTERS[dtype.name]
+    return f"typedef struct {{ {word} at[{count}]; }} {aligned} wide{count}_{dtype.name};"
 
 
 def function(dtype: DType, name: str, parameters: str, body: str) -> str:

@@ -6,6 +6,7 @@ import importlib
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -47,6 +48,11 @@ def check_linker(device: Any) -> None:
         )
 
 
+def dialect_for(processor: bool) -> Dialect:
+    """The C of a device; a processor gains nothing from loops taken apart, and compiles long."""
+    return replace(OPENCL, unroll="") if processor else OPENCL
+
+
 class Function(NamedTuple):
     """A kernel, and the program that it is in, which others may ask for as long as it lives."""
 
@@ -57,12 +63,11 @@ class Function(NamedTuple):
 class OpenClMachine:
     """A context and a queue of one device."""
 
-    dialect: Dialect = OPENCL
-
     def __init__(self, device: Any) -> None:
         self.cl = import_pyopencl()
         check_linker(device)
         self.device = device
+        self.dialect = dialect_for(bool(device.type & self.cl.device_type.CPU))
         self.context = self.cl.Context([device])
         self.queue = self.cl.CommandQueue(self.context)
         exact = device.single_fp_config & self.cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
