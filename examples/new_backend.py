@@ -71,7 +71,7 @@ PASSES = tuple(change for change in PIPELINE if change not in (split_kernels, ma
 class HostMachine:
     """The processor as a machine: arrays of bytes as memory, functions of a shared library."""
 
-    dialect = C99
+    name, dialect = "c99", C99
 
     def why_not(self, dtype):
         """Every dtype can be computed with."""

@@ -18,6 +18,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Size, product
 from graphc.ir.kernel import Accumulate, For, Kernel, Local, Statement, loads, statements
 from graphc.ir.program import Decision, Program
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import nested, perfect
 from graphc.passes.machine import typical
@@ -32,6 +33,8 @@ WARP, BLOCK = 32, 256
 ENOUGH_THREADS, LONG = 8192, 256
 # A row of so many elements at most is for a warp; so many warps are a block.
 SHORT, WARPS = 1024, 4
+# Other numbers of threads, and of warps, that a block may have where they work for themselves.
+GRID_BLOCKS, BLOCKS = (128, 512, 1024, 64), (8, 2, 16)
 # Loops that a block shares, at most: its threads wait for one another around each, and compilers
 # for processors that run them in turns take a kernel apart at every such place.
 MOST_SHARED = 8
@@ -64,11 +67,15 @@ def map_nest(kernel: Kernel, nest: For, lasts: Collection[str]) -> For:
     reason, width, is_row = why_blocks(loops, inside, lasts)
     if not reason:
         note(kernel, "a thread for each result", "threads side by side read and write side by side")
-        return nested([replace(loop, kind="grid") for loop in loops], inside)
+        grid = [replace(loop, kind="grid") for loop in loops]
+        threads = chosen(kernel, "threads a block", BLOCK, GRID_BLOCKS)
+        if threads != BLOCK:
+            grid[0] = replace(grid[0], lanes=threads)
+        return nested(grid, inside)
     blocks = [replace(loop, kind="block") for loop in loops]
     if is_row and is_short(inside, lasts):
         note(kernel, "a warp for each result", f"{reason}, and a warp meets sooner than a block")
-        blocks[-1] = replace(blocks[-1], lanes=WARPS)
+        blocks[-1] = replace(blocks[-1], lanes=chosen(kernel, "warps a block", WARPS, BLOCKS))
         return nested(blocks, spread(inside, lasts, WARP))
     threads = threads_for(width)
     note(kernel, f"a block of {threads} threads for each result", reason)
@@ -78,6 +85,12 @@ def map_nest(kernel: Kernel, nest: For, lasts: Collection[str]) -> For:
 def note(kernel: Kernel, choice: str, reason: str) -> None:
     """Record a decision about a kernel."""
     record(Decision("map_to_grid", choice, f"@{kernel.name}", reason, where=kernel.origin))
+
+
+def chosen(kernel: Kernel, what: str, usual: int, others: Sequence[int]) -> int:
+    """A number of which all give the same bits: the usual one, or what was fastest."""
+    ways = [Way(f"{number} {what}", number, 0.0) for number in (usual, *others)]
+    return choose(kernel.name, ways[0], lambda: ways[1:]).value
 
 
 def why_blocks(

@@ -68,9 +68,13 @@ IN_REGISTERS = 256
 ROWS, PAGE = 4, 4096
 
 
-def split_reductions(program: Program) -> Program:
-    """Cut the long reductions of kernels with too few results to keep threads busy."""
-    splits = {kernel.name: Split(kernel) for kernel in program.kernels}
+def split_reductions(program: Program, in_memory: bool = True) -> Program:
+    """Cut the long reductions of kernels with too few results to keep threads busy.
+
+    in_memory lets a thread add up many columns side by side in memory, where registers do not hold
+    them; else each column of a chunk has a thread.
+    """
+    splits = {kernel.name: Split(kernel, in_memory) for kernel in program.kernels}
     names = {a.name for a in program.allocations}
     added: list[Allocation] = []
 
@@ -112,6 +116,7 @@ class Split:
     """A kernel with its long reductions cut, and the buffers of partial results that it got."""
 
     kernel: Kernel
+    in_memory: bool = True
     partials: list[Buffer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -168,7 +173,8 @@ class Split:
         renamed = {part.whole: part.name for part in parts}
         inner = chunk_of(reduction, chunks, variable(outer), renamed)
         chunk: tuple[Statement, ...]
-        if loops and is_wide(loops[-1], reduction) and not any(map(is_position, sums)):
+        in_rows = self.in_memory and bool(loops) and is_wide(loops[-1], reduction)
+        if in_rows and not any(map(is_position, sums)):
             chunk = by_rows(loops, parts, inner, at)
         else:
             inside: tuple[Statement, ...] = (

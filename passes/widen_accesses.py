@@ -34,6 +34,7 @@ from graphc.ir.kernel import (
 )
 from graphc.ir.program import CallKernel, Decision, Program, walk_steps
 from graphc.ir.scalar import Load
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.machine import typical
 from graphc.passes.ordered_loops import is_ordered, lasts_of
@@ -92,8 +93,28 @@ class Widening:
         is_row = not is_nest or statement.kind == "serial"
         if lanes < 2 or (is_row and shortest(statement.limit) < lanes * FEWEST):
             return statement
+        if not is_row:
+            lanes = self.chosen(statement, lanes)
         self.note(lanes)
-        return widened(statement, lanes)
+        return widened(statement, lanes) if lanes > 1 else statement
+
+    def chosen(self, loop: For, usual: int) -> int:
+        """As many elements as one access takes, or as many as were fastest."""
+
+        def way(lanes: int) -> Way[int]:
+            return Way(f"{lanes} elements a thread", lanes, 0.0)
+
+        def others() -> Iterator[Way[int]]:
+            fitting = (2 * usual,) if self.fits(loop, 2 * usual) else ()
+            return map(way, (*fitting, usual // 2, 1))
+
+        return choose(self.kernel.name, way(usual), others).value
+
+    def fits(self, loop: For, lanes: int) -> bool:
+        """Whether so many elements lie at multiples of their number in every access."""
+        known = [access for access in accesses_along(loop) if access is not None]
+        is_long = not isinstance(loop.limit, int) or loop.limit >= lanes
+        return is_long and all(self.is_multiple(access, loop, lanes) for access in known)
 
     def note(self, lanes: int) -> None:
         """Record how many elements are taken together."""
@@ -109,9 +130,9 @@ class Widening:
             return 1
         known = [access for access in side_by_side if access is not None]
         lanes = WIDEST // max(dtype_bytes(access) for access in known)
-        while lanes > 1 and not all(self.is_multiple(a, loop, lanes) for a in known):
+        while lanes > 1 and not self.fits(loop, lanes):
             lanes //= 2
-        return lanes if not isinstance(loop.limit, int) or loop.limit >= lanes else 1
+        return lanes
 
     def is_multiple(self, access: Load | Store, loop: For, lanes: int) -> bool:
         """Whether the elements of an access begin at a multiple of so many elements."""

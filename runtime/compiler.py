@@ -43,10 +43,11 @@ def compile(
     errors are then about twice as large, and a NaN or an infinity spreads to the results around
     it (docs/accuracy.md).
 
-    tune lets the device cpu search for faster schedules of the kernels, for about so many seconds.
-    It times them in place and remembers the fastest, by kernel, processor and number of threads;
-    with 0 seconds, what earlier searches have found is used. Results have the same bits in any
-    case. Kernels of symbolic sizes keep their usual schedule (docs/tuning.md).
+    tune lets the devices cpu, opencl and cuda search for faster schedules of the kernels, for about
+    so many seconds. They time them in place and remember the fastest, by kernel and device, on cpu
+    by number of threads too; with 0 seconds, what earlier searches have found is used.
+    Results have the same bits in any case. Kernels of symbolic sizes keep their usual schedule
+    (docs/tuning.md).
 
     Raises GraphError for an input that is missing, listed twice or not an input, an output that
     is not a node, an update of something else than a variable or of another type, and a tune that

@@ -13,6 +13,13 @@
 #define __shared__ static
 #define __syncthreads meet
 
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+
 struct Place {
   unsigned x;
 };

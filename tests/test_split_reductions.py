@@ -5,6 +5,10 @@ import pytest
 from calling import with_any_threads
 
 import graphc as gx
+from graphc.ir.graph import Graph
+from graphc.ir.kernel import loads
+from graphc.passes.pipeline import run_passes
+from graphc.runtime.accelerator.pipeline import PIPELINE
 
 SHAPES = {
     (70_001,): [None],
@@ -16,6 +20,14 @@ SHAPES = {
 }
 CASES = [(shape, axis) for shape, axes in SHAPES.items() for axis in axes]
 random = np.random.default_rng(11)
+
+
+def test_columns_of_devices_are_not_added_up_in_memory():
+    x = gx.input("x", (4096, 1024), "float32")
+    graph = Graph((x,), (gx.sum(x, axis=0),))
+    chunk = run_passes(graph, PIPELINE).result.kernels[0]
+    (partial,) = (buffer.name for buffer in chunk.buffers if buffer.written)
+    assert all(load.buffer != partial for load in loads(chunk.body))
 
 
 def compiled(word, shape, axis, symbolic):

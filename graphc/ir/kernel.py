@@ -26,7 +26,8 @@ wide       as unrolled, for at most `lanes` iterations; the limit is that number
            multiples of `lanes` elements, in buffers that begin so in memory, and each becomes one
            access. What iterations accumulate is combined in their order.
 grid       an outermost loop, or one that alone is in a grid loop: as parallel, and each iteration
-           of them all is a thread of a device's grid.
+           of them all is a thread of a device's grid. Where the outermost one has `lanes`, as many
+           are a block.
 block      as grid, but each iteration is a block of threads, which work at it together: what
            stands outside of thread loops is done once for the block. A device whose warps can
            meet for themselves may put `lanes` iterations of 32 threads side by side.

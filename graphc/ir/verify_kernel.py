@@ -38,7 +38,7 @@ from graphc.ir.types import DType, bool_, int64
 from graphc.ir.verify_scalar import KernelError, verify_scalar
 
 LOCKSTEP = ("unrolled", "vector", "wide")
-SIDE_BY_SIDE = ("vector", "thread", "wide", "block")
+SIDE_BY_SIDE = ("vector", "thread", "wide", "grid", "block")
 WITH_LANES = ("vector", "thread")
 OUTERMOST = ("grid", "block")
 WITH_POSITION = ("argmax", "argmin")

@@ -21,6 +21,10 @@ class Machine(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """What the device is called: times that were measured are for devices of that name."""
+
+    @property
     def dialect(self) -> Dialect:
         """The C that it compiles."""
 

@@ -23,6 +23,15 @@ from graphc.passes.widen_accesses import widen_accesses
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module, emit
 
+
+def split_into_columns(program: Program) -> Program:
+    """Cut long reductions with few results; what lies side by side is for threads side by side."""
+    return split_reductions(program, in_memory=False)
+
+
+# The passes that choose a schedule for each kernel, among those of equal bits.
+SCHEDULES: tuple[Pass, ...] = (widen_accesses, map_to_grid, keep_rows)
+
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
     split_convolutions,
@@ -30,12 +39,10 @@ PIPELINE: tuple[Pass, ...] = (
     lower,
     split_loops,
     collapse_loops,
-    split_reductions,
+    split_into_columns,
     split_kernels,  # before plan_memory: what a later launch reads again must not be written over
     plan_memory,
-    widen_accesses,
-    map_to_grid,
-    keep_rows,
+    *SCHEDULES,
 )
 
 

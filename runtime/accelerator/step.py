@@ -19,6 +19,7 @@ from graphc.passes.memory_plan import ALIGNMENT, MemoryPlan, aligned, place
 from graphc.runtime.accelerator.launches import Launches, Place
 from graphc.runtime.accelerator.pipeline import Translated, translate
 from graphc.runtime.accelerator.residence import Residence
+from graphc.runtime.accelerator.workshop import translate_tuned
 from graphc.runtime.interface import interface_of
 from graphc.runtime.loaded import Array, Prepare
 from graphc.runtime.profile import Profile
@@ -161,10 +162,16 @@ class AcceleratorStep:
         return self.translated.module.text
 
 
-def load_on(graph: Graph, residence: Residence) -> AcceleratorStep:
-    """A graph compiled for a machine; GraphError where it cannot compute with a dtype."""
+def load_on(graph: Graph, residence: Residence, tune: float | None = None) -> AcceleratorStep:
+    """A graph compiled for a machine; GraphError where it cannot compute with a dtype.
+
+    tune is how many seconds to search for schedules, or None for the usual ones.
+    """
+    machine = residence.machine
     for node in graph.walk():
         dtype = getattr(node.type, "dtype", None)
-        if isinstance(dtype, DType) and (why := residence.machine.why_not(dtype)):
+        if isinstance(dtype, DType) and (why := machine.why_not(dtype)):
             raise GraphError(f"{why}: {node!r}{made_at(node)}", node.where)
-    return AcceleratorStep(graph, translate(graph, residence.machine.dialect), residence)
+    if tune is None:
+        return AcceleratorStep(graph, translate(graph, machine.dialect), residence)
+    return AcceleratorStep(graph, translate_tuned(graph, machine, tune), residence)

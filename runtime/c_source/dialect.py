@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from graphc.ir.types import DType, float32
 
+WORDS = {1: "uint8_t", 2: "uint16_t", 4: "uint32_t", 8: "uint64_t"}
+"""What one access of plain C reads or writes, by bytes."""
 WARP = 32
 """The threads of a warp."""
 
@@ -36,7 +38,7 @@ class Dialect:
     float's width. single is what the names of functions of floats end in, as in floorf. infinity
     and nan are by the float's width. long_suffix marks a 64-bit integer. warp has words for
     warps of WARP threads, where the dialect promises them. unroll stands before loops whose arrays
-    become registers when they are taken apart.
+    become registers when they are taken apart. words are what one access reads or writes, by bytes.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Dialect:
     long_suffix: str
     warp: WarpWords | None = None
     unroll: str = "#pragma unroll"
+    words: Mapping[int, str] = field(default_factory=lambda: WORDS)
 
     def math(self, name: str, dtype: DType) -> str:
         """The name of a function of <math.h> for a dtype that is computed in."""

@@ -32,7 +32,7 @@ from graphc.runtime.c_source.types import MEMORY
 
 LINE = 100  # characters
 GRID_THREADS = 256
-"""Threads of a block where each runs an iteration of its own."""
+"""Threads of a block where each runs an iteration of its own, and no number is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ def shape_of(kernel: Kernel, dialect: Dialect) -> Shape:
         body = body[0].body
     count = product(loop.limit for loop in loops)
     if loops and loops[0].kind == "grid":
-        blocks = (count + GRID_THREADS - 1) // GRID_THREADS
-        return Shape(tuple(loops), body, blocks, GRID_THREADS, False)
+        size = loops[0].lanes if loops[0].lanes > 1 else GRID_THREADS
+        return Shape(tuple(loops), body, (count + size - 1) // size, size, False)
     spread = [s for s in statements(body) if isinstance(s, For) and s.kind == "thread"]
     threads = {s.lanes for s in spread} or {1}
     assert len(threads) == 1, f"@{kernel.name}: all thread loops of a block have as many threads"

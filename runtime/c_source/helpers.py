@@ -23,8 +23,6 @@ Formula = Callable[[Context, scalar.Scalar], list[str]]
 """Writes a formula as statements that end in a return."""
 
 PARAMETERS = ("x", "y")
-MOST_ALIGNED = 16
-"""Bytes of the widest access that a thread of a GPU has."""
 NAME = re.compile(r"(?P<function>.+)_(?P<dtype>u?int\d+|b?float\d+)")
 WIDE = re.compile(r"wide(?P<count>\d+)_(?P<dtype>.+)")
 CONVERSION = re.compile(r"(?P<source>float\d+)_to_(?P<target>u?int\d+)")
@@ -39,17 +37,17 @@ class Helpers:
         self.written: dict[str, str] = {}
 
     def need(self, name: str) -> str:
-        """The name of a function, or of a structure, that is written from now on."""
+        """The name of a function, or of a type, that is written from now on."""
         if name not in self.written:
             text = self.text(name)
             self.written[name] = text.replace("FUNCTION ", f"{self.context.dialect.function} ")
         return name
 
     def text(self, name: str) -> str:
-        """The text of a function, or of a structure."""
+        """The text of a function, or of a type."""
         dialect = self.context.dialect
         if match := WIDE.fullmatch(name):
-            return structure(BY_NAME[match["dtype"]], int(match["count"]))
+            return together(dialect, BY_NAME[match["dtype"]], int(match["count"]))
         if match := CONVERSION.fullmatch(name):
             return saturating(dialect, BY_NAME[match["source"]], BY_NAME[match["target"]])
         if name in half_floats.TEXTS:
@@ -75,11 +73,12 @@ class Helpers:
         return "\n".join([f"FUNCTION {word} {name}({parameters}) {{", *lines, "}"])
 
 
-def structure(dtype: DType, count: int) -> str:
-    """Elements side by side that one access reads or writes, where they lie at a multiple of it."""
-    aligned = f"__attribute__((aligned({min(count * dtype.bytes, MOST_ALIGNED)})))"
-    word = REGISTERS[dtype.name]
-    return f"typedef struct {{ {word} at[{count}]; }} {aligned} wide{count}_{dtype.name};"
+def together(dialect: Dialect, dtype: DType, count: int) -> str:
+    """Elements side by side: one by one, and as the words that accesses read or write."""
+    size = count * dtype.bytes
+    most = max(size_of for size_of in dialect.words if size % size_of == 0)
+    parts = f"{dialect.words[most]} all[{size // most}]; {REGISTERS[dtype.name]} at[{count}];"
+    return f"typedef union {{ {parts} }} wide{count}_{dtype.name};"
 
 
 def function(dtype: DType, name: str, parameters: str, body: str) -> str:

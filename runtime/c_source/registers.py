@@ -7,7 +7,7 @@ the loops unrolled its elements are registers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from graphc.ir.dim import Size
@@ -77,6 +77,6 @@ def own_buffers(kernel: Kernel) -> dict[str, Deal]:
     }
 
 
-def own_in(loop: For, own: dict[str, Deal]) -> Iterator[str]:
+def own_in(loop: For, own: Mapping[str, Deal]) -> Iterator[str]:
     """The buffers of a thread's own that a loop touches."""
     yield from dict.fromkeys(a.buffer for a in accesses(loop.body) if a.buffer in own)

@@ -248,7 +248,7 @@ class Writer:
             )
         self.halve(partial, lanes, lane)
 
-    def halve(self, partial: Mapping[str, Sequence[str]], lanes: int, lane: str) -> None:
+    def halve(self, partial: States, lanes: int, lane: str) -> None:
         """Combine the lanes of partial results, and those with the accumulators."""
         span = self.body.names.fresh("span")
         with (
@@ -288,8 +288,8 @@ class Writer:
             self.meet()
         self.together = False
         with self.in_place_of(partial):
-            if own := list(own_in(loop, self.own)):
-                self.in_steps(loop, own)
+            if kept := list(own_in(loop, self.own)):
+                self.in_steps(loop, kept)
             else:
                 self.repeat(loop, self.limit(loop), THREAD, f" += {loop.lanes}")
         self.together = True

@@ -1,4 +1,8 @@
-"""Wide accesses in C: elements side by side in memory are read or written as one structure."""
+"""Wide accesses in C: elements side by side in memory are read or written as few words.
+
+The words and the elements are two views of a union, which compilers keep in registers. Of a
+structure of elements they would read and write each by itself.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ def rest_of(loop: For) -> Size | None:
 def at_once(body: Body, loop: For) -> Iterator[None]:
     """Around the iterations of a wide loop: what they load is read before, what they store after.
 
-    Inside, its elements are those of structures, each with the name of its buffer.
+    Inside, its elements are those of unions, each with the name of its buffer.
     """
     found = {(a.buffer, a.offset): dtype_of(a) for a in accesses(loop.body)}
     wide = {
@@ -44,18 +48,18 @@ def at_once(body: Body, loop: For) -> Iterator[None]:
     body.elements = dict(outside)
     writes: list[str] = []
     for (buffer, offset), dtype in wide.items():
-        pointer = body.names.of("buffer", buffer)
-        name, word = body.names.fresh(f"{pointer}_wide"), structure(body, dtype, loop.lanes)
+        pointer, count = body.names.of("buffer", buffer), words_in(body, dtype, loop.lanes)
+        name, word = body.names.fresh(f"{pointer}_wide"), together(body, dtype, loop.lanes)
         start = body.size(offset - variable(loop))
-        place = f"*({body.context.dialect.buffer}{{}}{word} *)({pointer} + {start})"
+        place = f"(({body.context.dialect.buffer}{{}}{word} *)({pointer} + {start}))->all"
         is_written = (buffer, offset) in written
-        value = f" = {place.format('' if is_written else 'const ')}"
-        body.line(
-            f"{'' if is_written else 'const '}{word} {name}"
-            f"{value if (buffer, offset) in read else ''};"
-        )
+        source = place.format("" if is_written else "const ")
+        parts = ", ".join(f"{source}[{at}]" for at in range(count))
+        value = f" = {{{{{parts}}}}}" if (buffer, offset) in read else ""
+        body.line(f"{'' if is_written else 'const '}{word} {name}{value};")
         if is_written:
-            writes.append(f"{place.format('')} = {name};")
+            target = place.format("")
+            writes += [f"{target}[{at}] = {name}.all[{at}];" for at in range(count)]
         element = body.names.of("value", loop.variable.name)
         body.elements[buffer, offset] = f"{name}.at[{element}]"
     yield
@@ -69,7 +73,17 @@ def dtype_of(access: Load | Store) -> DType:
     return access.dtype if isinstance(access, Load) else access.value.dtype
 
 
-def structure(body: Body, dtype: DType, count: int) -> str:
+def together(body: Body, dtype: DType, count: int) -> str:
     """The type of so many elements of a dtype side by side in memory."""
-    held = uint8 if dtype.kind == "bool" else uint16 if dtype in HALVES else dtype
-    return body.context.need(f"wide{count}_{held.name}")
+    return body.context.need(f"wide{count}_{held(dtype).name}")
+
+
+def words_in(body: Body, dtype: DType, count: int) -> int:
+    """How many words so many elements are."""
+    size = count * held(dtype).bytes
+    return min(size // word for word in body.context.dialect.words if size % word == 0)
+
+
+def held(dtype: DType) -> DType:
+    """The dtype of which memory holds numbers."""
+    return uint8 if dtype.kind == "bool" else uint16 if dtype in HALVES else dtype

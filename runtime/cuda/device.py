@@ -20,9 +20,9 @@ from graphc.runtime.loaded import Options
 def load(graph: Graph, options: Options, name: str = "0") -> AcceleratorStep:
     """A graph compiled for a GPU.
 
-    Convolutions are computed directly, and no schedules are searched for, whatever the options.
+    Convolutions are computed directly, whatever the options.
     """
-    return load_on(graph, residence(name))
+    return load_on(graph, residence(name), options.tune)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.runtime.c_source.dialect import Dialect, WarpWords
+from graphc.runtime.c_source.dialect import WORDS, Dialect, WarpWords
 
 CUDA = Dialect(
     name="cuda",
@@ -32,6 +32,7 @@ CUDA = Dialect(
     infinity={32: "__int_as_float(0x7f800000)", 64: "__longlong_as_double(0x7ff0000000000000)"},
     nan={32: "__int_as_float(0x7fc00000)", 64: "__longlong_as_double(0x7ff8000000000000)"},
     long_suffix="LL",
+    words={**WORDS, 8: "uint2", 16: "uint4"},
     warp=WarpWords(
         barrier="__syncwarp()",
         below="__shfl_down_sync(0xffffffff, {value}, {distance})",

@@ -45,6 +45,7 @@ class CudaMachine:
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
+        self.name = driver.name
         self.architecture = driver.architecture
         non_blocking = driver.api.CUstream_flags.CU_STREAM_NON_BLOCKING
         self.stream = driver.ask("cuStreamCreate", non_blocking)

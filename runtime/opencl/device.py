@@ -24,9 +24,9 @@ VARIABLE = "GRAPHC_OPENCL"
 def load(graph: Graph, options: Options, name: str = "") -> AcceleratorStep:
     """A graph compiled for the OpenCL device of a name, by default that of GRAPHC_OPENCL.
 
-    Convolutions are computed directly, and no schedules are searched for, whatever the options.
+    Convolutions are computed directly, whatever the options.
     """
-    return load_on(graph, residence(name or os.environ.get(VARIABLE, "")))
+    return load_on(graph, residence(name or os.environ.get(VARIABLE, "")), options.tune)
 
 
 @cache

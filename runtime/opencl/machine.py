@@ -67,6 +67,7 @@ class OpenClMachine:
         self.cl = import_pyopencl()
         check_linker(device)
         self.device = device
+        self.name = str(device.name)
         self.dialect = dialect_for(bool(device.type & self.cl.device_type.CPU))
         self.context = self.cl.Context([device])
         self.queue = self.cl.CommandQueue(self.context)
