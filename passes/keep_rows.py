@@ -36,7 +36,7 @@ from graphc.ir.kernel import (
     variable,
 )
 from graphc.ir.program import Decision, Program
-from graphc.ir.scalar import Index, Load, Ref, Scalar
+from graphc.ir.scalar import DIVISIONS, TRANSCENDENTAL, Call, Index, Load, Ref, Scalar
 from graphc.passes.decisions import record
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.stage_rows import changing, names_in, names_read, stored_between, without_unread
@@ -44,6 +44,8 @@ from graphc.passes.stage_rows import changing, names_in, names_read, stored_betw
 # Registers of 32 bits of a thread that rows may take: with as many again for all else, a
 # multiprocessor still has the threads that hide how long its memory takes.
 MOST = 64
+# The variables that the values of all rows are written over.
+SHARED = ROW, LANE = "%row", "%lane"
 
 
 def keep_rows(program: Program) -> Program:
@@ -212,8 +214,8 @@ def is_row(statement: Statement) -> bool:
 def values_of(row: Row) -> dict[str, Scalar]:
     """The values that a row's statements name, written over variables that all rows share."""
     shared: dict[str, Size] = {
-        row.inner.variable.name: dim.symbol("%lane", "index", row.inner.limit),
-        row.loop.variable.name: dim.symbol("%row", "index", row.loop.limit),
+        row.inner.variable.name: dim.symbol(LANE, "index", row.inner.limit),
+        row.loop.variable.name: dim.symbol(ROW, "index", row.loop.limit),
     }
     known: dict[str, Scalar] = {}
 
@@ -233,10 +235,10 @@ def values_of(row: Row) -> dict[str, Scalar]:
 def shared(
     rows: dict[int, Row], changed: dict[int, frozenset[str]]
 ) -> list[tuple[Scalar, int, list[int]]]:
-    """The values that several rows have: each with the first one's place and the others'.
+    """The dear values that several rows have: each with the first one's place and the others'.
 
-    Of formulas in one another only the largest count. What is computed after something in it has
-    changed is another value.
+    What is cheap is computed again from those. Of formulas in one another only the largest count.
+    What is computed after something in it has changed is another value.
     """
     found: dict[tuple[Scalar, int], list[int]] = {}
     for place, row in rows.items():
@@ -245,11 +247,21 @@ def shared(
             if before < place and other.form == row.form:
                 between = stored_between(changed, before, place)
                 for value in other.values.values():
-                    if not names_in(value) & between:
+                    if is_dear(value) and not names_in(value) & between:
                         first.setdefault(value, before)
         for value in largest(row, first):
             found.setdefault((value, first[value]), []).append(place)
     return [(value, first, places) for (value, first), places in found.items()]
+
+
+def is_dear(value: Scalar) -> bool:
+    """Whether a value is worth a register: a load of the row's own, or what takes many steps.
+
+    What is loaded for all rows alike stays in the nearest cache.
+    """
+    if isinstance(value, Load):
+        return any(symbol.name not in SHARED for symbol in dim.variables(value.offset))
+    return isinstance(value, Call) and value.function in (*TRANSCENDENTAL, *DIVISIONS)
 
 
 def largest(row: Row, earlier: dict[Scalar, int]) -> list[Scalar]:

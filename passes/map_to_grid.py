@@ -13,14 +13,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from graphc.ir import dim
-from graphc.ir.dim import Size, product
-from graphc.ir.kernel import Accumulate, For, Kernel, Local, Statement, loads, statements
+from graphc.ir.dim import Size, Symbol, product
+from graphc.ir.kernel import (
+    Accumulate,
+    For,
+    Kernel,
+    Local,
+    Statement,
+    loads,
+    statements,
+    substitute,
+    variable,
+)
 from graphc.ir.program import Decision, Program
 from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
-from graphc.passes.loop_nests import nested, perfect
+from graphc.passes.loop_nests import chain, nested, perfect
 from graphc.passes.machine import typical
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_ordered, lasts_of
@@ -115,16 +126,16 @@ def is_short(inside: tuple[Statement, ...], lasts: Collection[str]) -> bool:
     """Whether all that is shared is known to be short enough for a warp, and fills it."""
     if any(isinstance(s, Local) for s in statements(inside)):
         return False
-    counts = [elements_of(loop) for loop, _ in shared_loops(inside, lasts)]
+    counts = [most_of(chain(loop)) for loop, _ in shared_loops(inside, lasts)]
     known = [count for count in counts if isinstance(count, int)]
     return len(known) == len(counts) and max(known) <= SHORT
 
 
-def elements_of(loop: For) -> Size | None:
-    """The most elements that a loop goes over, where that is known."""
-    wide = (s.lanes for s in statements(loop.body) if isinstance(s, For) and s.kind == "wide")
-    most = dim.upper_bound(loop.limit)
-    return None if most is None else most * max(wide, default=1)
+def most_of(loops: Sequence[For]) -> Size | None:
+    """The most iterations of loops inside one another, where that is known."""
+    bounds = [dim.upper_bound(loop.limit) for loop in loops]
+    known = [bound for bound in bounds if bound is not None]
+    return product(known) if len(known) == len(bounds) else None
 
 
 def shared_loops(body: tuple[Statement, ...], lasts: Collection[str]) -> Iterator[tuple[For, int]]:
@@ -132,8 +143,9 @@ def shared_loops(body: tuple[Statement, ...], lasts: Collection[str]) -> Iterato
     for statement in body:
         if isinstance(statement, For):
             if is_shareable(statement, lasts):
-                most = dim.upper_bound(statement.limit)
-                yield statement, typical(statement.limit if most is None else most)
+                limit = product(loop.limit for loop in as_one(statement))
+                most = dim.upper_bound(limit)
+                yield statement, typical(limit if most is None else most)
             elif statement.kind == "serial":
                 yield from shared_loops(statement.body, lasts)
 
@@ -148,12 +160,33 @@ def is_shareable(loop: For, lasts: Collection[str]) -> bool:
     return loop.kind == "serial" and fills and not local and not is_ordered(loop, lasts)
 
 
+def as_one(outermost: For) -> list[For]:
+    """The loops of a reduction that may be one: each is all that the one before holds."""
+    if outermost.kind != "serial":
+        return [outermost]
+    inner = takewhile(
+        lambda each: each.kind == "serial" and not dim.variables(each.limit), chain(outermost)[1:]
+    )
+    return [outermost, *inner]
+
+
+def merged(loops: Sequence[For]) -> For:
+    """One loop over the iterations of several inside one another, in their order."""
+    name, limit = loops[0].variable.name, product(each.limit for each in loops)
+    one = For(Symbol(name, "index", limit), "serial", ())
+    rest: Size = variable(one)
+    places: dict[str, Size] = {}
+    for each in reversed(loops[1:]):
+        places[each.variable.name] = rest % each.limit
+        rest = rest // each.limit
+    return replace(one, body=substitute(loops[-1].body, {**places, name: rest}))
+
+
 def is_along_memory(reduction: For, last: For) -> bool:
     """Whether a reduction walks through neighbours, and results side by side do not."""
-    wide = [s for s in reduction.body if isinstance(s, For) and s.kind == "wide"]
-    innermost = wide[0] if wide else reduction
+    innermost = chain(reduction)[-1].variable.name
     return any(
-        dim.coefficient(load.offset, innermost.variable.name) in (1, -1)
+        dim.coefficient(load.offset, innermost) in (1, -1)
         and dim.coefficient(load.offset, last.variable.name) not in (0, 1, -1)
         for load in loads(reduction.body)
     )
@@ -175,7 +208,7 @@ def spread(
 
 
 def spread_loop(loop: For, lasts: Collection[str], threads: int) -> For:
-    """A loop of a block."""
+    """A loop of a block; the iterations of all loops of a reduction are shared alike."""
     if is_shareable(loop, lasts):
-        return replace(loop, kind="thread", lanes=threads)
+        return replace(merged(as_one(loop)), kind="thread", lanes=threads)
     return replace(loop, body=spread(loop.body, lasts, threads))

@@ -38,6 +38,9 @@ static float __int_as_float(int x) { return bits<float>(x); }
 static long long __double_as_longlong(double x) { return bits<long long>(x); }
 static double __longlong_as_double(long long x) { return bits<double>(x); }
 
+static float convert_half(unsigned short x) { return bits<_Float16>(x); }
+static unsigned short convert_half(float x) { return bits<unsigned short>((_Float16)x); }
+
 enum State { READY, AT_BLOCK, AT_WARP, ENDED };
 static ucontext_t scheduler;
 static std::vector<ucontext_t> threads_of_block;

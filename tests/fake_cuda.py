@@ -31,6 +31,8 @@ CUresult = enum.IntEnum(
         "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED": 900,
     },
 )
+CONVERSION = re.compile(r'asm\("cvt[^"]*" : "=."\((\w+)\) : "."\((\w+)\)\);')
+"""PTX that converts between float16 and float32."""
 GOOD = CUresult.CUDA_SUCCESS
 Answer = tuple[Any, ...]
 
@@ -204,6 +206,7 @@ def is_of(handle: Any, library: Any) -> bool:
 
 def on_host(text: str) -> tuple[str, dict[str, int]]:
     """CUDA C as a program of C++, with a function `run_NAME` for each kernel; their parameters."""
+    text = CONVERSION.sub(r"\1 = convert_half(\2);", text)
     found = re.findall(r"^void (kernel_\w+)\(([^)]*)\)", text, re.MULTILINE)
     counts = {name: len(parameters.split(",")) for name, parameters in found}
     runs = [

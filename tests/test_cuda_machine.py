@@ -89,6 +89,19 @@ def test_what_threads_combine_has_the_same_bits_with_warps_and_without(
         assert here.tobytes() == there.tobytes()
 
 
+def test_conversions_of_float16_are_those_of_numpy(fake: FakeDriver) -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    spread = np.random.default_rng(0).integers(0, 1 << 32, 1 << 14, np.uint32).view(np.float32)
+    x, y = gx.input("x", halves.shape, "float16"), gx.input("y", (len(spread) + 65536,), "float32")
+    step = gx.compile([x, y], [x.astype("float32"), y.astype("float16")], device="cuda")
+    assert step.source.count("cvt.") == 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.concatenate([spread, halves.astype(np.float32) * np.float32(1.0001)])
+        wanted = halves.astype(np.float32), values.astype(np.float16)
+    for got, want in zip(step(halves, values), wanted, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
 def test_a_warp_that_not_all_threads_reach_is_found(fake: FakeDriver) -> None:
     text = """
 void kernel_part(long long *y) {

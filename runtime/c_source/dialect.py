@@ -39,6 +39,7 @@ class Dialect:
     and nan are by the float's width. long_suffix marks a 64-bit integer. warp has words for
     warps of WARP threads, where the dialect promises them. unroll stands before loops whose arrays
     become registers when they are taken apart. words are what one access reads or writes, by bytes.
+    functions has helper functions that are written otherwise than in plain C, by name.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Dialect:
     long_suffix: str
     warp: WarpWords | None = None
     unroll: str = "#pragma unroll"
+    functions: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[int, str] = field(default_factory=lambda: WORDS)
 
     def math(self, name: str, dtype: DType) -> str:

@@ -48,6 +48,8 @@ class Helpers:
         dialect = self.context.dialect
         if match := WIDE.fullmatch(name):
             return together(dialect, BY_NAME[match["dtype"]], int(match["count"]))
+        if name in dialect.functions:
+            return dialect.functions[name]
         if match := CONVERSION.fullmatch(name):
             return saturating(dialect, BY_NAME[match["source"]], BY_NAME[match["target"]])
         if name in half_floats.TEXTS:

@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from graphc.runtime.c_source.dialect import WORDS, Dialect, WarpWords
 
+# Conversions are instructions. A NaN becomes the one NaN that they know.
+HALVES = {
+    "value_of_float16": """FUNCTION float value_of_float16(uint16_t half_bits) {
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(half_bits));
+  return x;
+}""",
+    "bits_of_float16": """FUNCTION uint16_t bits_of_float16(float x) {
+  uint16_t half_bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half_bits) : "f"(x));
+  return half_bits;
+}""",
+}
+
 CUDA = Dialect(
     name="cuda",
     suffix="cu",
@@ -32,6 +46,7 @@ CUDA = Dialect(
     infinity={32: "__int_as_float(0x7f800000)", 64: "__longlong_as_double(0x7ff0000000000000)"},
     nan={32: "__int_as_float(0x7fc00000)", 64: "__longlong_as_double(0x7ff8000000000000)"},
     long_suffix="LL",
+    functions=HALVES,
     words={**WORDS, 8: "uint2", 16: "uint4"},
     warp=WarpWords(
         barrier="__syncwarp()",
