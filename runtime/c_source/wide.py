@@ -55,7 +55,7 @@ def at_once(body: Body, loop: For) -> Iterator[None]:
         is_written = (buffer, offset) in written
         source = place.format("" if is_written else "const ")
         parts = ", ".join(f"{source}[{at}]" for at in range(count))
-        value = f" = {{{{{parts}}}}}" if (buffer, offset) in read else ""
+        value = f" = {{ {{{parts}}} }}" if (buffer, offset) in read else ""
         body.line(f"{'' if is_written else 'const '}{word} {name}{value};")
         if is_written:
             target = place.format("")
