@@ -84,6 +84,12 @@ READ = [
     ("for grid %i < n { for thread %j < n lanes 32 { } }", "a thread loop stands in block and"),
     ("for thread %i < n { for parallel %j < n { for thread %k < n { } } }", "a thread loop stands"),
     ("for serial %i < n lanes 8 { }", "8 lanes: a vector or thread loop has an even number"),
+    ("for wide %i < 8 lanes 4 { }", "a wide loop has at most as many iterations as its 4 lanes"),
+    ("for wide %i < 4 lanes 4 { for serial %j < 2 { } }", "a wide loop holds no other one"),
+    (
+        "for serial %k < n { for wide %i < 4 lanes 4 { let %t: f32 = load %x[2*%k + %i] } }",
+        "x[2*%k] is no multiple of 4 elements",
+    ),
     (
         "accumulator %a: f32 = sum for vector %i < n lanes 6 { accumulate %a load %x[%i] }",
         "6 lanes: to combine them they must be a power of two",
