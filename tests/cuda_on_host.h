@@ -11,6 +11,7 @@
 #define __device__
 #define __launch_bounds__(threads)
 #define __shared__ static
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __syncthreads meet
 
 struct Place {
@@ -39,6 +40,46 @@ static void meet() {
   arrived++;
   swapcontext(&threads_of_block[threadIdx.x], &scheduler);
 }
+
+#define __CUDA_ARCH__ 900
+
+// What mma.m16n8k16 adds up: row r and term k of the left matrix are in thread 4*(r%8) + k%8/2 of the
+// warp, column c and term k of the right one in thread 4*c + k%8/2.
+struct Parts {
+  unsigned left[4], right[2];
+};
+static Parts parts_of[1024];
+
+static float value_of_float16(unsigned half) {
+  const int exponent = half >> 10 & 31, fraction = half & 1023;
+  const float size = exponent == 31 ? (fraction ? NAN : INFINITY)
+      : exponent ? ldexpf(1024 + fraction, exponent - 25) : ldexpf(fraction, -24);
+  return half & 0x8000 ? -size : size;
+}
+static float value_of_bfloat16(unsigned half) { return bits<float>(half << 16); }
+
+template <float value(unsigned)>
+void multiply_matrices(float *upper, float *lower, const unsigned *left, const unsigned *right) {
+  const unsigned first = threadIdx.x / 32 * 32, lane = threadIdx.x % 32;
+  memcpy(parts_of[threadIdx.x].left, left, sizeof(Parts::left));
+  memcpy(parts_of[threadIdx.x].right, right, sizeof(Parts::right));
+  meet();
+  for (unsigned half = 0; half < 2; half++)
+    for (unsigned column = 0; column < 2; column++) {
+      float &sum = (half ? lower : upper)[column];
+      for (unsigned k = 0; k < 16; k++) {
+        const unsigned pair = k % 8 / 2, shift = k % 2 * 16;
+        const Parts &row = parts_of[first + lane / 4 * 4 + pair];
+        const Parts &other = parts_of[first + (lane % 4 * 2 + column) * 4 + pair];
+        const unsigned x = row.left[k / 8 * 2 + half] >> shift & 0xffff;
+        const unsigned y = other.right[k / 8] >> shift & 0xffff;
+        sum = fmaf(value(x), value(y), sum);
+      }
+    }
+  meet();
+}
+static const auto multiply_matrices_float16 = multiply_matrices<value_of_float16>;
+static const auto multiply_matrices_bfloat16 = multiply_matrices<value_of_bfloat16>;
 
 struct Call {
   virtual void run() = 0;

@@ -31,6 +31,7 @@ CUresult = enum.IntEnum(
         "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED": 900,
     },
 )
+PTX = re.MULTILINE | re.DOTALL
 GOOD = CUresult.CUDA_SUCCESS
 Answer = tuple[Any, ...]
 
@@ -203,7 +204,11 @@ def is_of(handle: Any, library: Any) -> bool:
 
 
 def on_host(text: str) -> tuple[str, dict[str, int]]:
-    """CUDA C as a program of C++, with a function `run_NAME` for each kernel; their parameters."""
+    """CUDA C as a program of C++, with a function `run_NAME` for each kernel; their parameters.
+
+    Functions in PTX give way to those of the header.
+    """
+    text = re.sub(r"^static __device__ void multiply_matrices_.*?^}$", "", text, flags=PTX)
     found = re.findall(r"^void (kernel_\w+)\(([^)]*)\)", text, re.MULTILINE)
     counts = {name: len(parameters.split(",")) for name, parameters in found}
     runs = [

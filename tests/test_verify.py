@@ -122,6 +122,22 @@ READ = [
     ("store %x[0] = 1.0: f32", "buffer %x is not declared with `write`"),
     ("store %z[0] = 1.0: f32", "there is no buffer %z"),
     ("store %y[0] = load %b[0]", "buffer %y is f32, the value is bool"),
+    ("store %y[0] if load %x[0] = 1.0: f32", "the guard of a store is bool, not f32"),
+    ("for serial %i < 16 { for matrix %k < 16 { } }", "a matrix loop has 16 terms and stands in a"),
+    ("for grid %i < 8 { barrier }", "a barrier stands in a loop with one iteration for each"),
+    ("for thread %i < 64 lanes 32 { barrier }", "a barrier stands in a loop with one iteration"),
+    (
+        "for thread %i < 32 lanes 32 { for serial %j < %i { barrier } }",
+        "threads may not come by a barrier equally often in %j",
+    ),
+    (
+        "for thread %i < 32 lanes 32 { let %v: i64 = index(%i) for serial %j < %v { barrier } }",
+        "threads may not come by a barrier equally often in %j",
+    ),
+    (
+        "for thread %i < 32 lanes 32 { for vector %j < 8 lanes 8 { barrier } }",
+        "threads may not come by a barrier equally often in %j",
+    ),
     ("local %l: f32[8]", "a local buffer stands in parallel and serial loops"),
     (
         "for vector %i < 8 lanes 8 { local %l: f32[8] }",

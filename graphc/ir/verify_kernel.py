@@ -13,6 +13,7 @@ from graphc.ir.kernel import (
     LOOP_KINDS,
     Accumulate,
     Accumulator,
+    Barrier,
     Buffer,
     For,
     Kernel,
@@ -139,6 +140,8 @@ def verify_statement(scope: Scope, statement: Statement) -> None:
         verify_accumulate(scope, statement)
     elif isinstance(statement, Local):
         verify_local(scope, statement)
+    elif isinstance(statement, Barrier):
+        verify_barrier(scope)
     else:
         verify_store(scope, statement)
 
@@ -168,6 +171,8 @@ def verify_device_loop(scope: Scope, loop: For) -> None:
     around = {outer.kind for outer in scope.loops}
     if loop.kind in OUTERMOST and not around <= {loop.kind}:
         raise KernelError(f"a {loop.kind} loop stands around all others")
+    if loop.kind == "matrix" and (loop.limit != 16 or not {"thread", "unrolled"} <= around):
+        raise KernelError("a matrix loop has 16 terms and stands in a thread's lockstep loops")
     if loop.kind == "thread" and not around <= {"block", "serial"}:
         raise KernelError("a thread loop stands in block and serial loops alone")
 
@@ -250,6 +255,20 @@ def verify_local(scope: Scope, statement: Local) -> None:
     )
 
 
+def verify_barrier(scope: Scope) -> None:
+    """In a loop with an iteration for each thread, and all threads come by equally often."""
+    at = next((n for n, loop in enumerate(scope.loops) if loop.kind == "thread"), None)
+    if at is None or scope.loops[at].limit != scope.loops[at].lanes:
+        raise KernelError("a barrier stands in a loop with one iteration for each thread")
+    own = {scope.loops[at].variable.name} | {
+        f"%{name}" for name, depth in scope.depths.items() if depth > at
+    }
+    for loop in scope.loops[at + 1 :]:
+        varying = own & {symbol.name for symbol in variables(loop.limit)}
+        if varying or loop.kind not in ("serial", "unrolled"):
+            raise KernelError(f"threads may not come by a barrier equally often in {loop.variable}")
+
+
 def verify_store(scope: Scope, statement: Store) -> None:
     """A value of the buffer's dtype, into a buffer that is said to be written."""
     buffer = scope.buffers.get(statement.buffer)
@@ -259,6 +278,10 @@ def verify_store(scope: Scope, statement: Store) -> None:
         raise KernelError(f"buffer %{buffer.name} is not declared with `write`")
     scope.check_size(statement.offset)
     scope.check(statement.value)
+    if statement.guard is not None:
+        scope.check(statement.guard)
+        if statement.guard.dtype != bool_:
+            raise KernelError(f"the guard of a store is bool, not {statement.guard.dtype}")
     if statement.value.dtype != buffer.dtype:
         raise KernelError(
             f"buffer %{buffer.name} is {buffer.dtype}, the value is {statement.value.dtype}"

@@ -92,6 +92,11 @@ class Body:
             return text
         return f"({guard[0]} ? {text} : {literal(self.context.dialect, node.dtype, 0)})"
 
+    def copied(self, load: Load) -> str:
+        """An element as it lies in memory."""
+        element = f"{self.names.of('buffer', load.buffer)}[{bare(self.size(load.offset))}]"
+        return element if load.guard is None else f"{self.expression(load.guard)} ? {element} : 0"
+
     def call(self, node: Call, operands: list[str]) -> str:
         """A function of values."""
         if node.function in TRANSCENDENTAL:

@@ -23,6 +23,7 @@ Formula = Callable[[Context, scalar.Scalar], list[str]]
 """Writes a formula as statements that end in a return."""
 
 PARAMETERS = ("x", "y")
+MATRICES = "multiply_matrices_"
 NAME = re.compile(r"(?P<function>.+)_(?P<dtype>u?int\d+|b?float\d+)")
 CONVERSION = re.compile(r"(?P<source>float\d+)_to_(?P<target>u?int\d+)")
 
@@ -45,6 +46,8 @@ class Helpers:
     def text(self, name: str) -> str:
         """The text of a function."""
         dialect = self.context.dialect
+        if dialect.matrix and name.startswith(MATRICES):
+            return dialect.matrix.functions[name.removeprefix(MATRICES)]
         if match := CONVERSION.fullmatch(name):
             return saturating(dialect, BY_NAME[match["source"]], BY_NAME[match["target"]])
         if name in half_floats.TEXTS:

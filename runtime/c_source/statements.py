@@ -12,13 +12,24 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
-from graphc.ir.kernel import Accumulate, Accumulator, For, Let, Local, Statement, Store, statements
-from graphc.ir.scalar import Call
+from graphc.ir.kernel import (
+    Accumulate,
+    Accumulator,
+    Barrier,
+    For,
+    Let,
+    Local,
+    Statement,
+    Store,
+    statements,
+)
+from graphc.ir.scalar import Call, Load
 from graphc.runtime.c_source.accumulators import combine, dtypes, has_position, identity, words
 from graphc.runtime.c_source.body import Body
 from graphc.runtime.c_source.functions import apply, to_memory
+from graphc.runtime.c_source.lockstep import Lockstep, holds_barrier, is_lockstep
 from graphc.runtime.c_source.sizes import bare, operand
-from graphc.runtime.c_source.types import MEMORY, REGISTERS, computed
+from graphc.runtime.c_source.types import HALVES, MEMORY, REGISTERS, computed
 
 THREAD = "thread"
 """The variable that holds a thread's number in its block."""
@@ -29,7 +40,8 @@ class Writer:
 
     together says that a block's threads run side by side here, each the same statements. shared
     collects the memory that they have in common. states holds what each accumulator in scope is
-    called, met whether nothing was read or written since the last barrier.
+    called, met whether nothing was read or written since the last barrier. thread is the loop of
+    which each thread runs one iteration.
     """
 
     def __init__(self, body: Body, together: bool) -> None:
@@ -40,6 +52,7 @@ class Writer:
         self.accumulators: dict[str, Accumulator] = {}
         self.states: dict[str, tuple[str, ...]] = {}
         self.met = True
+        self.thread: For | None = None
 
     def finished(self) -> list[str]:
         """The lines of the function; a barrier at the end is for nobody."""
@@ -51,7 +64,7 @@ class Writer:
         for alone, group in groupby(body, self.is_for_one):
             if not alone:
                 for statement in group:
-                    WRITERS[type(statement)](self, statement)
+                    self.statement(statement)
                 continue
             self.meet()
             self.together = False
@@ -71,6 +84,10 @@ class Writer:
         return not shared and any(isinstance(s, Store) for s in inner)
 
     # --- single statements -------------------------------------------------------------------
+
+    def statement(self, statement: Statement) -> None:
+        """A statement by its class."""
+        WRITERS[type(statement)](self, statement)
 
     def let(self, let: Let) -> None:
         """Name a value."""
@@ -127,16 +144,21 @@ class Writer:
     def store(self, store: Store) -> None:
         """Write an element."""
         body, dtype = self.body, store.value.dtype
-        text = to_memory(body.context, body.expression(store.value), dtype)
+        value = store.value
+        if isinstance(value, Load) and dtype in HALVES:
+            text = body.copied(value)
+        else:
+            text = to_memory(body.context, body.expression(value), dtype)
         place = f"{body.names.of('buffer', store.buffer)}[{bare(body.size(store.offset))}]"
-        body.line(f"{place} = {text};")
+        guard = "" if store.guard is None else f"if ({body.expression(store.guard)}) "
+        body.line(f"{guard}{place} = {text};")
 
     def meet(self) -> None:
         """A barrier, unless nothing was read or written since the last one."""
         if not self.met:
             self.barrier()
 
-    def barrier(self) -> None:
+    def barrier(self, _: Barrier | None = None) -> None:
         """All threads of the block meet here, and see what the others have written."""
         self.body.line(f"{self.dialect.barrier};")
         self.met = True
@@ -147,6 +169,8 @@ class Writer:
         """A loop by its kind."""
         if loop.kind == "thread":
             self.spread(loop)
+        elif is_lockstep(loop):
+            Lockstep(self).enter(loop)
         elif loop.kind == "vector" and self.filled(loop):
             self.in_lanes(loop)
         else:
@@ -157,13 +181,19 @@ class Writer:
 
     def repeat(self, loop: For, begin: str, step: str, first: Sequence[str] = ()) -> None:
         """A loop of C, whose body begins with some lines."""
-        name = self.body.names.of("value", loop.variable.name)
-        limit = bare(self.body.size(loop.limit))
-        self.met = False
-        with self.body.block(f"for (int64_t {name} = {begin}; {name} < {limit}; {name}{step})"):
+        with self.counting(loop, begin, step):
             for line in first:
                 self.body.line(line)
             self.write(loop.body)
+
+    @contextmanager
+    def counting(self, loop: For, begin: str, step: str, word: str = "int64_t") -> Iterator[None]:
+        """A loop of C around what is written inside."""
+        name = self.body.names.of("value", loop.variable.name)
+        limit = bare(self.body.size(loop.limit))
+        self.met = False
+        with self.body.block(f"for ({word} {name} = {begin}; {name} < {limit}; {name}{step})"):
+            yield
         self.met = False
 
     def filled(self, loop: For) -> list[Accumulator]:
@@ -240,12 +270,23 @@ class Writer:
             self.meet()
         self.together = False
         with self.in_place_of(partial):
-            self.repeat(loop, THREAD, f" += {loop.lanes}")
+            if holds_barrier(loop):
+                self.own(loop)
+            else:
+                self.repeat(loop, THREAD, f" += {loop.lanes}")
         self.together = True
         if filled:
             self.combine_threads(partial, loop.lanes)
         elif stores:
             self.barrier()
+
+    def own(self, loop: For) -> None:
+        """The iteration of a thread, of which each has one."""
+        name = self.body.names.of("value", loop.variable.name)
+        self.body.line(f"const int64_t {name} = {THREAD};")
+        self.thread = loop
+        self.write(loop.body)
+        self.thread = None
 
     def combine_threads(self, partial: Mapping[str, tuple[str, ...]], lanes: int) -> None:
         """Combine what the threads have come to, by halves, in memory that they share."""
@@ -279,4 +320,5 @@ WRITERS: dict[type, Callable[[Writer, Any], None]] = {
     Accumulate: Writer.accumulate,
     Store: Writer.store,
     Local: Writer.local,
+    Barrier: Writer.barrier,
 }

@@ -31,7 +31,8 @@ def prepare(f: Function, statement: Statement, later: tuple[Statement, ...]) -> 
         return prepare_accumulate(f, statement)
     if isinstance(statement, Local):
         return prepare_local(f, statement)
-    assert isinstance(statement, Store)
+    assert isinstance(statement, Store), "barriers are for other devices"
+    assert statement.guard is None, "guarded stores are for other devices"
     together = lie_together(f, statement.offset, f.instances, f.block)
     if together and all(access.buffer != statement.buffer for access in accesses(later)):
         return prepare_stores(f, statement)
