@@ -19,7 +19,9 @@ import numpy as np
 
 import graphc as gx
 from graphc.passes.map_to_grid import map_to_grid
+from graphc.passes.split_contractions import split_contractions
 from graphc.passes.split_kernels import split_kernels
+from graphc.passes.tile_contractions import tile_contractions
 from graphc.runtime.accelerator.pipeline import PIPELINE, translate
 from graphc.runtime.accelerator.refused import refused
 from graphc.runtime.accelerator.residence import Residence
@@ -63,7 +65,8 @@ C99 = Dialect(
 )
 
 # A processor takes loops as they are: none is spread over blocks and threads.
-PASSES = tuple(change for change in PIPELINE if change not in (split_kernels, map_to_grid))
+FOR_BLOCKS = (split_contractions, split_kernels, tile_contractions, map_to_grid)
+PASSES = tuple(change for change in PIPELINE if change not in FOR_BLOCKS)
 
 # --- the machine: memory is the host's, and a launch is a call -----------------------------------
 

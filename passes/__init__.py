@@ -36,10 +36,13 @@ On programs:
   block_sums            cut long sums into blocks whose terms stay in cache
   contract_temporaries  what passes from kernel to kernel stays in cache, a block at a time
   split_reductions      cut long reductions with few results into chunks
+  split_contractions    cut the sums of products with few results, for more blocks of threads
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
   stage_rows            keep in a local buffer what several loops over a row compute
   split_kernels         make a kernel of each nest of parallel loops
   plan_memory           update states in place, and reuse memory that dies
+  use_matrix_units      let warps multiply matrices of 16-bit floats on a device's units
+  tile_contractions     let a block of threads compute a tile of a product in shared memory
   map_to_grid           deal loops to a device's blocks and threads
 
 Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
@@ -79,13 +82,16 @@ from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
 from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
+from graphc.passes.split_contractions import split_contractions
 from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_kernels import split_kernels
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
+from graphc.passes.tile_contractions import tile_contractions
 from graphc.passes.tile_loops import tile_loops
+from graphc.passes.use_matrix_units import use_matrix_units
 from graphc.passes.use_winograd import use_winograd
 
 PASSES: dict[str, Callable[[Any], Any]] = {
@@ -120,10 +126,13 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         block_sums,
         contract_temporaries,
         split_reductions,
+        split_contractions,
         tile_loops,
         stage_rows,
         split_kernels,
         plan_memory,
+        use_matrix_units,
+        tile_contractions,
         map_to_grid,
     )
 }

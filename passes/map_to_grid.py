@@ -42,6 +42,8 @@ def map_to_grid(program: Program) -> Program:
 
 def map_kernel(kernel: Kernel) -> Kernel:
     """The kernel with its loops dealt out; its body is one nest, or statements without any."""
+    if any(isinstance(s, For) and s.kind == "block" for s in kernel.body):
+        return kernel  # another pass has dealt them out
     lasts = lasts_of(kernel)
     if len(kernel.body) == 1 and isinstance(kernel.body[0], For):
         nest = kernel.body[0]

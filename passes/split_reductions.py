@@ -14,7 +14,7 @@ not depend on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from graphc.ir import dim
@@ -70,7 +70,12 @@ ROWS, PAGE = 4, 4096
 
 def split_reductions(program: Program) -> Program:
     """Cut the long reductions of kernels with too few results to keep threads busy."""
-    splits = {kernel.name: Split(kernel) for kernel in program.kernels}
+    return with_splits(program, [Split(kernel) for kernel in program.kernels])
+
+
+def with_splits(program: Program, cut: Sequence[Split]) -> Program:
+    """The program with its kernels cut, each in its place, and memory for their partial results."""
+    splits = {old.name: new for old, new in zip(program.kernels, cut, strict=True)}
     names = {a.name for a in program.allocations}
     added: list[Allocation] = []
 
@@ -150,14 +155,19 @@ class Split:
         if chunks is None:
             return [nest]
         self.note(nest, reduction, chunks)
-        first, *second = self.cut(loops, filled(reduction, sums), reduction, chunks)
+        wide = is_wide(loops[-1], reduction) and not any(map(is_position, sums))
+        first, *second = self.cut(loops, filled(reduction, sums), reduction, chunks, wide)
         rest = inside[len(sums) + 1 :]
         return [first, nested(loops, (*sums, *second, *rest))]
 
     def cut(
-        self, loops: list[For], sums: list[Accumulator], reduction: For, chunks: Chunks
-    ) -> list[Statement]:
-        """The loop over chunks that stores partial results, and what combines them."""
+        self, loops: list[For], sums: list[Accumulator], reduction: For, chunks: Chunks,
+        wide: bool = False,
+    ) -> list[Statement]:  # fmt: skip
+        """The loop over chunks that stores partial results, and what combines them.
+
+        wide says that rows of results are added up in memory.
+        """
         name = reduction.variable.name
         outer = loop(f"{name}c", chunks.count, "parallel", ())
         results = product(each.limit for each in loops)
@@ -168,7 +178,7 @@ class Split:
         renamed = {part.whole: part.name for part in parts}
         inner = chunk_of(reduction, chunks, variable(outer), renamed)
         chunk: tuple[Statement, ...]
-        if loops and is_wide(loops[-1], reduction) and not any(map(is_position, sums)):
+        if wide:
             chunk = by_rows(loops, parts, inner, at)
         else:
             inside: tuple[Statement, ...] = (

@@ -14,10 +14,13 @@ from graphc.passes.lower import lower
 from graphc.passes.map_to_grid import map_to_grid
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.passes.plan_memory import plan_memory
+from graphc.passes.split_contractions import split_contractions
 from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_kernels import split_kernels
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
+from graphc.passes.tile_contractions import tile_contractions
+from graphc.passes.use_matrix_units import use_matrix_units
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module, emit
 
@@ -29,10 +32,15 @@ PIPELINE: tuple[Pass, ...] = (
     split_loops,
     collapse_loops,
     split_reductions,
+    split_contractions,
     split_kernels,  # before plan_memory: what a later launch reads again must not be written over
     plan_memory,
+    tile_contractions,
     map_to_grid,
 )
+TILES = PIPELINE.index(tile_contractions)
+WITH_MATRIX_UNITS: tuple[Pass, ...] = (*PIPELINE[:TILES], use_matrix_units, *PIPELINE[TILES:])
+"""The pipeline for a dialect that has words for units that multiply matrices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +57,14 @@ class Translated:
         return program
 
 
-def translate(graph: Graph, dialect: Dialect, passes: Sequence[Pass] = PIPELINE) -> Translated:
+def translate(graph: Graph, dialect: Dialect, passes: Sequence[Pass] | None = None) -> Translated:
     """A graph's program and its kernels in a dialect of C; no device is asked anything.
 
     passes make the program of the graph; a device with other needs than blocks and threads gives
     its own. Where passes write their dumps (`graphc.passes.pipeline`) the source is saved as well.
     """
-    run = run_passes(graph, passes)
+    usual = PIPELINE if dialect.matrix is None else WITH_MATRIX_UNITS
+    run = run_passes(graph, usual if passes is None else passes)
     module = emit(run.result.kernels, dialect)
     if run.folder is not None:
         (run.folder / f"source.{dialect.suffix}").write_text(module.text)
