@@ -112,6 +112,7 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(
     assert err.count("RuntimeWarning: cannot keep machine code in") == 1
 
 
+@pytest.mark.cpu("the cache of machine code")
 def test_kernels_that_differ_in_names_alone_share_their_code() -> None:
     def compiled(name: str) -> Any:
         x = gx.input(name, (7, 3), "float64")

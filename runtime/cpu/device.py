@@ -36,6 +36,7 @@ from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stage_rows import stage_rows
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_winograd import use_winograd
+from graphc.runtime.arguments import to_array
 from graphc.runtime.cpu.arena import Arena
 from graphc.runtime.cpu.binding import Binding, Bindings, address_of
 from graphc.runtime.cpu.build import Built, build
@@ -116,6 +117,8 @@ def tuned(graph: Graph, passes: list[Pass], seconds: float) -> Run:
 
 class CpuStep:
     """A compiled program with its machine code and the memory it works in."""
+
+    to_array = staticmethod(to_array)
 
     def __init__(self, graph: Graph, run: Run, built: Built) -> None:
         self.program: Program = run.result

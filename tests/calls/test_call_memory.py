@@ -17,6 +17,7 @@ from graphc.runtime.recent import MOST
 from tests.calling import affine, ramp
 
 
+@pytest.mark.cpu("the memory of native calls, of which there are many")
 def test_many_calls_leave_nothing_behind() -> None:
     x = gx.input("x", (3,), "float32")
     w = gx.variable(np.zeros(3, np.float32))
@@ -64,7 +65,7 @@ def test_an_output_for_which_there_is_no_memory_is_an_error(way: str) -> None:
     step = gx.compile([x], [x + 1, gx.reshape(x, (-1, 1)) * x])
     many, few = np.ones(1 << 23), np.ones(2)
     for _ in range(2):
-        with pytest.raises(MemoryError):
+        with pytest.raises((MemoryError, gx.GraphError)):  # the second of other devices
             step(many)
         assert [array.tolist() for array in step(few)] == [[2, 2], [[1, 1], [1, 1]]]
 
@@ -101,6 +102,7 @@ def test_memory_of_outputs_can_be_resized_and_is_bounded(double: gx.Executable) 
     assert double(np.ones(0)).tolist() == []
 
 
+@pytest.mark.cpu("the records of native calls")
 def test_sizes_met_long_ago_are_forgotten(way: str) -> None:
     step, y = affine(), ramp(3)
     for rows in (*range(2 * MOST), *range(10), *range(2 * MOST, 0, -1)):
