@@ -193,7 +193,7 @@ def time_parts(options, where):
         if perf_counter() > options.end:
             left.append(workload.name)
             continue
-        chosen = workload.small() if options.quick else workload
+        chosen = replace(workload.small(), work=Work()) if options.quick else workload
         jobs = jobs_of(chosen, peers, options, where)
         if jobs:
             lines.append((chosen, time_in_turns(jobs, 0.01 if options.quick else options.turns)))
