@@ -170,7 +170,7 @@ def main():
 
         peers["JAX"] = of_jax(jax)
     except ImportError:
-        pass
+        print("JAX is not installed")
     for name, mine in ours(gx).items():
         compare(name, mine, peers, options.rounds, clock_of(options.threads))
 

@@ -1,234 +1,240 @@
-"""Check and time graphc on a GPU beside PyTorch on the same card, in one call.
+"""Check and time graphc on a GPU beside PyTorch and JAX on the same card, in one call.
 
-    python benchmarks/run_gpu.py                  # checks, then times, then the table
-    python benchmarks/run_gpu.py --no-checks      # times alone
-    python benchmarks/run_gpu.py --device cpu --quick --no-checks    # the script itself, anywhere
+    python benchmarks/run_gpu.py                                # checks, then times, then the table
+    python benchmarks/run_gpu.py --parts kernels products       # some of it
+    python benchmarks/run_gpu.py --device opencl --quick --parts kernels    # the script, anywhere
 
-The checks are the numeric tests with `--device=cuda`. What is timed works on variables, which stay
-on the card, as PyTorch's tensors do; a round gives each contender its turn. Times are wall-clock
-medians of a call, each ending when the card is done.
+The checks are the numeric tests with `--device`, for a part of the time at most. Programs are
+those of the other benchmarks (`contenders/`); data and parameters stay on the card. Each program's
+results are compared with those of PyTorch before it is timed. A round gives each contender its
+turn; times are medians of rounds, by the wall clock, of calls that end when the card is done.
+float32 is full precision for all. What does not fit into `--seconds` is left out, and named.
 """
 
 import argparse
-import itertools
+import importlib
+import os
 import platform
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-import graphc as gx
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the card is everybody's
+
+from workload_data import draw
+from workloads import FLOAT, Work, Workload, product_work
+from workloads import table as workload_table
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKS = [
     "test_every_op.py", "test_every_derivative.py", "test_scan.py", "test_while_loop.py",
-    "test_random_graphs.py", "test_compile.py", "test_nn.py", "test_optim.py",
+    "test_compile.py", "test_nn.py", "test_optim.py", "test_random_graphs.py",
 ]  # fmt: skip
-SIZES = {"elements": 1 << 25, "rows": 1 << 13, "columns": 1 << 12, "matrix": 4096, "batch": 512}
-QUICK = {"elements": 999, "rows": 7, "columns": 33, "matrix": 40, "batch": 5}
-LAYERS = (784, 512, 512, 10)
-RATE = 0.1
-FLOAT = 4  # bytes
-
-
-class Row:
-    """A program in graphc's words and in PyTorch's, and the bytes or operations it needs."""
-
-    def __init__(self, name, arrays, graphc, torch, *, moved=0, operations=0):
-        self.name, self.arrays = name, arrays
-        self.graphc, self.torch = graphc, torch
-        self.moved, self.operations = moved, operations
-
-    def rate(self, seconds):
-        """How fast that is."""
-        if self.operations:
-            return f"{self.operations / seconds / 1e12:6.2f} TFLOP/s"
-        return f"{self.moved / seconds / 1e9:6.0f} GB/s" if self.moved else ""
+PEERS = {
+    "eager": ("torch_programs", {}),
+    "compiled": ("torch_programs", {"compile": True}),
+    "jax": ("jax_programs", {}),
+}
+"""The columns of the table besides graphc's: a module of contenders, and its options."""
+CHECKING = 0.4
+"""The share of the time that the checks may take."""
+SHORT = 2  # bytes of bfloat16
 
 
 # --- what is timed -------------------------------------------------------------------------------
 
 
-def layer_norm(x):
-    """Layer normalisation in graphc's words."""
-    centred = x - gx.mean(x, axis=1, keepdims=True)
-    return centred / gx.sqrt(gx.mean(gx.square(centred), axis=1, keepdims=True) + 1e-5)
+def kernels():
+    """Element-wise and row-wise kernels, which memory bounds; the first is a copy."""
+    count = 1 << 26
+    moved = Work(read=FLOAT * count, written=FLOAT * count)
+    yield Workload("copy", "kernels", "chain", {"chain": [("abs", None)], "elements": count},
+                   work=moved)  # fmt: skip
+    work = replace(moved, read=3 * FLOAT * count)
+    yield Workload("elementwise", "kernels", "elementwise", {"elements": count}, work=work)
+    for name in ("softmax", "layernorm", "logsumexp", "sum0", "sum1", "sumall", "argmax1"):
+        whole = name in ("softmax", "layernorm")
+        work = replace(moved, written=FLOAT * count if whole else 0)
+        sizes = {"rows": count >> 12, "columns": 1 << 12}
+        yield Workload(name, "kernels", name, sizes, work=work)
 
 
-def rows(sizes):
-    """Every program."""
-    random = np.random.default_rng(0)
-
-    def draw(*shape):
-        return random.standard_normal(shape, np.float32)
-
-    flat, table = draw(sizes["elements"]), draw(sizes["rows"], sizes["columns"])
-    matrix = draw(sizes["matrix"], sizes["matrix"])
-    twice = [2 * FLOAT * array.size for array in (flat, table)]
-    yield Row("copy", [flat], lambda x: x + 0.5, lambda t, x: x + 0.5, moved=twice[0])
-    yield Row("tanh(x) * exp(-x)", [flat], lambda x: gx.tanh(x) * gx.exp(-x),
-              lambda t, x: t.tanh(x) * t.exp(-x), moved=twice[0])  # fmt: skip
-    yield Row("sum", [flat], gx.sum, lambda t, x: t.sum(x), moved=twice[0] // 2)
-    yield Row("softmax", [table], lambda x: gx.softmax(x, axis=1),
-              lambda t, x: t.softmax(x, 1), moved=twice[1])  # fmt: skip
-    yield Row("layer norm", [table], layer_norm,
-              lambda t, x: t.nn.functional.layer_norm(x, x.shape[1:]), moved=twice[1])  # fmt: skip
-    yield Row("matmul", [matrix, matrix.T.copy()], lambda x, y: x @ y,
-              lambda t, x, y: x @ y, operations=2 * sizes["matrix"] ** 3)  # fmt: skip
+def products():
+    """Matrix products, those of bfloat16 against cuBLAS in PyTorch's eager column."""
+    for side, short in ((4096, False), (4096, True), (8192, True)):
+        name = f"matmul {side} {'bfloat16' if short else 'float32'}"
+        sizes = {"m": side, "k": side, "n": side, "short": short}
+        yield Workload(name, "products", "product", sizes, work=product_work(side, side, side),
+                       tolerance=2e-2 if short else 1e-3)  # fmt: skip
 
 
-class GraphcStep:
-    """A program over variables, whose result is a variable: nothing leaves the card."""
-
-    def __init__(self, row, device):
-        sources = [gx.variable(array) for array in row.arrays]
-        value = row.graphc(*sources)
-        self.result = gx.variable(np.zeros(value.shape, np.float32))
-        probe = gx.reshape(self.result, (-1,))[0] if value.shape else self.result
-        self.step = gx.compile([], probe, updates={self.result: value}, device=device)
-
-    def __call__(self):
-        return self.step()
-
-    def value(self):
-        """The result."""
-        self.step()
-        return self.result.value
+def training():
+    """Training steps of networks."""
+    listed = workload_table()
+    sizes = {
+        "mlp_train_b512": {}, "lenet_train_b64": {"batch": 512},
+        "resnet18_cifar_train_b32": {"batch": 128}, "lstm_train": {},
+        "tblock_train": {"batch": 16, "length": 256, "features": 512, "wide": 2048},
+    }  # fmt: skip
+    for name, changed in sizes.items():
+        found = listed[name]
+        yield replace(found, sizes=found.sizes | changed, work=Work(), tolerance=5e-3)
 
 
-class TorchStep:
-    """A program over tensors, eager or compiled."""
-
-    def __init__(self, row, torch, where, compiled):
-        self.torch, self.where = torch, where
-        self.tensors = [torch.from_numpy(array).to(where) for array in row.arrays]
-        self.function = lambda *tensors: row.torch(torch, *tensors)
-        if compiled:
-            self.function = torch.compile(self.function)
-
-    def __call__(self):
-        result = self.function(*self.tensors)
-        if self.where == "cuda":
-            self.torch.cuda.synchronize()
-        return result
-
-    def value(self):
-        """The result."""
-        return self().cpu().numpy()
+PARTS = {"kernels": kernels, "products": products, "training": training}
 
 
-# --- a training step -----------------------------------------------------------------------------
+def data_of(workload):
+    """The parameters and the data of a workload, in its dtype."""
+    parameters, data = draw(workload)
+    if workload.sizes.get("short"):
+        short = importlib.import_module("ml_dtypes").bfloat16
+        data = {name: array.astype(short) for name, array in data.items()}
+    return parameters, data
 
 
-def graphc_training(arrays, device):
-    """A step of SGD on a network of dense layers."""
-    x, labels, *weights = [gx.variable(array) for array in arrays]
-    hidden = x
-    for w in weights[:-1]:
-        hidden = gx.relu(hidden @ w)
-    loss = gx.mean(gx.softmax_cross_entropy(hidden @ weights[-1], labels))
-    slopes = gx.grad(loss, weights)
-    updates = {w: w - RATE * slope for w, slope in zip(weights, slopes, strict=True)}
-    return gx.compile([], loss, updates=updates, device=device)
+# --- who is timed --------------------------------------------------------------------------------
 
 
-def torch_training(arrays, torch, where, compiled):
-    """The same in PyTorch."""
-    x, labels, *weights = [torch.from_numpy(array).to(where) for array in arrays]
-    for w in weights:
-        w.requires_grad_(True)
-
-    def forward():
-        hidden = x
-        for w in weights[:-1]:
-            hidden = torch.relu(hidden @ w)
-        return torch.nn.functional.cross_entropy(hidden @ weights[-1], labels)
-
-    forward = torch.compile(forward) if compiled else forward
-
-    def step():
-        loss = forward()
-        slopes = torch.autograd.grad(loss, weights)
-        with torch.no_grad():
-            for w, slope in zip(weights, slopes, strict=True):
-                w.sub_(slope, alpha=RATE)
-        return float(loss.detach())
-
-    return step
+def find_peers(options, where):
+    """The modules of the contenders that are installed and have the device."""
+    found = {}
+    for column, (module, _) in PEERS.items():
+        try:
+            loaded = importlib.import_module(f"contenders.{module}")
+        except ImportError:
+            continue
+        if module == "torch_programs" and where == "cuda" and not loaded.torch.cuda.is_available():
+            continue
+        if column != "compiled" or options.compiled:
+            loaded.prepare(os.cpu_count())
+            found[column] = loaded
+    return found
 
 
-def training_arrays(batch):
-    """Data, labels and weights."""
-    random = np.random.default_rng(1)
-    pairs = itertools.pairwise(LAYERS)
-    weights = [random.standard_normal(p, np.float32) / np.float32(p[0] ** 0.5) for p in pairs]
-    x = random.standard_normal((batch, LAYERS[0]), np.float32)
-    return [x, random.integers(0, LAYERS[-1], batch), *weights]
+def use_full_precision(peers):
+    """Have products of float32 computed with all its bits, as graphc does."""
+    if "eager" in peers:
+        backends = peers["eager"].torch.backends
+        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = False
+    if "jax" in peers:
+        peers["jax"].jax.config.update("jax_default_matmul_precision", "float32")
+
+
+def jobs_of(workload, peers, options, where):
+    """A job for each contender, graphc's first; those whose results are not PyTorch's are said."""
+    ours = importlib.import_module("contenders.graphc_programs")
+    makers = {"graphc": (ours, {"device": options.device})}
+    makers |= {c: (m, PEERS[c][1] | {"device": where}) for c, m in peers.items()}
+    jobs, results = {}, {}
+    for column, (module, settings) in makers.items():
+        if module.missing(workload, settings):
+            continue
+        try:
+            job = module.build(workload, *data_of(workload), settings)
+            results[column] = [np.asarray(a, np.float64) for a in job.results(job.step())]
+            jobs[column] = job
+        except Exception as error:
+            print(f"{workload.name}: {column} fails: {error}", flush=True)
+    for column in [c for c in jobs if not agree(results, c, workload.tolerance)]:
+        print(f"{workload.name}: {column} differs from PyTorch", flush=True)
+        del jobs[column]
+    return jobs
+
+
+def agree(results, column, tolerance):
+    """Whether results are those of PyTorch, relative to the largest of each."""
+    pairs = zip(results[column], results.get("eager", results[column]), strict=True)
+    return all(np.abs(a - b).max() <= tolerance * max(np.abs(b).max(), 1e-6) for a, b in pairs)
 
 
 # --- the run -------------------------------------------------------------------------------------
 
 
-def check(device):
-    """Run the numeric tests on the device; whether all pass."""
+def check(options):
+    """Run the numeric tests on the device; what is to be said of them."""
     tests = [str(ROOT / "tests" / name) for name in CHECKS]
-    command = [sys.executable, "-m", "pytest", "-q", f"--device={device}", *tests]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    workers = str(min(8, os.cpu_count() or 1))
+    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, f"--device={options.device}"]
+    try:
+        limit = CHECKING * options.seconds
+        done = subprocess.run([*command, *tests], cwd=ROOT, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return f"cut off after {limit:.0f} s without an end"
+    return "all passed" if done.returncode == 0 else "FAILED"
 
 
-def time_in_turns(calls, rounds):
-    """The median seconds of each call."""
-    for call in calls.values():
-        call()
-        call()
-    times = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
+def time_in_turns(jobs, seconds):
+    """The median seconds of each job's step, in rounds for so long."""
+    times = {name: [] for name in jobs}
+    for job in jobs.values():
+        job.step()
+    end = perf_counter() + seconds
+    while not all(times.values()) or perf_counter() < end:
+        for name, job in jobs.items():
             start = perf_counter()
-            call()
+            job.step()
             times[name].append(perf_counter() - start)
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def find_torch(where):
-    """PyTorch, if it is installed and has the device."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    return torch if where == "cpu" or torch.cuda.is_available() else None
+def time_parts(options, where):
+    """The times of each workload, and which there was no time for."""
+    peers = find_peers(options, where)
+    use_full_precision(peers)
+    lines, left = [], []
+    for workload in (w for part in options.parts for w in PARTS[part]()):
+        if perf_counter() > options.end:
+            left.append(workload.name)
+            continue
+        chosen = replace(workload.small(), work=Work()) if options.quick else workload
+        jobs = jobs_of(chosen, peers, options, where)
+        if jobs:
+            lines.append((chosen, time_in_turns(jobs, 0.01 if options.quick else options.turns)))
+    return lines, left
 
 
-def time_rows(options, torch, where):
-    """A line of the table for each program."""
-    sizes = QUICK if options.quick else SIZES
-    for row in rows(sizes):
-        steps = {"graphc": GraphcStep(row, options.device)}
-        if torch:
-            steps["eager"] = TorchStep(row, torch, where, False)
-            np.testing.assert_allclose(steps["graphc"].value(), steps["eager"].value(), 2e-3, 2e-2)
-            if options.compiled:
-                steps["compiled"] = TorchStep(row, torch, where, True)
-        yield row.name, time_in_turns(steps, options.rounds), row.rate
-    arrays = training_arrays(sizes["batch"])
-    steps = {"graphc": graphc_training(arrays, options.device)}
-    if torch:
-        steps["eager"] = torch_training([a.copy() for a in arrays], torch, where, False)
-        np.testing.assert_allclose(steps["graphc"](), steps["eager"](), 1e-3)
-        if options.compiled:
-            steps["compiled"] = torch_training([a.copy() for a in arrays], torch, where, True)
-    yield "MLP training step", time_in_turns(steps, options.rounds), lambda seconds: ""
+def table(lines):
+    """The rows of the table: milliseconds of each, graphc's by the best other's, and its rate."""
+    columns = ["graphc", *PEERS]
+    yield f"{'milliseconds':<26}" + "".join(f"{name:>10}" for name in columns) + f"{'ratio':>8}"
+    for workload, times in lines:
+        shown = "".join(f"{1e3 * times[c]:10.3f}" if c in times else f"{'-':>10}" for c in columns)
+        others = [seconds for column, seconds in times.items() if column != "graphc"]
+        both = others and "graphc" in times
+        ratio = f"{times['graphc'] / min(others):8.2f}" if both else f"{'-':>8}"
+        yield f"{workload.name:<26}{shown}{ratio}  {rate(workload, times, lines)}"
 
 
-def print_machine(torch, where):
+def rate(workload, times, lines):
+    """How much graphc does in a second, and how that compares with the best copy or cuBLAS."""
+    work, seconds = workload.work, times.get("graphc")
+    if seconds is None or not work.operations + work.read:
+        return ""
+    if work.operations:
+        share = f"{100 * times['eager'] / seconds:.0f} % of cuBLAS" if "eager" in times else ""
+        return f"{work.operations / seconds / 1e12:.2f} TFLOP/s  {share}"
+    reached = (work.read + work.written) / seconds
+    copies = [
+        (w.work.read + w.work.written) / min(t.values()) for w, t in lines if w.name == "copy"
+    ]
+    share = f"{100 * reached / copies[0]:.0f} % of a copy" if copies else ""
+    return f"{reached / 1e9:.0f} GB/s  {share}"
+
+
+def print_machine(where):
     """The card and the versions, for the record."""
-    card = torch.cuda.get_device_name() if torch and where == "cuda" else platform.processor()
-    print(f"{card}; Python {platform.python_version()}, graphc {gx.__version__}", end="")
-    for name in ("torch", "cuda-bindings", "nvidia-cuda-nvrtc"):
+    card = platform.processor() or platform.machine()
+    if where == "cuda" and "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+        card = sys.modules["torch"].cuda.get_device_name()
+    print(f"{card}; Python {platform.python_version()}", end="")
+    for name in ("graphc-compiler", "torch", "jax", "cuda-bindings", "nvidia-cuda-nvrtc"):
         try:
             print(f", {name} {version(name)}", end="")
         except PackageNotFoundError:
@@ -236,32 +242,33 @@ def print_machine(torch, where):
     print()
 
 
-def main():
-    """Check, time, and print the table last."""
+def parse_options():
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--seconds", type=float, default=540, help="for all of it")
+    parser.add_argument("--turns", type=float, default=1.5, help="seconds for each program")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to try the script")
     parser.add_argument("--no-checks", dest="checks", action="store_false")
     parser.add_argument("--no-compile", dest="compiled", action="store_false")
     options = parser.parse_args()
-    where = "cpu" if options.device == "cpu" else "cuda"
-    torch = find_torch(where)
-    passed = check(options.device) if options.checks else None
-    lines = list(time_rows(options, torch, where))
-    print_machine(torch, where)
-    if passed is not None:
-        print(f"numeric tests on {options.device}: {'all passed' if passed else 'FAILED'}")
-    print(f"{'milliseconds a call':<22}{'graphc':>10}{'eager':>10}{'compiled':>10}{'ratio':>8}")
-    for name, times, rate in lines:
-        shown = "".join(
-            f"{1e3 * times[key]:10.3f}" if key in times else f"{'-':>10}"
-            for key in ("graphc", "eager", "compiled")
-        )
-        others = [seconds for key, seconds in times.items() if key != "graphc"]
-        ratio = f"{times['graphc'] / min(others):8.2f}" if others else f"{'-':>8}"
-        print(f"{name:<22}{shown}{ratio}  {rate(times['graphc'])}")
-    return 1 if passed is False else 0
+    options.end = perf_counter() + options.seconds
+    return options
+
+
+def main():
+    """Check, time, and print the table last."""
+    options = parse_options()
+    where = "cuda" if options.device.partition(":")[0] == "cuda" else "cpu"
+    checked = check(options) if options.checks else "not run"
+    lines, left = time_parts(options, where)
+    print_machine(where)
+    print(f"numeric tests on {options.device}: {checked}")
+    if left:
+        print(f"no time was left for {', '.join(left)}")
+    print("\n".join(table(lines)))
+    return 1 if checked == "FAILED" or not all("graphc" in times for _, times in lines) else 0
 
 
 if __name__ == "__main__":

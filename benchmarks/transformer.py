@@ -186,7 +186,7 @@ def main():
 
         made["JAX"] = of_jax(jax)
     except ImportError:
-        pass
+        print("JAX is not installed")
     clock = clock_of(options.threads)
     for number, name in enumerate(("forward", "training")):
         compare(name, {k: pair[number] for k, pair in made.items()}, options.rounds, clock)

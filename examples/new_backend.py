@@ -19,9 +19,12 @@ import numpy as np
 
 import graphc as gx
 from graphc.passes.map_to_grid import map_to_grid
+from graphc.passes.split_contractions import split_contractions
 from graphc.passes.split_kernels import split_kernels
+from graphc.passes.tile_contractions import tile_contractions
+from graphc.runtime.accelerator.failures import refused
+from graphc.runtime.accelerator.machine import SynchronousMachine
 from graphc.runtime.accelerator.pipeline import PIPELINE, translate
-from graphc.runtime.accelerator.refused import refused
 from graphc.runtime.accelerator.residence import Residence
 from graphc.runtime.accelerator.step import AcceleratorStep
 from graphc.runtime.c_source.dialect import Dialect
@@ -63,19 +66,16 @@ C99 = Dialect(
 )
 
 # A processor takes loops as they are: none is spread over blocks and threads.
-PASSES = tuple(change for change in PIPELINE if change not in (split_kernels, map_to_grid))
+FOR_BLOCKS = (split_contractions, split_kernels, tile_contractions, map_to_grid)
+PASSES = tuple(change for change in PIPELINE if change not in FOR_BLOCKS)
 
 # --- the machine: memory is the host's, and a launch is a call -----------------------------------
 
 
-class HostMachine:
+class HostMachine(SynchronousMachine):
     """The processor as a machine: arrays of bytes as memory, functions of a shared library."""
 
-    dialect = C99
-
-    def why_not(self, dtype):
-        """Every dtype can be computed with."""
-        return ""
+    name, dialect = "c99", C99
 
     def allocate(self, size):
         """Memory is an array of bytes."""
@@ -88,6 +88,10 @@ class HostMachine:
     def read(self, memory, offset, array):
         """Copy memory into an array."""
         array.reshape(-1).view(np.uint8)[...] = memory[offset : offset + array.nbytes]
+
+    def copy(self, source, target, size):
+        """Copy from memory to memory."""
+        target.memory[target.offset :][:size] = source.memory[source.offset :][:size]
 
     def build(self, module):
         """Compile a module to a shared library; its functions take 64-bit arguments."""
@@ -110,10 +114,6 @@ class HostMachine:
         addresses = [a if isinstance(a, int) else a.ctypes.data for a in arguments]
         function(*map(ctypes.c_int64, addresses))
 
-    def recorded(self, launches):
-        """There is nothing to gain from a record of launches."""
-        return launches
-
 
 @cache
 def residence():
@@ -122,8 +122,8 @@ def residence():
 
 
 def load(graph, options):
-    """A graph, ready to run; the options of `gx.compile` are for other devices."""
-    return AcceleratorStep(graph, translate(graph, C99, PASSES), residence())
+    """A graph, ready to run."""
+    return AcceleratorStep(graph, translate(graph, C99, PASSES), residence(), options)
 
 
 def main():

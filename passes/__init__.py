@@ -12,6 +12,7 @@ On graphs:
   sink_from_loops       do sums of products over all steps as one product after a loop
   simplify              algebra, movements and reductions, to a fixpoint
   stabilise             logarithms and exponentials that do not overflow or cancel
+  invert_sums           multiply a softmax by the reciprocals of its sums
   fold_constants        compute what depends on constants alone
   remove_duplicates     write equal things equally, so that they become one
   remove_dead_code      drop updates and results without effect
@@ -36,11 +37,18 @@ On programs:
   block_sums            cut long sums into blocks whose terms stay in cache
   contract_temporaries  what passes from kernel to kernel stays in cache, a block at a time
   split_reductions      cut long reductions with few results into chunks
+  split_contractions    cut the sums of products with few results, for more blocks of threads
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
-  stage_rows            keep in a local buffer what several loops over a row compute
+  join_rows             loops over the same row become one
+  stage_rows            keep in cache what several loops over a row compute
   split_kernels         make a kernel of each nest of parallel loops
   plan_memory           update states in place, and reuse memory that dies
+  store_past_cache      keep what no cache can hold out of the caches
+  widen_accesses        load and store several neighbours at once
+  use_matrix_units      let warps multiply matrices of 16-bit floats on a device's units
+  tile_contractions     let a block of threads compute a tile of a product in shared memory
   map_to_grid           deal loops to a device's blocks and threads
+  keep_rows             keep in registers what several loops over a row need
 
 Derivatives (`differentiate`) are taken while the user's graph is built, before all passes.
 `pipeline` runs passes in order; `decisions` is how they say why; `rule` is what algebra is
@@ -63,6 +71,9 @@ from graphc.passes.fuse import fuse
 from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.invert_sums import invert_sums
+from graphc.passes.join_rows import join_rows
+from graphc.passes.keep_rows import keep_rows
 from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_loops import lay_out_loops
@@ -79,14 +90,19 @@ from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
 from graphc.passes.sink_from_loops import sink_from_loops
 from graphc.passes.split_complex import split_complex
+from graphc.passes.split_contractions import split_contractions
 from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_kernels import split_kernels
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stabilise import stabilise
 from graphc.passes.stage_rows import stage_rows
+from graphc.passes.store_past_cache import store_past_cache
+from graphc.passes.tile_contractions import tile_contractions
 from graphc.passes.tile_loops import tile_loops
+from graphc.passes.use_matrix_units import use_matrix_units
 from graphc.passes.use_winograd import use_winograd
+from graphc.passes.widen_accesses import widen_accesses
 
 PASSES: dict[str, Callable[[Any], Any]] = {
     function.__name__: function
@@ -100,6 +116,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         sink_from_loops,
         simplify,
         stabilise,
+        invert_sums,
         fold_constants,
         remove_duplicates,
         remove_dead_code,
@@ -120,11 +137,18 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         block_sums,
         contract_temporaries,
         split_reductions,
+        split_contractions,
         tile_loops,
+        join_rows,
         stage_rows,
         split_kernels,
         plan_memory,
+        store_past_cache,
+        widen_accesses,
+        use_matrix_units,
+        tile_contractions,
         map_to_grid,
+        keep_rows,
     )
 }
 """Every pass by its name, which is also its file's."""

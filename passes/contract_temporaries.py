@@ -36,6 +36,7 @@ from graphc.ir.program import (
     make_call,
     walk_steps,
 )
+from graphc.passes.collapse_loops import collapse_body
 from graphc.passes.decisions import record
 from graphc.passes.joint_loops import (
     Iteration,
@@ -306,7 +307,7 @@ class Contraction:
                 )
             here = block.rowwise(relocate(part.inside, moved))
             inner = replace(part, inside=with_own_names(here, taken))
-            parts += inner.over(None if rows == 1 else block.inner)
+            parts += collapse_body(inner.over(None if rows == 1 else block.inner))
         kernel = self.kernel(group, block.nest(tuple(parts)), names)
         self.contracted |= set(inside)
         self.say(group, inside, rows, kernel)

@@ -8,6 +8,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.node import Node
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import take_apart
+from graphc.ops.kinds import Elementwise
 from graphc.passes.decisions import record
 from graphc.passes.fusion_group import (
     Group,
@@ -24,6 +25,7 @@ from graphc.passes.fusion_group import (
 )
 from graphc.passes.fusion_refusals import good, legal
 from graphc.passes.outline import outline
+from graphc.passes.stage_rows import MAX_ROW
 
 # Of many groups that read a node, the first few are tried.
 MAX_CANDIDATES = 4
@@ -51,6 +53,8 @@ class Partition:
         order = graph.walk()
         self.position = {node: place for place, node in enumerate(order)}
         self.roots = set(graph.roots)
+        self.users = graph.users()
+        self.totals: dict[Node, list[Node]] = {}
         self.groups: list[Group] = []
         self.results: dict[Node, list[Node]] = {}
         self.readers: dict[Node, dict[Group, None]] = {}
@@ -68,6 +72,8 @@ class Partition:
                 self.open(node)
         elif is_free(node):
             self.place_free(node)
+        elif is_row_total(node) and self.is_for_products(node.inputs[0]):
+            self.totals.setdefault(node.inputs[0], []).append(node)
         else:
             self.place_computation(node)
 
@@ -158,9 +164,23 @@ class Partition:
         readers = self.readers.get(node, {})
         return len(readers) > int(reader in readers)
 
+    def is_for_products(self, node: Node) -> bool:
+        """Whether a value is computed for products that read it from memory, and else for totals.
+
+        It follows totals of the same rows, so that no product can have it as its epilogue.
+        """
+        others = [user for user in self.users[node] if not is_row_total(user)]
+        if node in self.roots or not others or not isinstance(node.op, Elementwise):
+            return False
+        return all(user.op.name == "matmul" for user in others) and follows_total(node)
+
     def open(self, node: Node) -> None:
-        """A group of its own for a node, which puts it in memory."""
-        group = Group.around(node, self.position[node])
+        """A group of its own for a node, which puts it in memory, with the totals of its rows."""
+        totals = self.totals.get(node, [])
+        last = max(self.position[each] for each in (node, *totals))
+        group = Group.around(node, last, totals)
+        for total in totals:
+            decide("fused", total, group, "the rows that it reduces are computed there")
         self.groups.append(group)
         self.note_reads(group)
 
@@ -216,6 +236,31 @@ def reads_in_steps(group: Group, node: Node) -> bool:
         return False
     scan = take_apart(loop)
     return node not in {*loop.inputs[: scan.carries], *loop.inputs[scan.first_constant :]}
+
+
+def is_row_total(node: Node) -> bool:
+    """Whether a node reduces the last axis of its operand, of rows that may be kept."""
+    if node.op.name not in ("sum", "prod", "max", "min"):
+        return False
+    (operand,) = node.inputs
+    length = operand.shape[-1] if operand.ndim else None
+    if not isinstance(length, int) or length * operand.dtype.bytes > MAX_ROW:
+        return False
+    return tuple(node.attrs["axes"]) == (operand.ndim - 1,) and length > 1
+
+
+def follows_total(node: Node) -> bool:
+    """Whether elementwise operators and movements lead from a total of a row to a node."""
+    stack, seen = list(node.inputs), set(node.inputs)
+    while stack:
+        operand = stack.pop()
+        if is_row_total(operand):
+            return True
+        if isinstance(operand.op, Elementwise) or is_free(operand):
+            new = [each for each in operand.inputs if each not in seen]
+            stack += new
+            seen.update(new)
+    return False
 
 
 def decide(choice: str, node: Node, group: Group, reason: str) -> None:

@@ -148,15 +148,19 @@ class Group:
     is_kernel: bool = True
 
     @classmethod
-    def around(cls, root: Node, position: int) -> Group:
+    def around(cls, root: Node, position: int, totals: Iterable[Node] = ()) -> Group:
         """A new group that puts one node in memory; position is its place in the graph's order.
 
-        A leaf is not computed but copied.
+        totals are reductions of its rows, which the group stores beside it; then position is that
+        of the last of them all. A leaf is not computed but copied.
         """
         loops = result_loops(root.shape)
         group = cls(without_units(root.shape), loops, last=position)
-        group.outputs[root] = None
-        group.reads[root] = {Access(index_of(root.shape, loops)): None}
+        for node in (root, *totals):
+            group.outputs[node] = None
+            group.reads[node] = {Access(index_of(node.shape, loops)): None}
+        for node in totals:
+            group.absorb(node)
         if not is_leaf(root):
             group.absorb(root)
         return group

@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphc.passes.expand_while_gradient import expand_while_gradient
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.hoist_from_loops import hoist_from_loops
+from graphc.passes.invert_sums import invert_sums
 from graphc.passes.merge_loops import merge_loops
 from graphc.passes.pipeline import Pass
 from graphc.passes.remove_custom_gradient import remove_custom_gradient
@@ -26,6 +27,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
     hoist_from_loops,
     sink_from_loops,
     stabilise,
+    invert_sums,
     fold_constants,
     simplify,
     remove_duplicates,

@@ -2,7 +2,8 @@
 
 In `h @ u + x @ w` of a recurrent cell the second product does not wait for the step before. Done
 for all steps at once it is a product of large matrices instead of many small ones. What follows
-it goes along as long as nothing else in the loop needs what is between.
+it goes along as long as nothing else in the loop needs what is between. A step that has rows enough
+by itself keeps its product where all of them together would leave the cache.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from graphc.ir.scan_parts import Carry, Scan, make_scan
 from graphc.ops.kinds import Elementwise, Shifted
 from graphc.ops.movement import MOVEMENTS
 from graphc.passes.decisions import lines, record
+from graphc.passes.machine import SECOND_CACHE, typical
 from graphc.passes.on_scans import on_scans
+
+# With so many rows a product does not wait for its matrix, even from the third cache.
+ENOUGH_ROWS = 32
+# What all steps' products may take, in bytes, to be in cache when the loop reads them.
+NEAR = SECOND_CACHE // 2
 
 
 def hoist_from_loops(graph: Graph) -> Graph:
@@ -46,9 +53,17 @@ def hoisted(scan: Scan) -> list[Node]:
 def decide(scan: Scan, roots: Iterable[Node]) -> None:
     """Record what leaves a loop."""
     for root in roots:
-        reason = "it depends on the elements of a step alone: one product serves all steps"
-        numbers = (("elements for each step", str(root.size)),)
-        record(Decision("hoist_from_loops", "hoisted", repr(root), reason, numbers, lines([root])))
+        say(
+            "hoisted",
+            root,
+            "it depends on the elements of a step alone: one product serves all steps",
+        )
+
+
+def say(choice: str, node: Node, reason: str) -> None:
+    """Record what became of a value."""
+    numbers = (("elements for each step", str(node.size)),)
+    record(Decision("hoist_from_loops", choice, repr(node), reason, numbers, lines([node])))
 
 
 # --- what can leave ------------------------------------------------------------------------------
@@ -65,9 +80,20 @@ def hoistable(scan: Scan) -> list[Node]:
         if node in moving and node.inputs and can_batch(node, moving):
             free |= {node} if all(operand in free for operand in inputs) else set()
     products = [node for node in order if node in free and node.op.name == "matmul"]
+    products = [node for node in products if pays(node, scan.node.attrs["length"])]
     users = scan.body.users()
     ends = (follow(node, users, free, set(scan.body.outputs)) for node in products)
     return list(dict.fromkeys(ends))
+
+
+def pays(product: Node, length: Size) -> bool:
+    """Whether a product is faster for all steps at once than in each of them; says so if not."""
+    rows = product.shape[0]
+    few = not isinstance(rows, int) or rows < ENOUGH_ROWS
+    if few or typical(product.size) * typical(length) * product.dtype.bytes <= NEAR:
+        return True
+    say("in the loop", product, "it has rows enough, and would be read again from afar")
+    return False
 
 
 def can_batch(node: Node, moving: set[Node]) -> bool:

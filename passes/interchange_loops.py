@@ -34,6 +34,8 @@ FAR_ROWS, FAR = 0.8, 64
 # out of it, with half of it for the columns.
 COLLIDING_ROWS = 0.7
 USUALLY_FILLED = 0.9
+# A pair that stands innermost is left there if so much of its vectors is used.
+WELL_FILLED = 0.6
 # With this many rows, multiplications wait for one another no longer.
 ENOUGH_ROWS = 8
 
@@ -56,12 +58,14 @@ def interchanged(nest: For, kernel: Kernel) -> For:
         return nested(by_source(loops, inside), inside)
     if len(loops) < 2 or not is_one_sum(inside):
         return nest
-    if is_tileable(nested(loops[-2:], inside)):
+    if is_tileable(nested(loops[-2:], inside)) and filled(loops[-1].limit) >= WELL_FILLED:
         return nested(loops, near_terms_inside(inside))
     pairs = scored(loops, inside, is_tileable) or sliding_pairs(loops, inside)
     if not pairs:
         return nest
     best, pair = max(pairs, key=lambda found: (found[0], -sum(strides_of(found[1][0], inside))))
+    if pair[0] is loops[-2] and pair[1] is loops[-1]:
+        return nested(loops, near_terms_inside(inside))
     rows, columns = (loop.variable.name for loop in pair)
     record(
         Decision(

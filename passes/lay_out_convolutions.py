@@ -2,9 +2,10 @@
 
 What a convolution multiplies is read once for every tap, so that it pays to arrange it before:
 
-- padding is stored, so that no tap asks whether it looks at an element;
 - where rows of results would not fill vectors, the kernel has its outputs last, in panels as wide
-  as a tile, so that vectors can lie along the outputs.
+  as a tile, so that vectors can lie along the outputs; tiles then leave out taps on padding;
+- elsewhere padding is stored, so that no tap asks whether it looks at an element; but not where
+  each channel is by itself and the processor loads by masks: a copy takes as long as a few taps.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from graphc.ops.windows import Sliding, number
 from graphc.passes.decisions import lines, record
 from graphc.passes.interchange_loops import filled
 from graphc.passes.machine import SECOND_CACHE
+from graphc.passes.narrow_sums import MAX_APART
 from graphc.passes.panels import PANEL, in_panels, panel_of
 from graphc.passes.permutations import beneath, moved, permuted, unpermuted
 
@@ -29,12 +31,19 @@ from graphc.passes.permutations import beneath, moved, permuted, unpermuted
 FEW_PLACES = 32
 
 
-def lay_out_convolutions(graph: Graph) -> Graph:
-    """Rewrite each convolution to read operands staged as its loops want them."""
-    return graph.rewrite(lambda node: arranged(node) if node.op.name == "convolution" else node)
+def lay_out_convolutions(graph: Graph, masks: bool = True) -> Graph:
+    """Rewrite each convolution to read operands staged as its loops want them.
+
+    masks tells whether the processor loads some lanes of a vector as fast as all of them.
+    """
+
+    def change(node: Node) -> Node:
+        return arranged(node, masks) if node.op.name == "convolution" else node
+
+    return graph.rewrite(change)
 
 
-def arranged(node: Node) -> Node:
+def arranged(node: Node, masks: bool) -> Node:
     """A convolution over operands that are arranged for it, if their sizes allow."""
     windows = slide(node.inputs[0].shape, node.inputs[1].shape, node.attrs)
     if any(window.spacing > 1 for window in windows):
@@ -42,7 +51,10 @@ def arranged(node: Node) -> Node:
     if sums_by_channels(node):
         return with_padding_stored(node, windows, True)
     outputs_last = prefers_outputs(node) or lies_by_channels(node)
-    padded = node if lies_by_channels(node) else with_padding_stored(node, windows, outputs_last)
+    apart = masks and is_depthwise(node)
+    if lies_by_channels(node) or (outputs_last and (apart or leaves_out(node, windows))):
+        return with_outputs_last(node)
+    padded = node if apart else with_padding_stored(node, windows, outputs_last)
     if outputs_last:
         return with_outputs_last(padded)
     return apply("convolution", *map(with_rows, padded.inputs), **padded.attrs)
@@ -67,6 +79,17 @@ def with_padding_stored(node: Node, windows: Sequence[Sliding], any_order: bool)
         return node
     decide(node, "padding stored", "no tap asks whether it looks at an element")
     return made
+
+
+def leaves_out(node: Node, windows: Sequence[Sliding]) -> bool:
+    """Whether tiles leave out taps that see padding, with vectors along outputs at known places."""
+    places = (size for v in windows for size in (v.low, v.count, v.size))
+    known = node.attrs["groups"] == 1 and all(isinstance(size, int) for size in places)
+    if not known or any(max(margins_of(v)) > MAX_APART * v.dilation for v in windows):
+        return False
+    if reaches_beyond(windows):
+        decide(node, "padding left out", "tiles know which taps look beyond the border")
+    return True
 
 
 def is_known(window: Sliding) -> bool:
@@ -135,7 +158,7 @@ def with_outputs_last(node: Node) -> Node:
     """
     x, w = node.inputs
     _, order = unpermuted(x)
-    axes = (*sorted(range(1, w.ndim), key=lambda axis: order[axis]), 0)
+    axes = (*sorted(range(1, w.ndim), key=lambda axis: (is_longest(w, axis), order[axis])), 0)
     decide(node, "outputs last", "vectors along the outputs are fuller than along rows of results")
     lying = permuted(w, axes)
     outputs = w.shape[0]
@@ -146,6 +169,13 @@ def with_outputs_last(node: Node) -> Node:
         lying = in_panels(lying, outputs, panel)
     back = [axes.index(axis) for axis in range(w.ndim)]
     return apply("convolution", x, permuted(lying, back), **node.attrs)
+
+
+def is_longest(w: Node, axis: int) -> bool:
+    """Whether an axis is that of channels, of which a kernel has more than taps in a row."""
+    channels = w.shape[1]
+    known = axis == 1 and isinstance(channels, int)
+    return known and all(is_fewer(taps, number(channels)) for taps in w.shape[2:])
 
 
 def is_streamed(w: Node) -> bool:

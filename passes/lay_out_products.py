@@ -3,15 +3,16 @@
 Each panel then stays in cache while all rows pass by. Tiles make panels themselves of columns that
 lie side by side (`passes/pack_columns.py`). Those that are transposed are copied in any case, and
 those of a constant once, when compiling; columns too long for a panel in cache lie at least in one
-stretch.
+stretch. A few columns become rows (`passes/few_columns.py`).
 """
 
 from __future__ import annotations
 
-from graphc.ir.graph import Graph, rewrite
+from graphc.ir.graph import Graph
 from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
 from graphc.passes.decisions import lines, record
+from graphc.passes.few_columns import is_transposed, turned
 from graphc.passes.machine import SECOND_CACHE
 from graphc.passes.panels import PANEL, in_panels, panel_of
 
@@ -24,14 +25,19 @@ LARGE = SECOND_CACHE // 2
 def lay_out_products(graph: Graph) -> Graph:
     """Stage the right operands of large products in panels; in loops each step would copy anew.
 
-    So are those of products of many matrices where they are transposed.
+    So are those of products of many matrices where they are transposed, and a few columns in rows.
     """
-    return graph.replace_roots(rewrite(graph.roots, arranged))
+    return graph.rewrite_outside(arranged)
 
 
 def arranged(node: Node) -> Node:
-    """A product over a right operand in panels, if that pays; any other node as it is."""
-    if node.op.name != "matmul" or not (pays(node) if node.ndim == 2 else is_copied(node)):
+    """A product over a right operand in another order, if that pays; any other node as it is."""
+    if node.op.name != "matmul":
+        return node
+    few = turned(node)
+    if few is not None:
+        return few
+    if not (pays(node) if node.ndim == 2 else is_copied(node)):
         return node
     left, right = node.inputs
     columns = right.shape[-1]
@@ -67,12 +73,3 @@ def is_copied(node: Node) -> bool:
     if not isinstance(rows, int) or not isinstance(columns, int) or panel_of(columns) == columns:
         return False
     return rows >= MANY_ROWS and is_transposed(node.inputs[1])
-
-
-def is_transposed(node: Node) -> bool:
-    """Whether the last axis of a value is another one in memory."""
-    axis = node.ndim - 1
-    while node.op.name in ("permute_dims", "slice"):
-        axis = node.attrs["axes"][axis] if node.op.name == "permute_dims" else axis
-        node = node.inputs[0]
-    return axis != node.ndim - 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from graphc.ir.graph import Graph, rewrite
+from graphc.ir.graph import Graph
 from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
 from graphc.passes.decisions import lines, record
@@ -23,7 +23,7 @@ MANY_COLUMNS = 128
 
 def lay_out_transposes(graph: Graph) -> Graph:
     """Stage transposed left operands of products in strips; in loops each step would copy anew."""
-    return graph.replace_roots(rewrite(graph.roots, arranged))
+    return graph.rewrite_outside(arranged)
 
 
 def arranged(node: Node) -> Node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from graphc.ir.kernel import For, Let, Statement
+from graphc.ir.kernel import For, Kernel, Let, Statement
 
 
 def perfect(nest: For) -> tuple[list[For], tuple[Statement, ...]]:
@@ -24,6 +24,11 @@ def independent(body: Sequence[Statement]) -> For | None:
     if not isinstance(last, For) or last.kind != "parallel":
         return None
     return last if all(isinstance(s, Let) for s in body[:-1]) else None
+
+
+def is_dealt_out(kernel: Kernel) -> bool:
+    """Whether an earlier pass has dealt a kernel's loops to the blocks and threads of a device."""
+    return any(isinstance(s, For) and s.kind == "block" for s in kernel.body)
 
 
 def chain(outermost: For) -> list[For]:

@@ -129,8 +129,8 @@ class Lowering:
 class Block:
     """The steps of one graph: the whole one, or that in a loop or a branch.
 
-    wanted says where results shall be: None for memory of the caller. places are those of what
-    has been computed.
+    wanted says where results shall be: None for memory of the caller; also, where else they are
+    wanted. places are those of what has been computed.
     """
 
     def __init__(
@@ -139,11 +139,14 @@ class Block:
         graph: Graph,
         wanted: Mapping[Result, Place | None],
         places: Mapping[Result, Place] | None = None,
+        also: Mapping[Result, Sequence[Place]] | None = None,
     ) -> None:
         self.lowering = lowering
         self.graph = graph
         self.wanted = wanted
+        self.also = also or {}
         self.places = dict(places or {})
+        self.stored: set[Place] = set()
         self.steps: list[Step] = []
 
     def steps_of_all(self) -> list[Step]:
@@ -179,9 +182,15 @@ class Block:
         return place
 
     def fusion(self, fusion: Node) -> None:
-        """The call of a fusion's kernel."""
+        """The call of a fusion's kernel, which stores a result wherever it is wanted."""
         results = [self.allocate(fusion, k, t) for k, t in enumerate(results_of(fusion))]
-        kernel = self.lowering.kernel(fusion.attrs["body"])
+        body, outputs = fusion.attrs["body"], list(fusion.attrs["body"].outputs)
+        for number in range(len(results)):
+            for place in self.also.get((fusion, number), ()):
+                outputs.append(outputs[number])
+                results.append(place)
+        self.stored |= {*results}
+        kernel = self.lowering.kernel(Graph(body.inputs, tuple(outputs)))
         places = [*map(self.place, fusion.inputs), *results]
         self.steps.append(make_call(kernel.name, places))
 
@@ -259,15 +268,22 @@ class Block:
     def inside(
         self, body: Graph, inputs: Sequence[Place], targets: Sequence[Place]
     ) -> tuple[Step, ...]:
-        """The steps of a graph inside, from places to places; what is wanted twice is copied."""
-        wanted: dict[Result, Place | None] = {}
+        """The steps of a graph inside, from places to places.
+
+        What is wanted twice a kernel stores twice; what no kernel makes is copied.
+        """
+        all_wanted: dict[Result, list[Place]] = {}
         for node, target in zip(body.outputs, targets, strict=True):
-            wanted.setdefault(result_of(node), target)
+            all_wanted.setdefault(result_of(node), []).append(target)
+        wanted: dict[Result, Place | None] = {
+            node: first for node, (first, *_) in all_wanted.items()
+        }
+        also = {result: others for result, (_, *others) in all_wanted.items()}
         places = {(node, 0): place for node, place in zip(body.inputs, inputs, strict=True)}
-        block = Block(self.lowering, body, wanted, places)
+        block = Block(self.lowering, body, wanted, places, also)
         block.steps_of_all()
         for node, target in zip(body.outputs, targets, strict=True):
-            if block.place(node) != target:
+            if target not in block.stored and block.place(node) != target:
                 block.copy(node, block.place(node), target)
         return tuple(block.steps)
 

@@ -85,13 +85,17 @@ class Writer:
 
     def statements(self) -> tuple[Statement, ...]:
         """The kernel's body."""
-        results = [self.result(node) for node in self.body.outputs]
+        results = {
+            place: self.result(node)
+            for place, node in enumerate(self.body.outputs)
+            if node.size != 0
+        }
         self.formulas.follow()
         self.formulas.drop_guards()
         self.formulas.resolve_names()
-        for name in self.order(results):
+        for name in self.order(results.values()):
             self.write(name, self.formulas.values[name])
-        for place, value in enumerate(results):
+        for place, value in results.items():
             self.store(place, self.formulas.resolved(value))
         return self.nest()
 
@@ -99,7 +103,7 @@ class Writer:
         """The value of an output at the loops' variables."""
         return self.formulas.read(node, index_of(node.shape, self.loops), None)
 
-    def order(self, results: list[Scalar]) -> list[str]:
+    def order(self, results: Iterable[Scalar]) -> list[str]:
         """Names so that each stands after those it depends on."""
         order: list[str] = []
         seen: set[str] = set()
@@ -125,6 +129,8 @@ class Writer:
 
     def variables(self, value: Scalar) -> frozenset[Symbol]:
         """The loop variables that a value depends on, directly or through names."""
+        if is_empty(value):
+            return frozenset()
         found: set[Symbol] = set()
         for name in uses(value):
             found |= self.free[name]
@@ -164,13 +170,13 @@ class Writer:
         return len(self.depth) + len(self.blocks) + 1, int(variable.name.lstrip("%k"))
 
     def reduction(self, name: str, value: Reduce) -> list[Statement]:
-        """The accumulator of a reduction and the loops that fill it."""
+        """The accumulator of a reduction and the loops that fill it; empty ones if none runs."""
         own = [only(k) for k in value.ranges]
         position: Size = value.ranges[0] if value.kind.startswith("arg") else 0
         accumulate: Statement = Accumulate(name, value.body, position)
-        inside: tuple[Statement, ...] = (accumulate,)
+        inside: tuple[Statement, ...] = () if is_empty(value) else (accumulate,)
         for symbol in reversed(own):
-            inside = (For(symbol, "serial", (*self.blocks[symbol], *inside)),)
+            inside = (For(symbol, "serial", (*self.blocks.get(symbol, ()), *inside)),)
         return [Accumulator(name, value.kind, accumulator_dtype(value)), *inside]
 
     def store(self, place: int, value: Scalar) -> None:
@@ -221,8 +227,15 @@ def only(variable: Dim) -> Symbol:
     return symbol
 
 
+def is_empty(value: Scalar) -> bool:
+    """Whether a value is a reduction of nothing: what it would read may not be there."""
+    return isinstance(value, Reduce) and any(only(k).limit == 0 for k in value.ranges)
+
+
 def uses(value: Scalar) -> list[str]:
     """The names that a value depends on, also those that stand in its offsets."""
+    if is_empty(value):
+        return []
     names: list[str] = []
     for part in scalar.walk([value]):
         if isinstance(part, Ref):

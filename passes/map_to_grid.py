@@ -13,13 +13,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from graphc.ir import dim
-from graphc.ir.dim import product
-from graphc.ir.kernel import Accumulate, For, Kernel, Local, Statement, loads, statements
+from graphc.ir.dim import Size, Symbol, product
+from graphc.ir.kernel import (
+    Accumulate,
+    For,
+    Kernel,
+    Local,
+    Statement,
+    loads,
+    statements,
+    substitute,
+    variable,
+)
 from graphc.ir.program import Decision, Program
+from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
-from graphc.passes.loop_nests import nested, perfect
+from graphc.passes.loop_nests import chain, is_dealt_out, nested, perfect
 from graphc.passes.machine import typical
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_ordered, lasts_of
@@ -30,6 +42,10 @@ WARP, BLOCK = 32, 256
 # Threads that keep a device busy. With fewer, even a reduction across memory is for a block, if it
 # is as long as LONG.
 ENOUGH_THREADS, LONG = 8192, 256
+# A row of so many elements at most is for a warp; so many warps are a block.
+SHORT, WARPS = 1024, 4
+# Other numbers of threads, and of warps, that a block may have where they work for themselves.
+GRID_BLOCKS, BLOCKS = (128, 512, 1024, 64), (8, 2, 16)
 # Loops that a block shares, at most: its threads wait for one another around each, and compilers
 # for processors that run them in turns take a kernel apart at every such place.
 MOST_SHARED = 8
@@ -42,6 +58,8 @@ def map_to_grid(program: Program) -> Program:
 
 def map_kernel(kernel: Kernel) -> Kernel:
     """The kernel with its loops dealt out; its body is one nest, or statements without any."""
+    if is_dealt_out(kernel):
+        return kernel
     lasts = lasts_of(kernel)
     if len(kernel.body) == 1 and isinstance(kernel.body[0], For):
         nest = kernel.body[0]
@@ -59,13 +77,21 @@ def map_kernel(kernel: Kernel) -> Kernel:
 def map_nest(kernel: Kernel, nest: For, lasts: Collection[str]) -> For:
     """A nest of parallel loops as a grid of threads or of blocks."""
     loops, inside = perfect(replace(nest, lanes=1))
-    reason, width = why_blocks(loops, inside, lasts)
+    reason, width, is_row = why_blocks(loops, inside, lasts)
     if not reason:
         note(kernel, "a thread for each result", "threads side by side read and write side by side")
-        return nested([replace(loop, kind="grid") for loop in loops], inside)
+        grid = [replace(loop, kind="grid") for loop in loops]
+        threads = chosen(kernel, "threads a block", BLOCK, GRID_BLOCKS)
+        if threads != BLOCK:
+            grid[0] = replace(grid[0], lanes=threads)
+        return nested(grid, inside)
+    blocks = [replace(loop, kind="block") for loop in loops]
+    if is_row and is_short(inside, lasts):
+        note(kernel, "a warp for each result", f"{reason}, and a warp meets sooner than a block")
+        blocks[-1] = replace(blocks[-1], lanes=chosen(kernel, "warps a block", WARPS, BLOCKS))
+        return nested(blocks, spread(inside, lasts, WARP))
     threads = threads_for(width)
     note(kernel, f"a block of {threads} threads for each result", reason)
-    blocks = [replace(loop, kind="block") for loop in loops]
     return nested(blocks, spread(inside, lasts, threads))
 
 
@@ -74,22 +100,44 @@ def note(kernel: Kernel, choice: str, reason: str) -> None:
     record(Decision("map_to_grid", choice, f"@{kernel.name}", reason, where=kernel.origin))
 
 
+def chosen(kernel: Kernel, what: str, usual: int, others: Sequence[int]) -> int:
+    """A number of which all give the same bits: the usual one, or what was fastest."""
+    ways = [Way(f"{number} {what}", number, 0.0) for number in (usual, *others)]
+    return choose(kernel.name, ways[0], lambda: ways[1:]).value
+
+
 def why_blocks(
     loops: Sequence[For], inside: tuple[Statement, ...], lasts: Collection[str]
-) -> tuple[str, int]:
-    """Why each iteration of a nest is for a block, and how many threads have work; "" for none."""
+) -> tuple[str, int, bool]:
+    """Why each iteration of a nest is for a block, or ""; threads with work; if that is a row."""
     results = typical(product(loop.limit for loop in loops))
     shared = list(shared_loops(inside, lasts))
     for loop, width in shared if len(shared) <= MOST_SHARED else []:
         if width < WARP:
             continue
         if loop.kind != "serial":
-            return "a row's elements lie side by side", width
+            return "a row's elements lie side by side", width, True
         if is_along_memory(loop, loops[-1]):
-            return "what is reduced lies side by side", width
+            return "what is reduced lies side by side", width, True
         if results < ENOUGH_THREADS and width >= LONG:
-            return f"{results} results are too few for a device", width
-    return "", 0
+            return f"{results} results are too few for a device", width, False
+    return "", 0, False
+
+
+def is_short(inside: tuple[Statement, ...], lasts: Collection[str]) -> bool:
+    """Whether all that is shared is known to be short enough for a warp, and fills it."""
+    if any(isinstance(s, Local) for s in statements(inside)):
+        return False
+    counts = [most_of(chain(loop)) for loop, _ in shared_loops(inside, lasts)]
+    known = [count for count in counts if isinstance(count, int)]
+    return len(known) == len(counts) and max(known) <= SHORT
+
+
+def most_of(loops: Sequence[For]) -> Size | None:
+    """The most iterations of loops inside one another, where that is known."""
+    bounds = [dim.upper_bound(loop.limit) for loop in loops]
+    known = [bound for bound in bounds if bound is not None]
+    return product(known) if len(known) == len(bounds) else None
 
 
 def shared_loops(body: tuple[Statement, ...], lasts: Collection[str]) -> Iterator[tuple[For, int]]:
@@ -97,8 +145,9 @@ def shared_loops(body: tuple[Statement, ...], lasts: Collection[str]) -> Iterato
     for statement in body:
         if isinstance(statement, For):
             if is_shareable(statement, lasts):
-                most = dim.upper_bound(statement.limit)
-                yield statement, typical(statement.limit if most is None else most)
+                limit = product(loop.limit for loop in as_one(statement))
+                most = dim.upper_bound(limit)
+                yield statement, typical(limit if most is None else most)
             elif statement.kind == "serial":
                 yield from shared_loops(statement.body, lasts)
 
@@ -113,10 +162,33 @@ def is_shareable(loop: For, lasts: Collection[str]) -> bool:
     return loop.kind == "serial" and fills and not local and not is_ordered(loop, lasts)
 
 
+def as_one(outermost: For) -> list[For]:
+    """The loops of a reduction that may be one: each is all that the one before holds."""
+    if outermost.kind != "serial":
+        return [outermost]
+    inner = takewhile(
+        lambda each: each.kind == "serial" and not dim.variables(each.limit), chain(outermost)[1:]
+    )
+    return [outermost, *inner]
+
+
+def merged(loops: Sequence[For]) -> For:
+    """One loop over the iterations of several inside one another, in their order."""
+    name, limit = loops[0].variable.name, product(each.limit for each in loops)
+    one = For(Symbol(name, "index", limit), "serial", ())
+    rest: Size = variable(one)
+    places: dict[str, Size] = {}
+    for each in reversed(loops[1:]):
+        places[each.variable.name] = rest % each.limit
+        rest = rest // each.limit
+    return replace(one, body=substitute(loops[-1].body, {**places, name: rest}))
+
+
 def is_along_memory(reduction: For, last: For) -> bool:
     """Whether a reduction walks through neighbours, and results side by side do not."""
+    innermost = chain(reduction)[-1].variable.name
     return any(
-        dim.coefficient(load.offset, reduction.variable.name) in (1, -1)
+        dim.coefficient(load.offset, innermost) in (1, -1)
         and dim.coefficient(load.offset, last.variable.name) not in (0, 1, -1)
         for load in loads(reduction.body)
     )
@@ -138,7 +210,7 @@ def spread(
 
 
 def spread_loop(loop: For, lasts: Collection[str], threads: int) -> For:
-    """A loop of a block."""
+    """A loop of a block; the iterations of all loops of a reduction are shared alike."""
     if is_shareable(loop, lasts):
-        return replace(loop, kind="thread", lanes=threads)
+        return replace(merged(as_one(loop)), kind="thread", lanes=threads)
     return replace(loop, body=spread(loop.body, lasts, threads))

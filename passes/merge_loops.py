@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphc.ir.graph import Graph, rewrite, same_roots, substitute, walk
+from graphc.ir.graph import Graph, same_roots, substitute, walk
 from graphc.ir.node import Node, apply, build, standing_at
 from graphc.ir.program import Decision
 from graphc.ir.scan_parts import take_apart
@@ -102,7 +102,7 @@ def absorb(graph: Graph) -> Graph:
         places = {x: place for place, x in enumerate(wider[loop].attrs["body"].inputs)}
         return apply("item", wider[loop], index=places[inside] - 1)
 
-    return graph.replace_roots(rewrite(graph.roots, change)) if wider else graph
+    return graph.rewrite_outside(change) if wider else graph
 
 
 def absorbable(graph: Graph) -> dict[Node, Node]:

@@ -3,7 +3,8 @@
 A tile reads the same few columns of every row of a matrix. In a wide one these lie far apart, and
 where its rows are a power of two long, in few sets of the cache. So the first tile of rows stores
 the columns that it reads, while it multiplies by them, and all other tiles find them in a panel
-that stays in the second cache. What is converted is converted once for all rows.
+that stays in the second cache. What is converted is converted once for all rows. Rows that come in
+strips, as those of a transposed matrix do, share a panel likewise.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from graphc.ir.kernel import (
     Statement,
     Store,
     loop,
+    substitute,
     variable,
 )
 from graphc.ir.program import Decision
@@ -57,10 +59,12 @@ ENOUGH_TILES = 3
 class Packing:
     """How a product's columns are packed.
 
+    strips is the loop around the pair over strips of rows, if there is one that shares the panels.
     value is what the reduction's body multiplies by, where it stands; guard is 1 where sizes are
     such that a panel pays, else 0.
     """
 
+    strips: For | None
     reduction: For
     value: Scalar
     rows: list[Part]
@@ -69,17 +73,21 @@ class Packing:
     guard: Size
 
 
-def packing_of(nest: For, registers: Registers, tasks: int) -> Packing | None:
+def packing_of(
+    nest: For, registers: Registers, tasks: int, strips: For | None = None
+) -> Packing | None:
     """How the columns of a pair of loops are packed; None where that never pays.
 
-    Panels have to make so many tasks, at least.
+    Panels have to make so many tasks, at least. strips is a loop around the pair, which has a strip
+    of the rows in each iteration.
     """
     columns = nest.body[-1]
     assert isinstance(columns, For)
     reduction = next(s for s in columns.body if isinstance(s, For))
     if any(dim.variables(each.limit) for each in (nest, columns, reduction)):
         return None
-    value = column_value(reduction, nest.variable.name, columns.variable.name)
+    over_rows = {each.variable.name for each in (nest, strips) if each is not None}
+    value = column_value(reduction, over_rows, columns.variable.name)
     if value is None:
         return None
     lanes, size = lanes_of(columns, registers), value.dtype.bytes
@@ -87,13 +95,13 @@ def packing_of(nest: For, registers: Registers, tasks: int) -> Packing | None:
     rows, vectors = panel_shape(nest.limit, columns.limit, panel, registers)
     parts = panel_parts(columns.limit, vectors, lanes)
     most = PANEL // (vectors * lanes * size)
-    guard = many_tiles(nest.limit, rows) * at_most(reduction.limit, most)
+    guard = many_tiles(nest.limit, rows, strips) * at_most(reduction.limit, most)
     large = reduction.limit * columns.limit * size
     small = isinstance(large, int) and large < LARGE and isinstance(value, Load | Ref)
     if guard == 0 or small or tile_count(parts) < tasks:
         return None
     depth = reduction.limit if isinstance(reduction.limit, int) else most
-    return Packing(reduction, value, rows, parts, depth, guard)
+    return Packing(strips, reduction, value, rows, parts, depth, guard)
 
 
 def panel_shape(
@@ -126,10 +134,12 @@ def panel_parts(columns: Size, vectors: int, lanes: int) -> list[Part]:
     ]
 
 
-def many_tiles(rows: Size, parts: list[Part]) -> Size:
-    """1 where rows make enough tiles to share a panel, else 0."""
+def many_tiles(rows: Size, parts: list[Part], strips: For | None = None) -> Size:
+    """1 where rows, of all strips together, make enough tiles to share a panel, else 0."""
     if isinstance(rows, int):
-        return int(tile_count(parts) >= ENOUGH_TILES)
+        count = 1 if strips is None else strips.limit
+        assert isinstance(count, int)
+        return int(tile_count(parts) * count >= ENOUGH_TILES)
     return dim.minimum(1, dim.floor_divide(rows, parts[0].width * (ENOUGH_TILES - 1)))
 
 
@@ -140,7 +150,7 @@ def at_most(size: Size, most: int) -> Size:
     return 1 - dim.minimum(1, dim.floor_divide(size, most + 1))
 
 
-def column_value(reduction: For, row: str, column: str) -> Scalar | None:
+def column_value(reduction: For, rows: set[str], column: str) -> Scalar | None:
     """What a sum of products takes from columns, if that lies apart in memory and can be packed."""
     *lets, last = reduction.body
     if not isinstance(last, Accumulate) or not all(isinstance(s, Let) for s in lets):
@@ -149,7 +159,7 @@ def column_value(reduction: For, row: str, column: str) -> Scalar | None:
         return None
     formulas = {s.name: s.value for s in lets if isinstance(s, Let)}
     mine = [v for v in last.value.arguments if column in indices(v, formulas)]
-    if len(mine) != 1 or row in indices(mine[0], formulas):
+    if len(mine) != 1 or rows & indices(mine[0], formulas):
         return None
     found = [part for part in parts_of(mine[0], formulas) if isinstance(part, Load)]
     if len(found) != 1 or found[0].guard is not None:
@@ -189,7 +199,7 @@ def in_panels(nest: For, packing: Packing, kind: str, kernel: str) -> tuple[Stat
     ))  # fmt: skip
     columns = nest.body[-1]
     assert isinstance(columns, For)
-    name, row = columns.variable.name, nest.variable.name
+    name = columns.variable.name
     result: list[Statement] = []
     for part in packing.columns:
         panel = Local(
@@ -198,19 +208,36 @@ def in_panels(nest: For, packing: Packing, kind: str, kernel: str) -> tuple[Stat
         offset = variable(packing.reduction) * part.width + variable(columns) - part.first(name)
         storing = with_sum(nest, stored(packing, panel.name, offset))
         loading = with_sum(nest, loaded(packing, panel.name, offset))
-        body: list[Statement] = [panel, tile(storing, 0, packing.rows[0].width, part)]
-        for rows in behind_first(packing.rows):
-            block = tile(loading, first_row(rows, row), rows.width, part)
-            body.extend(tile_loop(f"{row}o", rows, "serial", (block,)))
-        result.append(loop(f"{name}o", part.tiles, kind, tuple(body)))
+        body = (panel, first_tile(storing, packing, part), *other_tiles(loading, packing, part))
+        result.append(loop(f"{name}o", part.tiles, kind, body))
     return tuple(result)
 
 
-def behind_first(rows: list[Part]) -> list[Part]:
-    """The tiles of rows but the first one."""
-    first, *others = rows
-    rest = replace(first, start=first.start + first.width, tiles=first.tiles - 1)
-    return [rest, *others] if rest.tiles != 0 else others
+def first_tile(nest: For, packing: Packing, part: Part) -> Statement:
+    """The tile that stores a panel; in the first of several strips the last one of its height."""
+    rows = packing.rows[0]
+    if packing.strips is None:
+        return tile(nest, 0, rows.width, part)
+    block = tile(nest, (rows.tiles - 1) * rows.width, rows.width, part)
+    (first,) = substitute((block,), {packing.strips.variable.name: 0})
+    return first
+
+
+def other_tiles(nest: For, packing: Packing, part: Part) -> tuple[Statement, ...]:
+    """The tiles of rows but the one that stores their panel; each strip but the first has all."""
+    first, *others = packing.rows
+    strips = packing.strips
+    if strips is None:
+        rest = replace(first, start=first.start + first.width, tiles=first.tiles - 1)
+    else:
+        rest = replace(first, tiles=first.tiles - 1 + dim.minimum(1, variable(strips)))
+    row = nest.variable.name
+    body: list[Statement] = []
+    for rows in (rest, *others):
+        if rows.tiles != 0:
+            block = tile(nest, first_row(rows, row), rows.width, part)
+            body.extend(tile_loop(f"{row}o", rows, "serial", (block,)))
+    return tuple(body) if strips is None else (replace(strips, kind="serial", body=tuple(body)),)
 
 
 def first_row(rows: Part, row: str) -> Size:

@@ -31,13 +31,21 @@ class Work:
     @property
     def seconds(self) -> float:
         """The least time that it takes."""
+        return max(self.computing, self.moving)
+
+    @property
+    def computing(self) -> float:
+        """The least time for its operations and elementary functions."""
+        known = machine()
+        operations = self.float32 / known.float32 + self.float64 / known.float64
+        return max(operations, self.functions / known.exponentials)
+
+    @property
+    def moving(self) -> float:
+        """The least time for its bytes."""
         known = machine()
         place = known.level(self.read + self.written)
-        return max(
-            self.float32 / known.float32 + self.float64 / known.float64,
-            self.functions / known.exponentials,
-            self.read / known.read[place] + self.written / known.written[place],
-        )
+        return self.read / known.read[place] + self.written / known.written[place]
 
 
 def work_of(body: Iterable[Statement], buffers: Sequence[Buffer]) -> Work:

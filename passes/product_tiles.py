@@ -14,7 +14,7 @@ from graphc.ir.dim import Size
 from graphc.ir.kernel import For, Kernel, Statement, loop, substitute, variable
 from graphc.passes.machine import Registers
 from graphc.passes.pack_columns import in_panels, packing_of
-from graphc.passes.register_tile import ENOUGH_TASKS, register_tile
+from graphc.passes.register_tile import ENOUGH_TASKS, is_tileable, register_tile
 from graphc.passes.stream_rows import is_small, is_streamable, stream_rows
 
 
@@ -36,6 +36,24 @@ def tiles(
     if left != 0:
         forms.append((left, register_tile(nest, registers, kernel.name, threads)))
     return tuple(statement for guard, body in forms for statement in guarded(body, guard))
+
+
+def strips_of_tiles(
+    nest: For, registers: Registers, kernel: Kernel, threads: bool = True
+) -> tuple[Statement, ...]:
+    """Strips of rows around the loops of a product, in panels that all of them share.
+
+    Nothing where the loop is not one over strips, or where no panel pays.
+    """
+    pair = nest.body[0] if len(nest.body) == 1 else None
+    if not isinstance(pair, For) or pair.kind != "parallel" or not is_tileable(pair):
+        return ()
+    if not (isinstance(nest.limit, int) and nest.limit > 1 and isinstance(pair.limit, int)):
+        return ()
+    packing = packing_of(pair, registers, ENOUGH_TASKS if threads else 1, nest)
+    if packing is None or packing.guard != 1:
+        return ()
+    return in_panels(pair, packing, "parallel" if threads else "serial", kernel.name)
 
 
 def single_row(nest: For) -> For | None:

@@ -7,6 +7,7 @@ rows are an unrolled loop around a vector loop, so that the kernel's text says i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,12 +24,15 @@ from graphc.ir.kernel import (
     variable,
 )
 from graphc.ir.program import Decision
+from graphc.ir.scalar import Load
 from graphc.ir.types import DType
 from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.machine import Registers, machine, typical
+from graphc.passes.narrow_sums import conditions, narrowed, parts_apart, with_taps_apart
 from graphc.passes.ordered_loops import is_ordered
 from graphc.passes.predict_cost import predicted
+from graphc.passes.settle_guards import settle_guards
 from graphc.passes.tile_shape import (
     Part,
     Shape,
@@ -41,6 +45,8 @@ from graphc.passes.tile_shape import (
 # Columns are the outer loop where they make this many tasks: a tile of columns stays in cache
 # while all rows pass by, and rows are narrower, so that the other order reads more memory.
 ENOUGH_TASKS = 4
+# Rows at most so many elements apart share lines of the cache.
+NEAR_ROWS = 8
 # A symbolic number of tiles counts as this many.
 TYPICAL_TILES = 6
 
@@ -67,7 +73,22 @@ def pair_around_sum(nest: For) -> Pair | None:
     loops = [s for s in columns.body if isinstance(s, For)]
     if len(sums) != 1 or len(loops) != 1 or sums[0].kind != "sum" or loops[0].kind != "serial":
         return None
-    return None if is_ordered(loops[0]) else Pair(rows, columns, sums[0], loops[0])
+    pair = Pair(rows, columns, sums[0], loops[0])
+    return None if is_ordered(loops[0]) or is_uneven(pair) else pair
+
+
+def is_uneven(pair: Pair) -> bool:
+    """Whether the sum has more terms for some results than for others, so not side by side."""
+    results = {pair.rows.variable, pair.columns.variable}
+    inner = [pair.reduction, *(s for s in statements(pair.reduction.body) if isinstance(s, For))]
+    return any(results & dim.variables(each.limit) for each in inner)
+
+
+def terms_read(pair: Pair) -> Iterator[Load]:
+    """The loads of a sum; one that is the same for all of its terms is no reuse of any."""
+    loops = [pair.reduction, *(s for s in statements(pair.reduction.body) if isinstance(s, For))]
+    along = {each.variable for each in loops}
+    return (load for load in loads(pair.reduction.body) if along & dim.variables(load.offset))
 
 
 def is_tileable(nest: For) -> bool:
@@ -78,7 +99,7 @@ def is_tileable(nest: For) -> bool:
     pair = pair_around_sum(nest)
     if pair is None:
         return False
-    offsets = [load.offset for load in loads(pair.reduction.body)]
+    offsets = [load.offset for load in terms_read(pair)]
     by_row = [dim.coefficient(offset, pair.rows.variable.name) for offset in offsets]
     by_column = [dim.coefficient(offset, pair.columns.variable.name) for offset in offsets]
     shared = any(r == 0 and c == 1 for r, c in zip(by_row, by_column, strict=True))
@@ -94,10 +115,11 @@ def register_tile(
     sums = next(s for s in columns.body if isinstance(s, Accumulator))
     lanes = lanes_of(columns, registers)
     depth = depth_of(columns)
-    limits = nest.limit, columns.limit, lanes, registers.count, depth * sums.dtype.bytes
+    near = has_near_rows(nest)
+    limits = nest.limit, columns.limit, lanes, registers.count, depth * sums.dtype.bytes, near
     shape = shape_of_tile(*limits)
     tasks = tile_count(column_parts(columns.limit, shape[0][1], lanes))
-    work = Tiled(nest.limit, columns.limit, depth, sums.dtype, lanes)
+    work = Tiled(nest.limit, columns.limit, depth, sums.dtype, lanes, near)
     way = choose(
         name,
         work.way(shape, tasks < ENOUGH_TASKS),
@@ -111,20 +133,45 @@ def register_tile(
          predicted(way.seconds)),
     ))  # fmt: skip
     kind = "parallel" if threads else "serial"
+    nest, columns = leaving_out(nest, columns)
+    shape = [(part, vectors) for rows, vectors in shape for part in parts_apart(rows, asking(nest))]
     if by_rows:
         return rows_outside(nest, columns, shape, lanes, kind)
     return columns_outside(nest, columns, shape, lanes, kind)
 
 
+def leaving_out(nest: For, columns: For) -> tuple[For, For]:
+    """The pair of loops with a sum that leaves out what its guard leaves out for all rows."""
+    lockstep = nest.variable.name, columns.variable.name
+    body = tuple(narrowed(s, lockstep) if isinstance(s, For) else s for s in columns.body)
+    columns = replace(columns, body=body)
+    return replace(nest, body=(*nest.body[:-1], columns)), columns
+
+
+def asking(nest: For) -> Callable[[Part], bool]:
+    """Whether the terms of a sum are asked for in a tile of rows."""
+
+    def asks(rows: Part) -> bool:
+        inner = loop(f"{nest.variable.name}i", rows.width, "unrolled", ())
+        at = {nest.variable.name: rows.start + variable(inner)}
+        return bool(conditions(settle_guards(substitute(nest.body, at))))
+
+    return asks if conditions((nest,)) else lambda rows: False
+
+
 @dataclass(frozen=True, slots=True)
 class Tiled:
-    """What is cut into tiles: rows by columns of sums of so many terms, in vectors of so many."""
+    """What is cut into tiles: rows by columns of sums of so many terms, in vectors of so many.
+
+    near_rows tells that rows lie side by side.
+    """
 
     rows: Size
     columns: Size
     depth: Size
     dtype: DType
     lanes: int
+    near_rows: bool
 
     def way(self, shape: Shape, by_rows: bool) -> Way[tuple[Shape, bool]]:
         """Tiles of a shape, those of the same rows or those of the same columns one after another.
@@ -134,11 +181,18 @@ class Tiled:
         rows, vectors = shape[0]
         order = "rows" if by_rows else "columns"
         name = f"tile of {rows.width} rows by {vectors * self.lanes} columns, {order} outside"
-        steps = steps_of(shape, self.columns, self.lanes, self.depth * self.dtype.bytes)
+        depth = self.depth * self.dtype.bytes
+        steps = steps_of(shape, self.columns, self.lanes, depth, self.near_rows)
         known = machine()
         rate = known.float64 if self.dtype.bits > 32 else known.float32
         operations = 2 * self.lanes * steps * typical(self.depth)
         return Way(name, (shape, by_rows), operations / rate)
+
+
+def has_near_rows(nest: For) -> bool:
+    """Whether what a sum reads of neighbouring rows lies within a few lines."""
+    steps = [dim.coefficient(load.offset, nest.variable.name) for load in loads(nest.body)]
+    return all(isinstance(step, int) and abs(step) <= NEAR_ROWS for step in steps)
 
 
 def lanes_of(columns: For, registers: Registers) -> int:
@@ -226,7 +280,7 @@ def tile(nest: For, first_row: Size, height: int, columns: Part) -> For:
         column: first + variable(inner),
     }
     body = replace(inner, body=substitute(columns_loop.body, at))
-    return replace(outer, body=(*substitute(nest.body[:-1], at), body))
+    return with_taps_apart(replace(outer, body=(*substitute(nest.body[:-1], at), body)))
 
 
 def stretch(columns: Part, first: Size) -> Size:

@@ -6,7 +6,10 @@ their variables tell which is which.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphc.ir import dim, scalar
+from graphc.ir.dim import Size
 from graphc.ir.kernel import Statement, map_statement
 from graphc.ir.scalar import Call, Const, Index, Load, Scalar
 from graphc.ir.types import bool_
@@ -15,6 +18,14 @@ from graphc.ir.types import bool_
 def settle_guards(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
     """The statements without the comparisons of indices whose outcome the bounds of loops tell."""
     return tuple(map_statement(s, settled, lambda size: size) for s in body)
+
+
+def replaced(body: tuple[Statement, ...], known: Mapping[Scalar, Scalar]) -> tuple[Statement, ...]:
+    """The statements with parts of their values replaced."""
+    return tuple(
+        map_statement(s, lambda value: scalar.rebuild(value, known.get), lambda size: size)
+        for s in body
+    )
 
 
 def settled(value: Scalar) -> Scalar:
@@ -26,12 +37,14 @@ def without_question(part: Scalar) -> Scalar | None:
     """What is left of a comparison that holds, of what is added to it, and of a load behind it."""
     if isinstance(part, Load) and part.guard is not None and is_true(part.guard):
         return Load(part.dtype, part.buffer, part.offset, None)
+    if isinstance(part, Call) and part.function == "where" and is_true(part.arguments[0]):
+        return part.arguments[1]
     if not isinstance(part, Call) or len(part.arguments) != 2:
         return None
     left, right = part.arguments
     if part.function == "bitwise_and" and (is_true(left) or is_true(right)):
         return right if is_true(left) else left
-    return scalar.const(bool_, True) if surely_holds(part.function, left, right) else None
+    return scalar.const(bool_, True) if surely_holds(part) else None
 
 
 def is_true(value: Scalar) -> bool:
@@ -39,17 +52,24 @@ def is_true(value: Scalar) -> bool:
     return isinstance(value, Const) and value.value is True
 
 
-def surely_holds(function: str, left: Scalar, right: Scalar) -> bool:
+def surely_holds(comparison: Call) -> bool:
     """Whether a comparison of two indices holds wherever their loops are."""
-    low, high = size_of(left), size_of(right)
-    if low is None or high is None or function not in ("less", "greater_equal"):
-        return False
-    margin = high - low - 1 if function == "less" else low - high
-    least = dim.lower_bound(margin)
+    margin = margin_of(comparison)
+    least = None if margin is None else dim.lower_bound(margin)
     return least is not None and dim.is_nonnegative(least)
 
 
-def size_of(value: Scalar) -> dim.Size | None:
+def margin_of(comparison: Call) -> Size | None:
+    """What is not negative where a comparison of two indices holds; None for anything else."""
+    if comparison.function not in ("less", "greater_equal"):
+        return None
+    left, right = map(size_of, comparison.arguments)
+    if left is None or right is None:
+        return None
+    return right - left - 1 if comparison.function == "less" else left - right
+
+
+def size_of(value: Scalar) -> Size | None:
     """The size or whole number that a value is; None if it is anything else."""
     if isinstance(value, Index):
         return value.value

@@ -17,13 +17,16 @@ from graphc.ir.program import Decision
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import chain, nested
 from graphc.passes.machine import Registers
-from graphc.passes.register_tile import Pair, pair_around_sum, tile, tile_loop
+from graphc.passes.register_tile import Pair, pair_around_sum, terms_read, tile, tile_loop
 from graphc.passes.settle_guards import settle_guards
 from graphc.passes.tile_shape import Part, column_parts, row_parts
 
 # Rows and vectors of columns side by side, and taps that are written out at most. More columns read
 # memory further in one go, more rows use each element more often.
 MAX_ROWS, MAX_VECTORS, MAX_TAPS = 8, 3, 8
+# Where elements at the sides are asked about, so many taps in all are written out in tiles that run
+# more than once, for then it is known which lanes of which vectors are left out.
+MAX_ASKING = 9
 # The part of the registers that sums take; the others are for taps, and elements on their way.
 SUMS = 9 / 16
 # Results of a block, at most: two vectors of columns fit beside them.
@@ -44,8 +47,7 @@ def sliding_pair(nest: For) -> Pair | None:
 
 def steps(pair: Pair, along: For) -> list[Size | None]:
     """How far each load of the sum moves with a loop."""
-    body = loads(pair.reduction.body)
-    return [dim.coefficient(load.offset, along.variable.name) for load in body]
+    return [dim.coefficient(load.offset, along.variable.name) for load in terms_read(pair)]
 
 
 def sliding_tile(
@@ -63,11 +65,11 @@ def sliding_tile(
         "rows share taps, and elements where their windows overlap",
         (("registers", str(registers.count)),),
     ))  # fmt: skip
-    body = taps_written_out(pair)
-    columns = replace(pair.columns, body=body, kind="vector", lanes=lanes * vectors)
     kind, row = "parallel" if threads else "serial", nest.variable.name
     result: list[Statement] = []
-    for part in peeled(parts) if asks(pair) else parts:
+    for part in peeled(parts) if asks(pair, pair.rows) else parts:
+        body = taps_written_out(pair, part.tiles != 1 and asks(pair, pair.columns))
+        columns = replace(pair.columns, body=body, kind="vector", lanes=lanes * vectors)
         rows = loop(f"{row}i", part.width, "unrolled", ())
         number = dim.symbol(f"{row}o", "index", part.tiles)
         at: dict[str, Size] = {row: part.start + number * part.width + variable(rows)}
@@ -91,13 +93,19 @@ def vectors_of(columns: Size, lanes: int) -> int:
     return min(MAX_VECTORS, -(-columns // lanes)) if isinstance(columns, int) else MAX_VECTORS
 
 
-def taps_written_out(pair: Pair) -> tuple[Statement, ...]:
-    """What the loop over columns holds, with the taps across rows innermost and side by side."""
+def taps_written_out(pair: Pair, all_of_them: bool) -> tuple[Statement, ...]:
+    """What the loop over columns holds, with the taps across rows innermost and side by side.
+
+    So are all others if that is wanted and they are few.
+    """
     taps = taps_across(pair)
     if taps is None:
         return pair.columns.body
     loops = chain(pair.reduction)
     order = [each for each in loops if each is not taps]
+    count = product(each.limit for each in loops)
+    if all_of_them and isinstance(count, int) and count <= MAX_ASKING:
+        order = [replace(each, kind="unrolled") for each in order]
     new = nested([*order, replace(taps, kind="unrolled")], loops[-1].body)
     return tuple(new if s is pair.reduction else s for s in pair.columns.body)
 
@@ -123,12 +131,11 @@ def overlap(row: Size | None, tap: Size | None, taps: int) -> bool:
 # --- borders --------------------------------------------------------------------------------------
 
 
-def asks(pair: Pair) -> bool:
-    """Whether some guard of the sum depends on the row, as where windows look beyond a border."""
-    row = pair.rows.variable
+def asks(pair: Pair, along: For) -> bool:
+    """Whether some guard of the sum depends on a loop, as where windows look beyond a border."""
     guards = [load.guard for load in loads(pair.reduction.body) if load.guard is not None]
     asked = (part for part in scalar.walk(guards) if isinstance(part, scalar.Index))
-    return any(row in dim.symbols(index.value) for index in asked)
+    return any(along.variable in dim.symbols(index.value) for index in asked)
 
 
 def peeled(parts: list[Part]) -> list[Part]:

@@ -14,7 +14,7 @@ not depend on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from graphc.ir import dim
@@ -48,29 +48,35 @@ from graphc.ir.program import (
 )
 from graphc.ir.scalar import Load, Ref
 from graphc.ir.types import DType, TensorType, int64
+from graphc.passes.columns import are_columns, by_rows, is_wide, rows_at_a_time
 from graphc.passes.decisions import record
+from graphc.passes.loop_distribution import distributed, with_loads_inside
 from graphc.passes.loop_nests import nested, perfect
 from graphc.passes.machine import typical
-from graphc.passes.ordered_loops import is_ordered, lasts_of
+from graphc.passes.ordered_loops import in_sizes, is_ordered, lasts_of
 from graphc.passes.predict_cost import predicted, work_of
-from graphc.passes.stream_rows import in_blocks
 
 # Elements of a chunk, at least: some microseconds of work. A reduction has several chunks or none.
 CHUNK, FEWEST_CHUNKS, MOST_CHUNKS = 16384, 4, 256
-# Elements behind each partial result, at least: what partial results cost is lost among these.
-DEPTH = 64
+# Elements behind each partial result, at least: what partial results cost is lost among these; and
+# elements of which a chunk is a multiple, whole steps of vectors along it.
+DEPTH, STEP = 128, 64
 # Results side by side that are one task for a thread, and how many tasks are enough for all.
 COLUMNS, ENOUGH_TASKS = 4096, 16
-# Columns that are added up side by side in registers.
-IN_REGISTERS = 256
-# Rows of a page or more that are added up in memory at a time: results are read and written less
-# often. Shorter ones share a page, in which the processor reads ahead along a single stream.
-ROWS, PAGE = 4, 4096
 
 
-def split_reductions(program: Program) -> Program:
-    """Cut the long reductions of kernels with too few results to keep threads busy."""
-    splits = {kernel.name: Split(kernel) for kernel in program.kernels}
+def split_reductions(program: Program, in_memory: bool = True) -> Program:
+    """Cut the long reductions of kernels with too few results to keep threads busy.
+
+    in_memory lets a thread add up many columns side by side in memory, where registers do not hold
+    them; else each column of a chunk has a thread.
+    """
+    return with_splits(program, [Split(kernel, in_memory) for kernel in program.kernels])
+
+
+def with_splits(program: Program, cut: Sequence[Split]) -> Program:
+    """The program with its kernels cut, each in its place, and memory for their partial results."""
+    splits = {old.name: new for old, new in zip(program.kernels, cut, strict=True)}
     names = {a.name for a in program.allocations}
     added: list[Allocation] = []
 
@@ -112,6 +118,7 @@ class Split:
     """A kernel with its long reductions cut, and the buffers of partial results that it got."""
 
     kernel: Kernel
+    in_memory: bool = True
     partials: list[Buffer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -121,7 +128,9 @@ class Split:
             if isinstance(statement, For) and statement.kind == "serial":
                 body += self.whole(statement, lasts)
             elif isinstance(statement, For) and statement.kind == "parallel":
-                body += self.rows(statement, lasts)
+                nest = with_loads_inside(statement)
+                cut = [s for part in self.parts(nest, lasts) for s in self.rows(part, lasts)]
+                body += [statement] if cut == [nest] else cut
             else:
                 body.append(statement)
         buffers = (*kernel.buffers, *self.partials)
@@ -135,6 +144,30 @@ class Split:
             return [reduction]
         self.note(reduction, reduction, chunks)
         return self.cut([], filled(reduction, declared), reduction, chunks)
+
+    def parts(self, nest: For, lasts: frozenset[str]) -> list[For]:
+        """A nest for each of several reductions of columns, so that each can be cut for itself."""
+        loops, inside = perfect(nest)
+        reductions = [s for s in inside if isinstance(s, For)]
+        if len(reductions) < 2 or not all(is_cuttable(each, lasts) for each in reductions):
+            return [nest]
+        if any(in_sizes(each) for each in reductions) or not all(map(may_be_kept, inside)):
+            return [nest]
+        if not all(self.is_cut(loops, each, lasts) for each in reductions):
+            return [nest]
+        return distributed(nest, self.keep)
+
+    def is_cut(self, loops: list[For], reduction: For, lasts: frozenset[str]) -> bool:
+        """Whether a reduction of columns would be cut if it were alone."""
+        if not are_columns(loops[-1], reduction) or are_enough(loops, reduction):
+            return False
+        results = product(typical(each.limit) for each in loops)
+        return chunks_of(reduction, results, lasts) is not None
+
+    def keep(self, dtype: DType, size: Size) -> str:
+        """A buffer for values that one nest leaves for another."""
+        self.partials.append(Buffer(f"partial{len(self.partials)}", dtype, size, written=True))
+        return self.partials[-1].name
 
     def rows(self, nest: For, lasts: frozenset[str]) -> list[Statement]:
         """Loops over few results with one reduction inside, cut where it is long."""
@@ -150,14 +183,23 @@ class Split:
         if chunks is None:
             return [nest]
         self.note(nest, reduction, chunks)
-        first, *second = self.cut(loops, filled(reduction, sums), reduction, chunks)
+        in_memory = self.in_memory and is_wide(loops[-1], reduction)
+        if in_memory and not any(map(is_position, sums)):
+            rows = rows_at_a_time(loops[-1], reduction)
+        else:
+            rows = 0
+        first, *second = self.cut(loops, filled(reduction, sums), reduction, chunks, rows)
         rest = inside[len(sums) + 1 :]
         return [first, nested(loops, (*sums, *second, *rest))]
 
     def cut(
-        self, loops: list[For], sums: list[Accumulator], reduction: For, chunks: Chunks
-    ) -> list[Statement]:
-        """The loop over chunks that stores partial results, and what combines them."""
+        self, loops: list[For], sums: list[Accumulator], reduction: For, chunks: Chunks,
+        rows: int = 0,
+    ) -> list[Statement]:  # fmt: skip
+        """The loop over chunks that stores partial results, and what combines them.
+
+        rows is how many are added to a row of results in memory at a time; 0 for registers.
+        """
         name = reduction.variable.name
         outer = loop(f"{name}c", chunks.count, "parallel", ())
         results = product(each.limit for each in loops)
@@ -168,14 +210,12 @@ class Split:
         renamed = {part.whole: part.name for part in parts}
         inner = chunk_of(reduction, chunks, variable(outer), renamed)
         chunk: tuple[Statement, ...]
-        if loops and is_wide(loops[-1], reduction) and not any(map(is_position, sums)):
-            chunk = by_rows(loops, parts, inner, at)
+        own = [Accumulator(part.name, part.kind, part.dtype) for part in parts]
+        kept = [Store(p.buffer, at, Ref(p.dtype, p.name)) for p in parts]
+        if rows:
+            chunk = by_rows(loops, list(zip(own, kept, strict=True)), inner, rows)
         else:
-            inside: tuple[Statement, ...] = (
-                *(Accumulator(part.name, part.kind, part.dtype) for part in parts),
-                inner,
-                *(Store(p.buffer, at, Ref(p.dtype, p.name)) for p in parts),
-            )
+            inside: tuple[Statement, ...] = (*own, inner, *kept)
             chunk = (nested(loops, inside),) if loops else inside
         over = loop(f"{name}r", chunks.count, "serial", ())
         there = dim.substitute(at, {outer.variable.name: variable(over)})
@@ -208,6 +248,13 @@ class Partial:
     dtype: DType
     buffer: str
     whole: str
+
+
+def may_be_kept(statement: Statement) -> bool:
+    """Whether what a statement names is a number in memory like others, and no position."""
+    if isinstance(statement, Accumulator):
+        return not is_position(statement)
+    return not isinstance(statement, Let) or statement.value.dtype.is_float
 
 
 def is_position(accumulator: Accumulator) -> bool:
@@ -280,20 +327,6 @@ def only(body: tuple[Statement, ...], name: str) -> tuple[Statement, ...]:
     return tuple(replace(s, body=only(s.body, name)) if isinstance(s, For) else s for s in kept)
 
 
-def by_rows(loops: list[For], parts: list[Partial], chunk: For, at: Size) -> tuple[Statement, ...]:
-    """A chunk of columns, added up in memory a few rows at a time: so it is read forward."""
-    empty = [Accumulator(part.name, part.kind, part.dtype) for part in parts]
-    stored = [Store(part.buffer, at, Ref(part.dtype, part.name)) for part in parts]
-    before = [Accumulate(p.name, Load(p.dtype, p.buffer, at, None)) for p in parts]
-
-    def sweep(rows: tuple[Statement, ...]) -> For:
-        return nested(loops, (*empty, *before, *rows, *stored))
-
-    length = product(each.limit for each in loops) * max(part.dtype.bytes for part in parts)
-    rows = ROWS if not isinstance(length, int) or length >= PAGE else 1
-    return nested(loops, (*empty, *stored)), *in_blocks(chunk, sweep, rows)
-
-
 def chunks_of(reduction: For, results: Size, lasts: frozenset[str]) -> Chunks | None:
     """How a reduction is cut for so many results; None if it is short, or not only a reduction."""
     if not is_cuttable(reduction, lasts):
@@ -304,8 +337,8 @@ def chunks_of(reduction: For, results: Size, lasts: frozenset[str]) -> Chunks | 
     length = max(-(-CHUNK // (typical(results) * each)), -(-DEPTH // each))
     if isinstance(reduction.limit, int):
         length = max(length, -(-reduction.limit // MOST_CHUNKS))
-    if each == 1:  # whole steps of vectors along the chunk
-        length = -(-length // DEPTH) * DEPTH
+    if each == 1:
+        length = -(-length // STEP) * STEP
     if typical(reduction.limit) < FEWEST_CHUNKS * length:
         return None
     return Chunks((reduction.limit + length - 1) // length, length)
@@ -330,21 +363,6 @@ def are_enough(loops: list[For], reduction: For) -> bool:
     """Whether the results alone make tasks for many threads; columns are taken many at a time."""
     tasks = typical(product(each.limit for each in loops))
     return tasks >= ENOUGH_TASKS * (COLUMNS if are_columns(loops[-1], reduction) else 1)
-
-
-def are_columns(last: For, reduction: For) -> bool:
-    """Whether results that lie side by side are reductions of what lies side by side."""
-    return any(
-        dim.coefficient(load.offset, last.variable.name) == 1
-        and dim.coefficient(load.offset, reduction.variable.name) != 1
-        for load in loads(reduction.body)
-    )
-
-
-def is_wide(last: For, reduction: For) -> bool:
-    """Whether registers do not hold a row of results, so that columns would be read in strips."""
-    flat = not any(isinstance(s, For) for s in reduction.body)
-    return flat and are_columns(last, reduction) and typical(last.limit) > IN_REGISTERS
 
 
 def reads_each_once(loops: list[For], reduction: For) -> bool:

@@ -1,17 +1,19 @@
-"""stage_rows: keep in a local buffer what several loops over a row would compute again.
+"""stage_rows: keep in memory what several loops over a row would compute again.
 
 A softmax needs the exponential of each element for their sum and again for the quotients. A kernel
 writes formulas where they are read, so each loop has them. What is cheap is best computed again;
-what is dear waits in a row that stays in cache.
+what is dear waits in a row that stays in cache: a local buffer, or for a long row the result
+itself, if the last of these loops stores one that nothing else touches.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from graphc.ir import dim, scalar
-from graphc.ir.dim import Symbol
+from graphc.ir.dim import Size, Symbol
 from graphc.ir.kernel import (
     Accumulate,
     For,
@@ -20,6 +22,7 @@ from graphc.ir.kernel import (
     Local,
     Statement,
     Store,
+    loads,
     sizes,
     statements,
     stores,
@@ -38,6 +41,7 @@ from graphc.ir.scalar import (
     Ref,
     Scalar,
 )
+from graphc.ir.types import DType
 from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.machine import SECOND_CACHE
@@ -46,12 +50,14 @@ from graphc.passes.predict_cost import Work, predicted
 
 # What a value costs that is stored and loaded again, in instructions.
 STAGING_COST = 6
-# A row longer than this, in bytes, would not stay in the second cache.
+# A row longer than this, in bytes, has no local buffer, which lies on a thread's stack.
 MAX_ROW = SECOND_CACHE // 8
+# A row of a result, and one that it is made of, would not stay in the second cache if longer.
+MAX_RESULT = SECOND_CACHE // 2
 
 
 def stage_rows(program: Program) -> Program:
-    """Give dear values that several loops over a row compute a local buffer for the row.
+    """Keep dear values that several loops over a row compute, in a local buffer or a result.
 
     The loops stand in one block, run in vectors, and have the same number of iterations.
     """
@@ -73,12 +79,26 @@ class Row:
     values: Mapping[str, Scalar]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row is kept: a buffer, and the offset of an element over a variable of some name."""
+
+    buffer: str
+    dtype: DType
+    offset: Size
+    index: str
+
+    def at(self, loop: For) -> Size:
+        """The offset of an element in a loop over the row."""
+        return dim.substitute(self.offset, {self.index: variable(loop)})
+
+
 class Stage:
-    """The local buffers of one kernel in the making."""
+    """The rows that one kernel keeps, in the making; taken are the buffers that hold one."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.taken = {buffer.name for buffer in kernel.buffers}
+        self.taken: set[str] = set()
 
     def loop(self, nest: For) -> For:
         """A loop around rows with what stands in it staged; its iterations follow one another."""
@@ -93,23 +113,44 @@ class Stage:
         result = list(body)
         locals_before: dict[int, list[Local]] = {}
         for (value, first), places in shared_values(rows, changing(body)).items():
+            last = result[places[-1]]
+            assert isinstance(last, For)
+            stored = self.stored_row(last, value)
             local = Local(self.unique(), value.dtype, length(rows[first].loop))
-            if not self.pays(value, local):
+            if not self.pays(value, local, stored):
                 continue
-            locals_before.setdefault(first, []).append(local)
-            result[first] = kept(result[first], rows[first], value, local)
+            if stored is None or is_short(local):
+                locals_before.setdefault(first, []).append(local)
+                own = Symbol("%row", "index", local.size)
+                stored = Place(local.name, local.dtype, dim.atom(own), own.name)
+            self.taken.add(stored.buffer)
+            result[first] = kept(result[first], rows[first], value, stored)
             for place in places[1:]:
-                result[place] = fetched(result[place], rows[place], value, local)
+                result[place] = fetched(result[place], rows[place], value, stored)
         return tuple(s for at, old in enumerate(result) for s in (*locals_before.get(at, ()), old))
 
     def unique(self) -> str:
         """A name for a local buffer."""
-        number = len(self.taken)
-        while (name := f"row{number}") in self.taken:
+        names = {*self.taken, *(buffer.name for buffer in self.kernel.buffers)}
+        number = len(names)
+        while (name := f"row{number}") in names:
             number += 1
         return name
 
-    def pays(self, value: Scalar, local: Local) -> bool:
+    def stored_row(self, last: For, value: Scalar) -> Place | None:
+        """The row of a result that a loop stores, where a value may wait for it; None if none."""
+        read = {load.buffer for load in loads(self.kernel.body)}
+        written = Counter(store.buffer for store in stores(self.kernel.body))
+        index = last.variable.name
+        for store in stores(last.body):
+            kinds = {symbol.kind for symbol in dim.variables(store.offset)}
+            fits = store.value.dtype == value.dtype and "value" not in kinds
+            alone = written[store.buffer] == 1 and store.buffer not in read | self.taken
+            if fits and alone and dim.coefficient(store.offset, index) == 1:
+                return Place(store.buffer, value.dtype, store.offset, index)
+        return None
+
+    def pays(self, value: Scalar, local: Local, stored: Place | None) -> bool:
         """Whether a value costs more than to store and load it; says so if it is close."""
         cost = instructions(value)
         size = local.size * local.dtype.bytes
@@ -117,17 +158,21 @@ class Stage:
             return False
         way = again = Way("compute again", False, computing(value) * local.size)
         reason = "the row would not stay in cache"
-        if size <= MAX_ROW:
-            keep = Way("keep a row", True, Work(read=size, written=size).seconds)
+        if fits := is_short(local) or (stored is not None and size <= MAX_RESULT):
+            name = "keep a row" if is_short(local) else "keep a row in the result"
+            keep = Way(name, True, Work(read=size, written=size).seconds)
             way = choose(self.kernel.name, keep, lambda: [again])
             reason = "to load it again costs less than to compute it again"
-        if size <= MAX_ROW and not way.value:
+        if fits and not way.value:
             reason = "it was chosen"
         numbers = (("instructions", str(cost)), ("bytes", str(size)), predicted(way.seconds))
         record(Decision("stage_rows", way.name, self.kernel.name, reason, numbers))
-        if way.value:
-            self.taken.add(local.name)
         return way.value
+
+
+def is_short(local: Local) -> bool:
+    """Whether a row may be a local buffer."""
+    return local.size * local.dtype.bytes <= MAX_ROW
 
 
 def is_row(statement: Statement) -> bool:
@@ -197,19 +242,19 @@ def largest(row: Row, earlier: Collection[Scalar]) -> Iterator[Scalar]:
             yield value
 
 
-def kept(statement: Statement, row: Row, value: Scalar, local: Local) -> For:
+def kept(statement: Statement, row: Row, value: Scalar, place: Place) -> For:
     """The loop that computes a value, now storing it too."""
     assert isinstance(statement, For)
     name = next(name for name, known in row.values.items() if known is value)
     at = next(k for k, s in enumerate(statement.body) if isinstance(s, Let) and s.name == name)
-    store = Store(local.name, variable(statement), Ref(value.dtype, name))
+    store = Store(place.buffer, place.at(statement), Ref(value.dtype, name))
     return replace(statement, body=(*statement.body[: at + 1], store, *statement.body[at + 1 :]))
 
 
-def fetched(statement: Statement, row: Row, value: Scalar, local: Local) -> For:
+def fetched(statement: Statement, row: Row, value: Scalar, place: Place) -> For:
     """A loop that loads a value that it computed, without what only that needed."""
     assert isinstance(statement, For)
-    load = Load(value.dtype, local.name, variable(statement), None)
+    load = Load(value.dtype, place.buffer, place.at(statement), None)
     body = [
         Let(s.name, load) if isinstance(s, Let) and row.values[s.name] is value else s
         for s in statement.body

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from graphc.ir import dim
-from graphc.ir.dim import product
+from graphc.ir.dim import Size, product
 from graphc.ir.kernel import (
     Accumulate,
     Accumulator,
@@ -32,7 +32,7 @@ from graphc.ir.scalar import Load, Ref, const
 from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import chain
-from graphc.passes.machine import SECOND_CACHE
+from graphc.passes.machine import FIRST_CACHE, SECOND_CACHE
 from graphc.passes.predict_cost import predicted, work_of
 
 Sweep: TypeAlias = Callable[[tuple[Statement, ...]], For]
@@ -40,10 +40,12 @@ Sweep: TypeAlias = Callable[[tuple[Statement, ...]], For]
 # Rows that are added at a time, and results side by side in a loop over them. More rows, a power of
 # two apart, would drive one another out of the cache.
 ROWS, LANES = 6, 64
-# Bytes of a strip of results: a page of memory, which the processor reads ahead to the end of.
-STRIP = 4096
+# Bytes of a strip of results where their number is symbolic, and at least: a page of memory, which
+# the processor reads ahead to the end of. Longer strips begin less often in each row: as long ones
+# as stay in the first cache and leave enough tasks for threads.
+USUAL_STRIP, SHORT_STRIP, LONG_STRIP, ENOUGH_STRIPS = 8192, 4096, FIRST_CACHE // 2, 4
 # What a search may take in their place; a strip is a multiple of the results side by side.
-OTHER_ROWS, OTHER_STRIPS = (2, 4, 6), (2048, 4096, 8192)
+OTHER_ROWS, OTHER_STRIPS = (2, 4, 6), (2048, 4096, 8192, 16384)
 # Matrices of fewer bytes stay in cache, so that the order does not matter.
 LARGE = SECOND_CACHE // 4
 
@@ -92,7 +94,7 @@ def is_small(nest: For) -> bool:
     return isinstance(count, int) and count * bytes_of(nest) <= LARGE
 
 
-def elements(nest: For) -> tuple[dim.Size, dim.Size]:
+def elements(nest: For) -> tuple[Size, Size]:
     """How many elements a loop adds up, and in how many rows that follow one another."""
     (reduction,) = (s for s in nest.body if isinstance(s, For))
     loops = chain(reduction)
@@ -110,7 +112,7 @@ def stream_rows(nest: For, kind: str, kernel: Kernel) -> For:
         return Way(f"rows in strips of {width}, {rows} at a time", (rows, width), seconds)
 
     others = (way(rows, strip) for rows in OTHER_ROWS for strip in OTHER_STRIPS)
-    chosen = choose(kernel.name, way(ROWS, STRIP), lambda: others)
+    chosen = choose(kernel.name, way(ROWS, strip_of(columns, bytes_of(nest))), lambda: others)
     rows, width = chosen.value
     record(Decision(
         "tile_loops", f"rows in strips of {width}", kernel.name,
@@ -126,6 +128,14 @@ def stream_rows(nest: For, kind: str, kernel: Kernel) -> For:
     at = {index: start + variable(inner)}
     body = swept(nest, rows, lambda b: replace(inner, body=substitute(b, at)))
     return replace(strips, body=body)
+
+
+def strip_of(columns: Size, size: int) -> int:
+    """The bytes of a strip of so many results of a size."""
+    if not isinstance(columns, int):
+        return USUAL_STRIP
+    share = -(-columns // (ENOUGH_STRIPS * LANES)) * LANES * size
+    return min(max(share, SHORT_STRIP), LONG_STRIP)
 
 
 def bytes_of(nest: For) -> int:
@@ -169,7 +179,7 @@ def in_blocks(reduction: For, sweep: Sweep, rows: int = ROWS) -> tuple[Statement
     return (*result, replace(rest, body=(row,)))
 
 
-def rows_from(reduction: For, first: dim.Size, count: int) -> tuple[Statement, ...]:
+def rows_from(reduction: For, first: Size, count: int) -> tuple[Statement, ...]:
     """Some iterations of a reduction written out, with names of their own."""
     lets = [s.name for s in reduction.body if isinstance(s, Let)]
     result: list[Statement] = []

@@ -16,6 +16,7 @@ from functools import partial
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.kernel import (
+    Accumulate,
     For,
     Kernel,
     Let,
@@ -29,15 +30,17 @@ from graphc.ir.kernel import (
 from graphc.ir.program import Decision, Program
 from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
+from graphc.passes.inner_tile import inner_tile, is_inner
 from graphc.passes.loop_nests import perfect
 from graphc.passes.loop_orders import in_order
 from graphc.passes.machine import TYPICAL_SIZE, Registers
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.ordered_loops import is_even_lockstep, is_ordered, keeps_order, lasts_of
 from graphc.passes.predict_cost import predicted, work_of
-from graphc.passes.product_tiles import tiles
+from graphc.passes.product_tiles import strips_of_tiles, tiles
 from graphc.passes.reduction_tile import is_reduction_tile, reduction_tile
 from graphc.passes.register_tile import is_tileable
+from graphc.passes.rows_side_by_side import ROWS, rows_side_by_side, shares_vectors
 from graphc.passes.sliding_tile import (
     sliding_block,
     sliding_block_pair,
@@ -49,8 +52,9 @@ from graphc.passes.transpose_tile import is_transposing, transpose_tile
 
 # Elements that one task of a parallel loop takes from a flat array: about a microsecond of work.
 CHUNK = 4096
-# Elements side by side in a loop over results; in the partial values of a reduction.
-LANES, REDUCTION_LANES, NARROW_LANES = 32, 64, 16
+# Elements side by side in a loop over results; in one that adds to sums in memory; in the partial
+# values of a reduction.
+LANES, ADDING_LANES, REDUCTION_LANES, NARROW_LANES = 32, 64, 64, 16
 # What a search may take in place of the number of elements of a task, and of those side by side.
 CHUNKS, SIDE_BY_SIDE = (1024, 2048, 4096, 8192, 16384), (16, 32, 64, 128, 256)
 # With more values than this in flight, fewer iterations side by side keep them in registers.
@@ -94,6 +98,10 @@ class Schedule:
         registers, name = self.registers, self.kernel.name
         if is_tileable(nest):
             return tiles(nest, registers, self.kernel, threads)
+        if in_strips := strips_of_tiles(nest, registers, self.kernel, threads):
+            return in_strips
+        if is_inner(nest):
+            return inner_tile(nest, registers, name, threads)
         if sliding_block_pair(nest) is not None:
             return sliding_block(nest, registers, name, threads)
         if slides(nest):
@@ -104,6 +112,11 @@ class Schedule:
         """A loop over results, as the given kind; the innermost of them in vectors."""
         if is_transposing(nest):
             return transpose_tile(nest, kind, self.kernel)
+        if shares_vectors(nest):
+            (columns,) = nest.body
+            assert isinstance(columns, For)
+            lanes = max(NARROW_LANES, self.lanes_of(columns) // ROWS)
+            return (rows_side_by_side(nest, kind, lanes, self.kernel.name),)
         inner = [s for s in nest.body if isinstance(s, For) and s.kind in ("parallel", "vector")]
         if inner:
             return (replace(nest, kind=kind, body=self.inside(nest.body)),)
@@ -156,7 +169,9 @@ class Schedule:
             return self.one_of(self.column_lanes(nest.limit), SIDE_BY_SIDE, nest, "lanes")
         lets = sum(isinstance(s, Let) for s in nest.body)
         narrow = lets > MANY_VALUES or typical(nest.limit) < LANES
-        return self.one_of(NARROW_LANES if narrow else LANES, SIDE_BY_SIDE[:3], nest, "lanes")
+        adds = any(isinstance(s, Accumulate) for s in nest.body)
+        usual = NARROW_LANES if narrow else ADDING_LANES if adds else LANES
+        return self.one_of(usual, SIDE_BY_SIDE[:3], nest, "lanes")
 
     def one_of(self, usual: int, numbers: Iterable[int], nest: For, noun: str) -> int:
         """A number that a schedule of a loop needs: the usual one, or what is chosen of others."""

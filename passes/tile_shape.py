@@ -7,7 +7,7 @@ tiles, since each vector loaded is used once for each row, and a row of memory i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -23,7 +23,7 @@ USUAL_VECTORS, MANY_VECTORS = 2, 4
 # many sums must be on their way for each to be ready when its turn comes again.
 STEP_COST, SUMS_ON_THEIR_WAY = 1, 8
 # What an element of a row and two vectors of columns, which come from memory together, cost more in
-# products of which one side is larger than the second cache.
+# products of which one side is larger than the second cache. Rows side by side share lines.
 FAR_ELEMENT, FAR_PAIR = 0.5, 1.2
 # What a vector of columns costs more that comes from the second cache for each tile.
 NEAR_VECTOR = 0.5
@@ -52,16 +52,24 @@ Shape: TypeAlias = list[tuple[Part, int]]
 """The rows in parts, for each with how many vectors wide its tiles are."""
 
 
-def shape_of_tile(rows: Size, columns: Size, lanes: int, registers: int, depth: Size = 0) -> Shape:
+def shape_of_tile(
+    rows: Size,
+    columns: Size,
+    lanes: int,
+    registers: int,
+    depth: Size = 0,
+    near_rows: bool = False,
+) -> Shape:
     """How rows are cut, and how wide their tiles are, for vectors of so many lanes.
 
-    depth is how many bytes of either side each sum is made of.
+    depth is how many bytes of either side each sum is made of; near_rows tells that those of
+    neighbouring rows lie side by side.
     """
     if not isinstance(rows, int):
         return by_halves(rows, columns, lanes, registers)
     bytes_of_vector = depth * lanes if isinstance(depth, int) else 0
     if isinstance(columns, int):
-        far = isinstance(depth, int) and max(rows, columns) * depth > SECOND_CACHE
+        far = distance(rows, columns, depth, near_rows) if isinstance(depth, int) else NEAR
         vectors = best_vectors(rows, -(-columns // lanes), registers, bytes_of_vector, far)
     else:
         vectors = vectors_for(evenly(rows, MAX_ROWS)[0][1], registers)
@@ -90,13 +98,30 @@ def evenly(count: int, most: int) -> list[tuple[int, int]]:
     return [(parts - smaller, size), (smaller, size - 1)] if smaller else [(parts, size)]
 
 
+class Far(NamedTuple):
+    """What an element of a row, and two vectors of columns, cost more than from a near cache."""
+
+    element: float
+    pair: float
+
+
+NEAR = Far(0, 0)
+
+
+def distance(rows: int, columns: int, depth: int, near_rows: bool) -> Far:
+    """From how far so many rows and columns come whose sums are made of depth bytes of each."""
+    if max(rows, columns) * depth <= SECOND_CACHE:
+        return NEAR
+    return Far(0 if near_rows else FAR_ELEMENT, FAR_PAIR)
+
+
 def best_vectors(
-    rows: int, columns: int, registers: int, bytes_of_vector: int = 0, far: bool = False
+    rows: int, columns: int, registers: int, bytes_of_vector: int = 0, far: Far = NEAR
 ) -> int:
     """How many vectors wide tiles are that take the least time; columns counts vectors.
 
-    A tile reads bytes_of_vector for each of them. far says whether the elements come from beyond
-    the second cache.
+    A tile reads bytes_of_vector for each of them. far tells what comes from beyond the second
+    cache.
     """
     shapes: dict[int, tuple[int, float]] = {}
     for vectors in range(1, max(1, min(columns, registers // 2 - 1)) + 1):
@@ -104,13 +129,13 @@ def best_vectors(
         cost = cost_of(heights, columns, vectors, bytes_of_vector, far)
         shapes[vectors] = (len(heights) * len(evenly(columns, vectors)), cost)
     least = min(cost for _, cost in shapes.values())
-    most = least if far else least * AS_GOOD
+    most = least if far.pair else least * AS_GOOD
     good = {v: shape for v, shape in shapes.items() if shape[1] <= most}
     return min(good, key=lambda vectors: good[vectors])
 
 
 def cost_of(
-    heights: list[tuple[int, int]], columns: int, vectors: int, bytes_of_vector: int, far: bool
+    heights: list[tuple[int, int]], columns: int, vectors: int, bytes_of_vector: int, far: Far
 ) -> float:
     """What a step of the reduction takes for all tiles, of up to so many vectors of columns."""
     read_again = sum(count for count, _ in heights) > 1
@@ -119,7 +144,9 @@ def cost_of(
     return sum(n * m * step_cost(r, v, near, far) for n, r in heights for m, v in widths)
 
 
-def other_shapes(rows: Size, columns: Size, lanes: int, registers: int, depth: Size) -> list[Shape]:
+def other_shapes(
+    rows: Size, columns: Size, lanes: int, registers: int, depth: Size, near_rows: bool = False
+) -> list[Shape]:
     """Shapes that fit into the registers, those of the least predicted cost; for known sizes."""
     if not isinstance(rows, int) or not isinstance(columns, int) or not isinstance(depth, int):
         return []
@@ -129,11 +156,13 @@ def other_shapes(rows: Size, columns: Size, lanes: int, registers: int, depth: S
         for height in range(1, min(rows, (registers - vectors - 1) // vectors) + 1)
     }
     shapes = [[(part, v) for part in row_parts(rows, height)] for height, v in sorted(sizes)]
-    shapes.sort(key=lambda shape: steps_of(shape, columns, lanes, depth))
+    shapes.sort(key=lambda shape: steps_of(shape, columns, lanes, depth, near_rows))
     return shapes[:MANY_SHAPES]
 
 
-def steps_of(shape: Shape, columns: Size, lanes: int, depth: Size) -> float:
+def steps_of(
+    shape: Shape, columns: Size, lanes: int, depth: Size, near_rows: bool = False
+) -> float:
     """What a step of the reduction takes for all tiles, in multiplications of vectors.
 
     depth is how many bytes each sum is made of.
@@ -141,15 +170,15 @@ def steps_of(shape: Shape, columns: Size, lanes: int, depth: Size) -> float:
     heights = [(typical(part.tiles), part.width) for part, _ in shape]
     vectors = max(vectors for _, vectors in shape)
     width, read = typical(columns), typical(depth)
-    far = max(sum(n * rows for n, rows in heights), width) * read > SECOND_CACHE
+    far = distance(sum(n * rows for n, rows in heights), width, read, near_rows)
     return cost_of(heights, -(-width // lanes), vectors, read * lanes, far)
 
 
-def step_cost(rows: int, vectors: int, near: bool, far: bool) -> float:
+def step_cost(rows: int, vectors: int, near: bool, far: Far) -> float:
     """What a tile takes for a step of the reduction, in multiplications of vectors."""
     loads = vectors * NEAR_VECTOR if near else 0.0
-    if far:
-        loads = rows * FAR_ELEMENT + -(-vectors // 2) * FAR_PAIR
+    if far.pair:
+        loads = rows * far.element + -(-vectors // 2) * far.pair
     return max(rows * vectors, rows + vectors, SUMS_ON_THEIR_WAY) + STEP_COST + loads
 
 

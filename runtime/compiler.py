@@ -29,6 +29,7 @@ def compile(
     device: str = "cpu",
     winograd: bool = False,
     tune: float | None = None,
+    results: str = "host",
 ) -> Executable:
     """Compile a step: from inputs to outputs and to new values of variables.
 
@@ -43,20 +44,26 @@ def compile(
     errors are then about twice as large, and a NaN or an infinity spreads to the results around
     it (docs/accuracy.md).
 
-    tune lets the device cpu search for faster schedules of the kernels, for about so many seconds.
-    It times them in place and remembers the fastest, by kernel, processor and number of threads;
-    with 0 seconds, what earlier searches have found is used. Results have the same bits in any
-    case. Kernels of symbolic sizes keep their usual schedule (docs/tuning.md).
+    tune lets the devices cpu, opencl and cuda search for faster schedules of the kernels, for about
+    so many seconds. They time them in place and remember the fastest, by kernel and device, on cpu
+    by number of threads too; with 0 seconds, what earlier searches have found is used.
+    Results have the same bits in any case. Kernels of symbolic sizes keep their usual schedule
+    (docs/tuning.md).
+
+    results says where they are: on the "host", as NumPy's arrays, or on the "device" in whose
+    memory they were computed, as arrays that PyTorch, JAX and CuPy take without a copy
+    (docs/gpu.md). The devices cpu and reference work in the host's memory.
 
     Raises GraphError for an input that is missing, listed twice or not an input, an output that
-    is not a node, an update of something else than a variable or of another type, and a tune that
-    is not a number of seconds.
+    is not a node, an update of something else than a variable or of another type, a tune that is
+    not a number of seconds, and another place for results.
     """
     nodes, structure = check_outputs(outputs)
     graph = Graph(check_inputs(inputs), nodes, check_updates(updates or {}))
     check_listed(graph)
     check_decided(graph)
-    return compile_graph(graph, device, structure, Options(winograd, check_tune(tune)))
+    options = Options(winograd, check_tune(tune), check_results(results))
+    return compile_graph(graph, device, structure, options)
 
 
 def compile_graph(
@@ -76,6 +83,13 @@ def check_tune(tune: object) -> float | None:
             f"tune is the number of seconds to search for faster schedules, at least 0: {tune!r}"
         )
     return float(tune)
+
+
+def check_results(results: object) -> str:
+    """Where results are to be; GraphError for no such place."""
+    if results not in ("host", "device"):
+        raise GraphError(f"results are on the 'host' or on the 'device', not {results!r}")
+    return str(results)
 
 
 def check_inputs(inputs: Node | Sequence[Node]) -> tuple[Node, ...]:

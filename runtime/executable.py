@@ -99,7 +99,7 @@ class Executable:
         self.loaded = loaded
         self.device = device
         self.structure = structure
-        self.prepare = prepare = Preparation(graph, structure)
+        self.prepare = prepare = Preparation(graph, structure, loaded.to_array)
         self.memory = Memory(loaded, prepare.sizes)
         self.__call__ = loaded.native_call(prepare, structure) or PythonCall(
             graph, loaded, prepare, structure
@@ -128,8 +128,9 @@ class Executable:
             try:
                 return self.loaded.profile(call.arrays, call.sizes)
             finally:
-                for state, array in zip(states, before, strict=True):
-                    state.array[...] = array
+                with turn([state.users for state in states], assigns=True):
+                    for state, array in zip(states, before, strict=True):
+                        state.array[...] = array
 
     @property
     def decisions(self) -> tuple[Decision, ...]:

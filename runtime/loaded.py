@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from graphc.ir.node import Node
 from graphc.ir.program import Decision, Program
 from graphc.passes.memory_plan import MemoryPlan
 from graphc.runtime.profile import Profile
@@ -22,10 +23,14 @@ OUT = sys.intern("out")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a graph is to be compiled, as `gx.compile` describes it; tune is None or seconds."""
+    """How a graph is to be compiled, as `gx.compile` describes it.
+
+    tune is None or seconds, results "host" or "device".
+    """
 
     winograd: bool = False
     tune: float | None = None
+    results: str = "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,14 @@ class Loaded(Protocol):
     def found(self) -> int:
         """How many of the program's kernels a cache had, so that they were not generated anew."""
 
+    def to_array(self, node: Node, value: Any) -> Any:
+        """The value of an input as run takes it; GraphError for one that does not fit."""
+
     def run(self, arguments: Sequence[Array], sizes: Mapping[str, int]) -> list[Array]:
         """Run the step once: the outputs as new arrays; the variables are updated.
 
-        Arguments are contiguous and of the declared types; sizes gives the symbolic sizes.
+        Arguments are what `to_array` gives, contiguous and of the declared types; sizes gives the
+        symbolic sizes.
         """
 
     def native_call(self, prepare: Prepare, structure: Rebuild) -> Callable[..., Any] | None:

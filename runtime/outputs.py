@@ -71,5 +71,6 @@ def check_apart(
     """GraphError where an array for results shares memory with what is read or written besides."""
     for what, group in (("an argument", arguments), ("another array of out", others)):
         # all are contiguous, so that what may share memory by its bounds does
-        if any(np.may_share_memory(array, other) for other in group):
+        hosts = (other for other in group if isinstance(other, np.ndarray))
+        if any(np.may_share_memory(array, other) for other in hosts):
             raise GraphError(f"{name} overlaps with {what}: results need memory of their own")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from graphc.ir import dim, scalar
 from graphc.ir.kernel import Accumulate, For, Kernel, Statement, loads, statements, stores, values
+from graphc.ir.program import Program
 from graphc.ir.scalar import Call
 
+SECONDS = 0.5
+"""How long a step is run again and again."""
+FEWEST, MOST = 3, 1000
+"""The least rounds, however long a step takes, and the most."""
 SILENT = ("where", "cast", "bitcast")
 """Functions that compute nothing: they choose, or see a value as another type."""
 SAMPLES = 64
@@ -73,6 +82,28 @@ class Profile:
             f"{call.kernel}"
         )
         return [first, *(f"{'from':>45} {place}" for place in call.where)]
+
+
+def count_rounds(run: Callable[[], np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """The counts of many rounds: of the step, then of its calls, the time and how often it ran."""
+    deadline = time.perf_counter() + SECONDS
+    counts: list[np.ndarray[Any, Any]] = []
+    while len(counts) < FEWEST or (len(counts) < MOST and time.perf_counter() < deadline):
+        counts.append(run())
+    return np.array(counts)
+
+
+def summarise(
+    program: Program, counts: np.ndarray[Any, Any], tick: float, sizes: Mapping[str, int]
+) -> Profile:
+    """The means of the faster half of the rounds, where a tick of time is so many seconds."""
+    order = np.argsort(counts[:, 0, 0], kind="stable")
+    means = counts[order[: -(-len(order) // 2)]].mean(axis=0)
+    calls = tuple(
+        call_profile(program.kernel(call.kernel), float(runs), float(ticks * tick), sizes)
+        for call, (ticks, runs) in zip(program.calls, means[1:], strict=True)
+    )
+    return Profile(calls, float(means[0, 0] * tick), len(counts))
 
 
 def call_profile(

@@ -31,6 +31,7 @@ from graphc.runtime import tool
 from graphc.runtime.device import DEVICES, find_device
 from graphc.runtime.opencl.machine import LINKER, POCL
 
+CPU = DEVICES["cpu"]  # whatever `--device` puts in its place
 # Every pass of every test is followed by the verifier.
 os.environ.setdefault("GRAPHC_VERIFY", "1")
 
@@ -66,6 +67,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["POCL_CACHE_DIR"] = str(Path(os.environ["GRAPHC_CACHE"]) / f"pocl-{worker}")
     os.environ["PYOPENCL_NO_CACHE"] = "1"
     os.environ.setdefault("GRAPHC_OPENCL", POCL)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the tests that look into the device cpu where another one stands in for it."""
+    if config.getoption("--device") != "cpu":
+        for item in items:
+            for mark in item.iter_markers("cpu"):
+                item.add_marker(pytest.mark.skip(reason=f"of the CPU alone: {mark.args[0]}"))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -113,8 +122,10 @@ class TextTest(pytest.Item):
         self.command = command
 
     def runtest(self) -> None:
-        """Run the commands, then check what the last one wrote."""
-        run_text_test(self.command, self.path)
+        """Run the commands, then check what the last one wrote; they mean the devices they name."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(DEVICES, "cpu", CPU)
+            run_text_test(self.command, self.path)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report alone where a check failed; a trace for anything else."""

@@ -11,7 +11,15 @@
 #define __device__
 #define __launch_bounds__(threads)
 #define __shared__ static
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __syncthreads meet
+
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
 
 struct Place {
   unsigned x;
@@ -31,20 +39,83 @@ static float __int_as_float(int x) { return bits<float>(x); }
 static long long __double_as_longlong(double x) { return bits<long long>(x); }
 static double __longlong_as_double(long long x) { return bits<double>(x); }
 
+static float convert_half(unsigned short x) { return bits<_Float16>(x); }
+static unsigned short convert_half(float x) { return bits<unsigned short>((_Float16)x); }
+
+enum State { READY, AT_BLOCK, AT_WARP, ENDED };
 static ucontext_t scheduler;
 static std::vector<ucontext_t> threads_of_block;
-static unsigned arrived;
+static std::vector<State> states;
 
-static void meet() {
-  arrived++;
+static void wait(State state) {
+  states[threadIdx.x] = state;
   swapcontext(&threads_of_block[threadIdx.x], &scheduler);
 }
+static void meet() { wait(AT_BLOCK); }
+static void __syncwarp() { wait(AT_WARP); }
+
+static char handed[1024][8];
+
+template <class T>
+T of_lane(T value, unsigned lane) {
+  memcpy(handed[threadIdx.x], &value, sizeof value);
+  __syncwarp();
+  memcpy(&value, handed[threadIdx.x / 32 * 32 + lane], sizeof value);
+  __syncwarp();
+  return value;
+}
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, unsigned distance) {
+  const unsigned lane = threadIdx.x % 32;
+  return of_lane(value, lane + distance < 32 ? lane + distance : lane);
+}
+template <class T>
+T __shfl_sync(unsigned mask, T value, unsigned lane) {
+  return of_lane(value, lane);
+}
+
+#define __CUDA_ARCH__ 900
+
+// What mma.m16n8k16 adds up: row r and term k of the left matrix are in thread 4*(r%8) + k%8/2 of the
+// warp, column c and term k of the right one in thread 4*c + k%8/2.
+struct Parts {
+  unsigned left[4], right[2];
+};
+static Parts parts_of[1024];
+
+static float convert_bfloat16(unsigned short x) { return bits<float>((unsigned)x << 16); }
+
+template <float value(unsigned short)>
+void multiply_matrices(float *upper, float *lower, const unsigned *left, const unsigned *right) {
+  const unsigned first = threadIdx.x / 32 * 32, lane = threadIdx.x % 32;
+  memcpy(parts_of[threadIdx.x].left, left, sizeof(Parts::left));
+  memcpy(parts_of[threadIdx.x].right, right, sizeof(Parts::right));
+  __syncwarp();
+  for (unsigned half = 0; half < 2; half++)
+    for (unsigned column = 0; column < 2; column++) {
+      float &sum = (half ? lower : upper)[column];
+      for (unsigned k = 0; k < 16; k++) {
+        const unsigned pair = k % 8 / 2, shift = k % 2 * 16;
+        const Parts &row = parts_of[first + lane / 4 * 4 + pair];
+        const Parts &other = parts_of[first + (lane % 4 * 2 + column) * 4 + pair];
+        const unsigned x = row.left[k / 8 * 2 + half] >> shift & 0xffff;
+        const unsigned y = other.right[k / 8] >> shift & 0xffff;
+        sum = fmaf(value(x), value(y), sum);
+      }
+    }
+  __syncwarp();
+}
+static const auto multiply_matrices_float16 = multiply_matrices<convert_half>;
+static const auto multiply_matrices_bfloat16 = multiply_matrices<convert_bfloat16>;
 
 struct Call {
   virtual void run() = 0;
 };
 static Call *current;
-static void begin() { current->run(); }
+static void begin() {
+  current->run();
+  states[threadIdx.x] = ENDED;
+}
 
 template <class... P>
 struct Kernel : Call {
@@ -58,9 +129,18 @@ struct Kernel : Call {
   }
 };
 
-// Returns 1 where a barrier is met by some threads of a block and not by others.
+// Lets threads that all wait for the same go on; false where they do not.
+static bool release(unsigned from, unsigned to, State state) {
+  for (unsigned t = from; t < to; t++)
+    if (states[t] != state) return false;
+  for (unsigned t = from; t < to; t++) states[t] = READY;
+  return true;
+}
+
+// Returns 1 where a barrier is met by some threads of a block or warp and not by others.
 static int run_block(unsigned count, std::vector<char> &stacks, size_t stack) {
   threads_of_block.resize(count);
+  states.assign(count, READY);
   for (unsigned t = 0; t < count; t++) {
     getcontext(&threads_of_block[t]);
     threads_of_block[t].uc_stack.ss_sp = &stacks[t * stack];
@@ -68,15 +148,15 @@ static int run_block(unsigned count, std::vector<char> &stacks, size_t stack) {
     threads_of_block[t].uc_link = &scheduler;
     makecontext(&threads_of_block[t], begin, 0);
   }
-  do {
-    arrived = 0;
+  for (bool more = true; more;) {
     for (unsigned t = 0; t < count; t++) {
       threadIdx.x = t;
-      swapcontext(&scheduler, &threads_of_block[t]);
+      if (states[t] == READY) swapcontext(&scheduler, &threads_of_block[t]);
     }
-    if (arrived != 0 && arrived != count) return 1;
-  } while (arrived != 0);
-  return 0;
+    more = release(0, count, AT_BLOCK);
+    for (unsigned t = 0; t < count; t += 32) more |= release(t, t + 32 < count ? t + 32 : count, AT_WARP);
+  }
+  return !release(0, count, ENDED);
 }
 
 template <class... P>

@@ -11,10 +11,16 @@ import itertools
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
+
+from graphc.runtime.cuda import device, driver, machine
 
 HEADER = Path(__file__).resolve().parent / "cuda_on_host.h"
 COMPILER = shutil.which("g++") or shutil.which("clang++")
@@ -27,10 +33,18 @@ CUresult = enum.IntEnum(
         "CUDA_ERROR_OUT_OF_MEMORY": 2,
         "CUDA_ERROR_NO_DEVICE": 100,
         "CUDA_ERROR_INVALID_CONTEXT": 201,
+        "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES": 701,
         "CUDA_ERROR_LAUNCH_FAILED": 719,
         "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED": 900,
     },
 )
+ALIGNMENT = 256  # bytes
+CONVERSION = re.compile(r'asm\("cvt[^"]*" : "=."\((\w+)\) : "."\((\w+)\)\);')
+"""PTX that converts between float16 and float32."""
+MULTIPLICATION = re.compile(
+    r"^static __device__ void multiply_matrices_.*?^}$", re.MULTILINE | re.DOTALL
+)
+"""Functions of PTX that multiply matrices."""
 GOOD = CUresult.CUDA_SUCCESS
 Answer = tuple[Any, ...]
 
@@ -50,16 +64,22 @@ class FakeDriver:
         self.folder = folder
         self.names = names
         self.asked: list[str] = []
+        self.failing = "", CUresult.CUDA_SUCCESS
         self.memory: dict[int, Any] = {}
         self.handles: dict[int, Any] = {}
         self.numbers = itertools.count(1)
         self.capturing: list[Callable[[], bool]] | None = None
+        self.times: dict[int, float] = {}
+        self.waiting: list[int] = []
         self.room = 1 << 30
 
     def __getattribute__(self, name: str) -> Any:
-        """Record each function that is asked for."""
+        """Record each function that is asked for; one of them may fail."""
         if name.startswith("cu"):
             object.__getattribute__(self, "asked").append(name)
+            failing, status = object.__getattribute__(self, "failing")
+            if name == failing:
+                return lambda *arguments: (status, None)
         return object.__getattribute__(self, name)
 
     def handle(self, thing: Any) -> int:
@@ -96,8 +116,10 @@ class FakeDriver:
         return GOOD, self.new_block(size)
 
     def new_block(self, size: int) -> int:
-        """The address of new memory."""
-        block = (ctypes.c_char * size)()
+        """The address of new memory, at a multiple of what a driver has it at."""
+        whole = bytearray(size + ALIGNMENT)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(whole))
+        block = (ctypes.c_char * size).from_buffer(whole, -start % ALIGNMENT)
         self.memory[ctypes.addressof(block)] = block
         return ctypes.addressof(block)
 
@@ -120,7 +142,7 @@ class FakeDriver:
         ctypes.memmove(target, source, size)
         return (GOOD,)
 
-    cuMemcpyDtoHAsync = cuMemcpyHtoDAsync
+    cuMemcpyDtoHAsync = cuMemcpyDtoDAsync = cuMemcpyHtoDAsync
 
     # --- streams, events, graphs -------------------------------------------------------------
 
@@ -131,11 +153,33 @@ class FakeDriver:
         return GOOD, self.handle("event")
 
     def cuEventRecord(self, event: int, stream: int) -> Answer:
+        assert self.handles[event] == "event"
+        self.times[event] = time.perf_counter()
         return (GOOD,)
 
     def cuEventSynchronize(self, event: int) -> Answer:
+        return self.wait()
+
+    def cuStreamSynchronize(self, stream: int) -> Answer:
+        return self.wait()
+
+    def wait(self) -> Answer:
+        """What is answered who waits: nothing is waited for while a stream is captured."""
         forbidden = self.capturing is not None
         return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED if forbidden else GOOD,)
+
+    def cuEventElapsedTime(self, first: int, last: int) -> Answer:
+        return GOOD, 1e3 * (self.times[last] - self.times[first])
+
+    def cuEventDestroy(self, event: int) -> Answer:
+        del self.handles[event]
+        self.times.pop(event, None)
+        return (GOOD,)
+
+    def cuStreamWaitEvent(self, stream: int, event: int, flags: int) -> Answer:
+        assert event in self.times
+        self.waiting.append(stream)
+        return (GOOD,)
 
     def cuStreamBeginCapture(self, stream: int, mode: int) -> Answer:
         self.capturing = []
@@ -197,13 +241,29 @@ class FakeDriver:
         return (CUresult.CUDA_ERROR_LAUNCH_FAILED if launch() else GOOD,)
 
 
+@contextmanager
+def installed(folder: Path) -> Iterator[FakeDriver]:
+    """The time in which such a driver is in the place of NVIDIA's."""
+    found = FakeDriver(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "import_cuda", lambda name: found)
+        patch.setattr(machine, "compile_cubin", lambda text, architecture: text.encode())
+        device.opened.cache_clear()
+        yield found
+        device.opened.cache_clear()
+
+
 def is_of(handle: Any, library: Any) -> bool:
     """Whether a handle is a function of a library."""
     return isinstance(handle, tuple) and handle[-1] is library
 
 
 def on_host(text: str) -> tuple[str, dict[str, int]]:
-    """CUDA C as a program of C++, with a function `run_NAME` for each kernel; their parameters."""
+    """CUDA C as a program of C++, with a function `run_NAME` for each kernel; their parameters.
+
+    What is written in PTX gives way to functions of the header.
+    """
+    text = MULTIPLICATION.sub("", CONVERSION.sub(r"\1 = convert_half(\2);", text))
     found = re.findall(r"^void (kernel_\w+)\(([^)]*)\)", text, re.MULTILINE)
     counts = {name: len(parameters.split(",")) for name, parameters in found}
     runs = [

@@ -42,12 +42,15 @@ def test_graphc_is_right_on_every_program() -> None:
     assert {"gemm_1x1024x4096", "resnet18_cifar_train_b32", "lstm_train", "tblock_train"} < programs
 
 
-def test_the_script_for_a_gpu_runs_and_ends_in_its_table() -> None:
-    options = ["--device=cpu", "--quick", "--no-checks", "--no-compile", "--rounds=1"]
+@pytest.mark.parametrize("seconds", [500, 0])
+def test_the_script_for_a_gpu_runs_and_ends_in_its_table(seconds: int) -> None:
+    options = ["--device=cpu", "--quick", "--no-checks", "--no-compile", f"--seconds={seconds}"]
     command = [sys.executable, str(BENCHMARKS / "run_gpu.py"), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("MLP training step")
+    assert done.returncode == 0, done.stdout + done.stderr
+    *_, last = done.stdout.splitlines()
+    assert last.startswith("tblock_train" if seconds else "milliseconds")
+    assert ("no time was left for copy, elementwise" in done.stdout) == (seconds == 0)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tinygrad") is not None, reason="it is installed")

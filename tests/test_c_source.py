@@ -37,6 +37,7 @@ def test_what_has_no_digits_has_a_word(dialect: object) -> None:
         assert literal(dialect, dtype, math.inf) == dialect.infinity[dtype.bits]
         assert literal(dialect, dtype, -math.inf) == f"(-{dialect.infinity[dtype.bits]})"
         assert literal(dialect, dtype, math.nan) == dialect.nan[dtype.bits]
+        assert literal(dialect, dtype, -math.nan).startswith(f"{dialect.float_of[dtype.bits]}(0xff")
 
 
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)

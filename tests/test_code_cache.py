@@ -20,7 +20,6 @@ from graphc.ir.printer import print_text
 from graphc.runtime.cpu import code_cache, code_key
 from graphc.runtime.cpu.build import packed, unpacked
 from graphc.runtime.cpu.code_key import MAKERS, key_of
-from graphc.runtime.cpu.emit import Emitted
 from graphc.runtime.cpu.target import Target
 
 PROGRAM = """
@@ -112,6 +111,7 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(
     assert err.count("RuntimeWarning: cannot keep machine code in") == 1
 
 
+@pytest.mark.cpu("the cache of machine code")
 def test_kernels_that_differ_in_names_alone_share_their_code() -> None:
     def compiled(name: str) -> Any:
         x = gx.input(name, (7, 3), "float64")
@@ -145,7 +145,7 @@ def test_a_program_that_has_a_kernel_twice_links_it_once() -> None:
 def test_an_entry_keeps_the_sizes_that_its_code_reads() -> None:
     n, m = dim.symbol("n"), dim.symbol("m")
     sizes = (3 * n * m - 2, dim.floor_divide(n + 7, 8), dim.minimum(n, m))
-    entry = packed(Emitted("", sizes), b"\n\0code\n")
+    entry = packed(sizes, b"\n\0code\n")
     assert unpacked(entry) == (sizes, b"\n\0code\n")
 
 

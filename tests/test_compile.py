@@ -248,6 +248,7 @@ def test_the_reference_device_agrees(name: str) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 64, 0])
+@pytest.mark.cpu("the arenas of a native call")
 def test_memory_is_known_before_a_call_and_is_what_it_takes(rows: int) -> None:
     case = NETWORKS["adam_step"]()
     step = compile_graph(case.graph)
@@ -292,6 +293,7 @@ def test_compiling_leaves_the_collector_of_cycles_as_it_was(x: gx.Node, enabled:
         gc.enable()
 
 
+@pytest.mark.cpu("LLVM code")
 def test_a_step_shows_its_code_and_why_it_is_so(x: gx.Node) -> None:
     step = gx.compile([x], gx.exp(x) / gx.sum(x))
     assert "define" in step.llvm_ir

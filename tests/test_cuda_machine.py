@@ -2,32 +2,33 @@
 
 import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from corpus import NETWORKS, Case
-from fake_cuda import COMPILER, FakeDriver
+from fake_cuda import COMPILER, FakeDriver, installed
 
 import graphc as gx
 from graphc.runtime.compiler import compile_graph
-from graphc.runtime.cuda import device, driver, machine
+from graphc.runtime.cuda import device, machine
+from graphc.runtime.cuda.dialect import CUDA
 from graphc.runtime.cuda.nvrtc import NvrtcError
 from graphc.runtime.cuda.staging import BLOCK
+
+CYCLES, COMPILED = 1000, 250
+"""Steps that are compiled, called and forgotten, and after how many the module is loaded anew."""
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="runs kernels through g++ or clang++")
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDriver]:
+def fake(tmp_path: Path) -> Iterator[FakeDriver]:
     """A driver in place of NVIDIA's, for one test."""
-    found = FakeDriver(tmp_path)
-    monkeypatch.setattr(driver, "import_cuda", lambda name: found)
-    monkeypatch.setattr(machine, "compile_cubin", lambda text, architecture: text.encode())
-    device.residence.cache_clear()
-    yield found
-    device.residence.cache_clear()
+    with installed(tmp_path) as found:
+        yield found
 
 
 def double(shape: Any = ("n",)) -> gx.Executable:
@@ -59,6 +60,61 @@ def test_arrays_pass_through_pinned_memory_in_parts(count: int, fake: FakeDriver
     values = np.arange(count, dtype=np.float32)
     np.testing.assert_array_equal(gx.compile([x], x, device="cuda")(values), values)
     assert fake.asked.count("cuMemHostAlloc") == 2
+
+
+def test_what_threads_combine_has_the_same_bits_with_warps_and_without(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = gx.input("x", (5, 300), "float32")
+    wide = gx.input("wide", (3, 5000), "float16")
+    outputs = [
+        gx.softmax(x, axis=1), gx.argmax(x, axis=1), gx.sum(x), gx.any(x > 3), gx.sum(wide, axis=1),
+        gx.argmin(wide, axis=1), gx.max(wide), gx.var(x, axis=1), gx.argmax(gx.round(x)),
+        gx.sum(gx.round(x).astype("int8"), axis=1), gx.prod(x.astype("float64"), axis=1),
+    ]  # fmt: skip
+    draws = np.random.default_rng(0)
+    arguments = draws.normal(size=(5, 300)), draws.normal(size=(3, 5000))
+    texts, results = [], []
+    for warp in (CUDA.warp, None):
+        monkeypatch.setattr(machine.CudaMachine, "dialect", replace(CUDA, warp=warp))
+        step = gx.compile([x, wide], outputs, device="cuda")
+        texts.append(step.source)
+        results.append(
+            step(*(a.astype(i.dtype.numpy) for a, i in zip(arguments, (x, wide), strict=True)))
+        )
+    assert "__shfl_down_sync" in texts[0]
+    assert "__shfl_down_sync" not in texts[1]
+    for here, there in zip(*results, strict=True):
+        assert here.tobytes() == there.tobytes()
+
+
+def test_conversions_of_float16_are_those_of_numpy(fake: FakeDriver) -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    spread = np.random.default_rng(0).integers(0, 1 << 32, 1 << 14, np.uint32).view(np.float32)
+    x, y = gx.input("x", halves.shape, "float16"), gx.input("y", (len(spread) + 65536,), "float32")
+    step = gx.compile([x, y], [x.astype("float32"), y.astype("float16")], device="cuda")
+    assert step.source.count("cvt.") == 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.concatenate([spread, halves.astype(np.float32) * np.float32(1.0001)])
+        wanted = halves.astype(np.float32), values.astype(np.float16)
+    for got, want in zip(step(halves, values), wanted, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_a_warp_that_not_all_threads_reach_is_found(fake: FakeDriver) -> None:
+    text = """
+void kernel_part(long long *y) {
+  if (threadIdx.x < 9) y[0] = __shfl_sync(0xffffffff, 1, 0);
+}
+"""
+    _, module = fake.cuModuleLoadData(text.encode())
+    _, kernel = fake.cuModuleGetFunction(module, b"kernel_part")
+    words = np.zeros(2, np.int64)
+    places = np.array([words.ctypes.data], np.int64)
+    words[0] = words[1:].ctypes.data
+    for threads, good in ((32, False), (9, True)):
+        (status,) = fake.cuLaunchKernel(kernel, 1, 1, 1, threads, 1, 1, 0, 0, places.ctypes.data, 0)
+        assert (status == 0) == good
 
 
 # --- recorded launches ---------------------------------------------------------------------------
@@ -103,14 +159,41 @@ def test_a_call_allocates_nothing_after_the_first(fake: FakeDriver) -> None:
     assert fake.asked.count("cuMemAlloc") == allocated
 
 
-def test_nothing_is_left_of_steps_that_are_gone(fake: FakeDriver) -> None:
-    double()(np.ones(3, np.float32))
+def test_nothing_is_left_of_a_thousand_steps(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRAPHC_VERIFY")  # it takes most of the time, and other tests have it
+    device.residence("0")
+    left = alive(fake)
+    kept = cycle()
+    # an arena and a graph for each of two sizes, w, the module and its kernels
+    held = np.subtract(alive(fake), left).tolist()
+    assert held == [2 + 1, 2 + 1 + len(kept.program.kernels)]
+    for number in range(CYCLES):
+        cycle()
+        if number % COMPILED == 0:  # nobody has the module any more: it is loaded anew
+            del kept
+            gc.collect()
+            kept = cycle()
+    del kept
+    assert alive(fake) == left
+
+
+def cycle() -> gx.Executable:
+    """A step that is compiled, and called with two sizes, one result of which is handed on."""
+    x, w = gx.input("x", ("n",), "float32"), gx.variable(np.ones((), np.float32), "w")
+    made = gx.compile([x], x * w, {w: w + 1}, device="cuda", results="device")
+    for size in (2, 5):
+        result = made(np.ones(size, np.float32))
+    assert result.numpy().tolist() == [2.0] * 5
+    result.__dlpack__()
+    return made
+
+
+def alive(fake: FakeDriver) -> tuple[int, int]:
+    """Blocks of memory, and modules, kernels, graphs and events, that are not given back."""
     gc.collect()
-    memory, handles = len(fake.memory), len(fake.handles)
-    for _ in range(20):
-        double()(np.ones(3, np.float32))
-    gc.collect()
-    assert (len(fake.memory), len(fake.handles)) == (memory, handles)
+    return len(fake.memory), len(fake.handles)
 
 
 def test_a_step_that_needs_too_much_memory_says_so(fake: FakeDriver) -> None:
@@ -127,7 +210,7 @@ def test_a_step_that_needs_too_much_memory_says_so(fake: FakeDriver) -> None:
 
 def test_gpus_are_chosen_by_number_or_name(fake: FakeDriver) -> None:
     fake.names = ("Small GPU", "Large GPU")
-    assert [device.choose(name).name for name in ("0", "1", "large")] == [
+    assert [device.choose(name)[1] for name in ("0", "1", "large")] == [
         "Small GPU", "Large GPU", "Large GPU",
     ]  # fmt: skip
     with pytest.raises(gx.GraphError, match=r"no GPU '2'. There are:\n  0: Small GPU\n  1: Large"):

@@ -8,7 +8,8 @@ import weakref
 
 import pytest
 
-from graphc.runtime.cpu.jit import InvalidCodeError, generate, load
+from graphc.runtime.cpu.code_generator import InvalidCodeError, generate
+from graphc.runtime.cpu.jit import load
 
 TWICE = """
 define i64 @twice(i64 %x) {

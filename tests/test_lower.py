@@ -132,9 +132,9 @@ def test_only_outermost_loops_are_parallel_and_only_innermost_loops_over_results
 def test_every_element_of_a_result_is_stored_once(case: Case) -> None:
     """As many stores run as a result has elements, whatever the symbolic sizes are."""
     for kernel in lower(fuse(case.graph)).kernels:
-        counts: dict[str, Size] = {}
+        counts: dict[str, Size] = {b.name: 0 for b in kernel.buffers if b.written}
         for store, times in stores(kernel):
-            counts[store.buffer] = counts.get(store.buffer, 0) + times
+            counts[store.buffer] = counts[store.buffer] + times
         assert counts == {buffer.name: buffer.size for buffer in kernel.buffers if buffer.written}
 
 

@@ -37,15 +37,19 @@ import numpy as np
 import graphc as gx
 x, w = gx.input("x", (3, 40), "float32"), gx.input("w", (40, 5), "float32")
 at = gx.input("at", (7,), "int64")
+rows, few = gx.input("rows", (3, 260), "float32"), gx.input("few", (7,), "float32")
 taken = gx.take(x, at, axis=1)
 outputs = [
     gx.softmax(x, axis=1), gx.sum(x), gx.argmax(x, axis=1), gx.sort(x, axis=1), x @ w,
     gx.cumulative_sum(x, axis=0), gx.grad(gx.sum(taken * taken), x), gx.concat([x, x]),
+    gx.softmax(rows, axis=1), gx.exp(few), gx.sum(rows * rows, axis=1),
 ]
-step = gx.compile([x, w, at], outputs, device="opencl:Oclgrind")
-here = gx.compile([x, w, at], outputs)
+inputs = [x, w, at, rows, few]
+step = gx.compile(inputs, outputs, device="opencl:Oclgrind")
+here = gx.compile(inputs, outputs)
 values = [np.linspace(-3, 3, 120, dtype=np.float32).reshape(3, 40), np.ones((40, 5), np.float32),
-          np.array([0, 39, 5, 5, 5, 12, 1])]
+          np.array([0, 39, 5, 5, 5, 12, 1]),
+          np.linspace(-9, 9, 780, dtype=np.float32).reshape(3, 260), np.arange(7, dtype=np.float32)]
 for got, want in zip(step(*values), here(*values)):
     np.testing.assert_allclose(got, want, 1e-5, 1e-5)
 """

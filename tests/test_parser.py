@@ -60,11 +60,12 @@ STATE = [
 KERNEL = [
     (
         "loop serial %i < 8 {}",
-        "expected for, let, accumulator, accumulate, store, local or '}', found",
+        "expected for, let, accumulator, accumulate, store, local, barrier or '}', found",
     ),
     (
         "for ordered %i < 8 {}",
-        "expected one of serial, parallel, unrolled, vector, grid, block, thread, found 'ordered'",
+        "expected one of serial, parallel, unrolled, vector, wide, grid, block, thread, matrix, "
+        "found 'ordered'",
     ),
     ("for serial %i < %j {}", "no loop variable or value %j is in scope here"),
     ("for vector %i < 8 lanes many {}", "expected a number of lanes, found 'many'"),

@@ -16,7 +16,8 @@ import pytest
 
 from graphc.errors import GraphError
 from graphc.runtime.cpu import pool
-from graphc.runtime.cpu.jit import Library, definitions, load, parse, pool_library
+from graphc.runtime.cpu.code_generator import parse
+from graphc.runtime.cpu.jit import Library, definitions, load, pool_library
 from graphc.runtime.cpu.pool_code import EXPORTS, pool_code
 
 LONG = 1_000_000  # nanoseconds an iteration is said to take: any region of two goes parallel

@@ -92,6 +92,7 @@ def test_arguments_are_checked_and_the_reference_refuses():
         gx.compile([x], gx.exp(x), device="reference").profile(np.zeros(3, np.float32))
 
 
+@pytest.mark.cpu("LLVM code")
 def test_the_step_of_calls_has_no_stamps():
     step, arrays = product()
     step.profile(*arrays)

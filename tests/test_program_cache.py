@@ -122,6 +122,7 @@ def graphs() -> Iterator[Graph]:
         yield Graph(tuple(case.inputs), tuple(case.outputs), tuple(case.updates.items()))
 
 
+@pytest.mark.cpu("the cache of programs")
 def test_a_program_that_is_found_is_the_one_that_was_kept() -> None:
     for graph in graphs():
         made, found = (compile_graph(graph) for _ in range(2))
@@ -137,6 +138,7 @@ def test_a_program_that_is_found_is_the_one_that_was_kept() -> None:
                 assert np.shares_memory(ours.state.array, theirs.state.array)
 
 
+@pytest.mark.cpu("the cache of programs")
 def test_a_program_that_is_found_works_on_the_variables_of_its_own_graph() -> None:
     def step(value: float) -> tuple[Any, gx.Variable]:
         w = gx.variable(np.full(3, value), "w")
@@ -148,6 +150,7 @@ def test_a_program_that_is_found_works_on_the_variables_of_its_own_graph() -> No
     assert (made[1].value.tolist(), found[1].value.tolist()) == ([2] * 3, [12] * 3)
 
 
+@pytest.mark.cpu("the cache of programs")
 def test_options_that_choose_passes_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     x = gx.input("x", (1, 64, 32, 32), "float32")
     y = gx.nn.conv(x, gx.constant(np.ones((64, 64, 3, 3), np.float32)), padding=1)
@@ -179,6 +182,7 @@ def test_every_pass_runs_where_somebody_watches(
     assert not was_found(gx.compile([x], gx.exp(x)).seconds)
 
 
+@pytest.mark.cpu("the cache of programs")
 def test_what_cannot_be_read_is_made_again(folder: DiskCache) -> None:
     x = gx.input("x", (3,), "float32")
     graph = Graph((x,), (gx.exp(x),))
@@ -192,6 +196,7 @@ def test_what_cannot_be_read_is_made_again(folder: DiskCache) -> None:
         assert was_found(compile_graph(graph).seconds)
 
 
+@pytest.mark.cpu("the cache of programs")
 def test_code_that_is_gone_is_generated_again(monkeypatch: pytest.MonkeyPatch) -> None:
     x = gx.input("x", (3,), "float32")
     graph = Graph((x,), (gx.sum(gx.exp(x) * 1.0625), gx.expm1(x) * 2.0625))

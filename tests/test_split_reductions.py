@@ -5,6 +5,10 @@ import pytest
 from calling import with_any_threads
 
 import graphc as gx
+from graphc.ir.graph import Graph
+from graphc.ir.kernel import loads
+from graphc.passes.pipeline import run_passes
+from graphc.runtime.accelerator.pipeline import PIPELINE
 
 SHAPES = {
     (70_001,): [None],
@@ -16,6 +20,14 @@ SHAPES = {
 }
 CASES = [(shape, axis) for shape, axes in SHAPES.items() for axis in axes]
 random = np.random.default_rng(11)
+
+
+def test_columns_of_devices_are_not_added_up_in_memory():
+    x = gx.input("x", (4096, 1024), "float32")
+    graph = Graph((x,), (gx.sum(x, axis=0),))
+    chunk = run_passes(graph, PIPELINE).result.kernels[0]
+    (partial,) = (buffer.name for buffer in chunk.buffers if buffer.written)
+    assert all(load.buffer != partial for load in loads(chunk.body))
 
 
 def compiled(word, shape, axis, symbolic):
@@ -55,6 +67,22 @@ def test_every_long_reduction_of_a_kernel_has_chunks():
     assert [b.name for b in kernel.buffers] == ["in0", "out0", "partial0", "partial1"]
     array = random.normal(5, 2, 100_000).astype(np.float32)
     np.testing.assert_allclose(with_any_threads(step, array), array.std(dtype=np.float64), 1e-4)
+
+
+@pytest.mark.parametrize("symbolic", [False, True], ids=["known", "symbolic"])
+def test_reductions_of_columns_that_follow_one_another_have_chunks_each(symbolic):
+    shape = (9001, 40)
+    x = gx.input("x", ("n", 40) if symbolic else shape, "float32")
+    scale = gx.input("scale", (40,), "float32")
+    step = gx.compile([x, scale], [gx.var(x * scale, axis=0), gx.std(x, axis=0)])
+    array, factors = random.normal(5, 2, shape).astype(np.float32), np.arange(40, dtype=np.float32)
+    if not symbolic:
+        assert str(step.decisions).count("stage='split_reductions'") == 4
+    for got, of in zip(
+        with_any_threads(step, array, factors), (array * factors, array), strict=True
+    ):
+        want = of.var(axis=0, dtype=np.float64) if of is not array else of.std(0, np.float64)
+        np.testing.assert_allclose(got, want, 1e-4)
 
 
 def test_calls_of_one_kernel_have_partial_results_of_their_own():

@@ -164,6 +164,7 @@ def test_draw(graph: str, passes: str, suffix: str, tmp_path: Path) -> None:
     assert "f32[batch, 4]" in out.read_text()
 
 
+@pytest.mark.cpu("LLVM code")
 def test_emit(graph: str, capsys: Capture) -> None:
     assert main(["emit", graph]) == 0
     assert "define" in capsys.readouterr().out

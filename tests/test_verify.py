@@ -84,6 +84,12 @@ READ = [
     ("for grid %i < n { for thread %j < n lanes 32 { } }", "a thread loop stands in block and"),
     ("for thread %i < n { for parallel %j < n { for thread %k < n { } } }", "a thread loop stands"),
     ("for serial %i < n lanes 8 { }", "8 lanes: a vector or thread loop has an even number"),
+    ("for wide %i < 8 lanes 4 { }", "a wide loop has at most as many iterations as its 4 lanes"),
+    ("for wide %i < 4 lanes 4 { for serial %j < 2 { } }", "a wide loop holds no other one"),
+    (
+        "for serial %k < n { for wide %i < 4 lanes 4 { let %t: f32 = load %x[2*%k + %i] } }",
+        "x[2*%k] is no multiple of 4 elements",
+    ),
     (
         "accumulator %a: f32 = sum for vector %i < n lanes 6 { accumulate %a load %x[%i] }",
         "6 lanes: to combine them they must be a power of two",
@@ -122,6 +128,22 @@ READ = [
     ("store %x[0] = 1.0: f32", "buffer %x is not declared with `write`"),
     ("store %z[0] = 1.0: f32", "there is no buffer %z"),
     ("store %y[0] = load %b[0]", "buffer %y is f32, the value is bool"),
+    ("store %y[0] if load %x[0] = 1.0: f32", "the guard of a store is bool, not f32"),
+    ("for serial %i < 16 { for matrix %k < 16 { } }", "a matrix loop has 16 terms and stands in a"),
+    ("for grid %i < 8 { barrier }", "a barrier stands in a loop with one iteration for each"),
+    ("for thread %i < 64 lanes 32 { barrier }", "a barrier stands in a loop with one iteration"),
+    (
+        "for thread %i < 32 lanes 32 { for serial %j < %i { barrier } }",
+        "threads may not come by a barrier equally often in %j",
+    ),
+    (
+        "for thread %i < 32 lanes 32 { let %v: i64 = index(%i) for serial %j < %v { barrier } }",
+        "threads may not come by a barrier equally often in %j",
+    ),
+    (
+        "for thread %i < 32 lanes 32 { for vector %j < 8 lanes 8 { barrier } }",
+        "threads may not come by a barrier equally often in %j",
+    ),
     ("local %l: f32[8]", "a local buffer stands in parallel and serial loops"),
     (
         "for vector %i < 8 lanes 8 { local %l: f32[8] }",

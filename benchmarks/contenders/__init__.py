@@ -4,7 +4,8 @@ A contender is a module here that writes every program once in its framework's w
 
 - `prepare(threads)` fixes how many threads the framework uses;
 - `missing(workload, options)` is why a workload is left out, or None;
-- `build(workload, parameters, data, options)` is a `Job`.
+- `build(workload, parameters, data, options)` is a `Job`; a `device` among the options is where
+  those of `run_gpu.py` keep parameters, data and results.
 
 A contender runs in a process of its own, so it may import its framework at the top, and may have
 an interpreter of its own.

@@ -142,29 +142,56 @@ PROGRAMS = {
 
 def build(workload, parameters, data, options):
     """Compile a workload."""
+    if "device" in options:
+        return build_on_device(workload, parameters, data, options["device"])
     inputs = {name: gx.input(name, a.shape, a.dtype.name) for name, a in data.items()}
     if workload.optimizer is None:
         held = {name: gx.asarray(array) for name, array in parameters.items()}
         outputs = PROGRAMS[workload.program](held, inputs, workload.sizes)
         return Compiled(gx.compile(list(inputs.values()), outputs), data, {})
+    held, loss, updates = with_optimizer(workload, parameters, inputs)
+    return Compiled(gx.compile(list(inputs.values()), loss, updates=updates), data, held)
+
+
+def with_optimizer(workload, parameters, inputs):
+    """The variables of a workload, its loss and its updates."""
     held = {name: gx.variable(array, name=name) for name, array in parameters.items()}
     loss = PROGRAMS[workload.program](held, inputs, workload.sizes)
     variables = list(held.values())
     gradients, rate = gx.grad(loss, variables), RATES[workload.optimizer]
     if workload.optimizer == "adam":
-        updates = gx.optim.adam(variables, gradients, rate)
+        return held, loss, gx.optim.adam(variables, gradients, rate)
+    return held, loss, gx.optim.sgd(variables, gradients, rate, momentum=0.9)
+
+
+def build_on_device(workload, parameters, data, device):
+    """Compile a workload whose data are variables and whose results stay where they are computed.
+
+    What is compiled is of the variables, so that nothing but a loss is copied in a call.
+    """
+    there = {name: gx.variable(array, name=name) for name, array in data.items()}
+    held, updates = {}, {}
+    if workload.optimizer:
+        held, outputs, updates = with_optimizer(workload, parameters, there)
     else:
-        updates = gx.optim.sgd(variables, gradients, rate, momentum=0.9)
-    return Compiled(gx.compile(list(inputs.values()), loss, updates=updates), data, held)
+        outputs = PROGRAMS[workload.program](parameters, there, workload.sizes)
+    step = gx.compile([], outputs, updates, device=device, results="device")
+    return Compiled(step, {}, held, getattr(step.loaded, "machine", None))
 
 
 class Compiled:
-    """A compiled step with its data."""
+    """A compiled step with its data; on a machine of its own it ends when that has finished."""
 
-    def __init__(self, function, data, held):
+    def __init__(self, function, data, held, machine=None):
         arrays = list(data.values())
-        self.step = lambda: function(*arrays)
-        self.held = held
+        self.function, self.machine, self.held = function, machine, held
+        self.step = self.step_there if machine else lambda: function(*arrays)
+
+    def step_there(self):
+        """Run the step, and wait for its end."""
+        given = self.function()
+        self.machine.finish()
+        return given
 
     def results(self, given):
         """What a step gave, as arrays."""

@@ -148,9 +148,11 @@ PROGRAMS = {
 }
 
 
-def tensor(array, channels_last):
+def tensor(array, channels_last, device="cpu"):
     """An array as a tensor, class numbers as int64."""
-    made = torch.from_numpy(np.array(array))
+    if array.dtype.name == "bfloat16":  # which PyTorch does not take from NumPy
+        return torch.from_numpy(array.astype(np.float32)).bfloat16().to(device)
+    made = torch.from_numpy(np.array(array)).to(device)
     made = made.long() if made.dtype == torch.int32 else made
     return made.to(memory_format=torch.channels_last) if channels_last and made.ndim == 4 else made
 
@@ -158,14 +160,36 @@ def tensor(array, channels_last):
 def build(workload, parameters, data, options):
     """Make the tensors, and compile if asked to."""
     images = options.get("channels_last") or options.get("compile")
-    last = bool(images and workload.program in IMAGES)
-    held, given = ({k: tensor(a, last) for k, a in d.items()} for d in (parameters, data))
+    last, device = bool(images and workload.program in IMAGES), options.get("device", "cpu")
+    held, given = ({k: tensor(a, last, device) for k, a in d.items()} for d in (parameters, data))
+    job = make_job(workload, held, given, options)
+    return Apart(job, device) if "device" in options else job
+
+
+def make_job(workload, held, given, options):
+    """The job over tensors."""
     if workload.optimizer:
         training = CompiledTraining if options.get("compile") else Training
         return training(workload, held, given)
     if workload.program == "convolution_gradients" and not options.get("compile"):
         return Gradients(workload, given)
     return Inference(workload, held, given, options.get("compile"))
+
+
+class Apart:
+    """A job beside others in one process: it has its own mode, and ends when its device has."""
+
+    def __init__(self, job, device):
+        self.job, self.results, self.device = job, job.results, device
+        self.records = torch.is_grad_enabled()
+
+    def step(self):
+        """Run the step, and wait for its end."""
+        with torch.set_grad_enabled(self.records):
+            given = self.job.step()
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return given
 
 
 class Inference:
@@ -186,7 +210,13 @@ class Inference:
     def results(self, given):
         """What a step gave, as arrays."""
         tensors = given if isinstance(given, tuple) else [given]
-        return [tensor.detach().contiguous().numpy() for tensor in tensors]
+        return [as_array(tensor) for tensor in tensors]
+
+
+def as_array(tensor):
+    """A tensor as an array; one of bfloat16, which NumPy has not, as float32."""
+    there = tensor.detach().contiguous().cpu()
+    return (there.float() if there.dtype == torch.bfloat16 else there).numpy()
 
 
 class Gradients(Inference):
@@ -227,7 +257,7 @@ class Training(Inference):
 
     def parameters(self):
         """The parameters' values."""
-        return {name: v.detach().contiguous().numpy().copy() for name, v in self.held.items()}
+        return {k: v.detach().contiguous().cpu().numpy().copy() for k, v in self.held.items()}
 
 
 class CompiledTraining(Training):
@@ -238,7 +268,7 @@ class CompiledTraining(Training):
         program, names = PROGRAMS[workload.program], list(held)
         variables, self.held = list(held.values()), held
         states = [[torch.zeros_like(v) for v in variables] for _ in range(2)]
-        count = torch.zeros(())
+        count = torch.zeros((), device=variables[0].device)
         update = adam if workload.optimizer == "adam" else momentum
 
         def loss_of(variables):

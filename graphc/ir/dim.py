@@ -26,6 +26,9 @@ class Symbol:
     kind: str = "size"
     limit: Size | None = None
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # names tell nearly all apart
+
     def __str__(self) -> str:
         return self.name
 
@@ -63,10 +66,15 @@ class Dim:
         return isinstance(other, Dim) and self.terms == other.terms
 
     def __add__(self, other: Size) -> Size:
-        return polynomial(itertools.chain(self.terms, terms_of(other))) if other else self
+        if isinstance(other, Dim):
+            return polynomial(itertools.chain(self.terms, other.terms))
+        monomial, factor = self.terms[-1]  # the number is the last term
+        if monomial:
+            return Dim((*self.terms, ((), int(other)))) if other else self
+        return Dim((*self.terms[:-1], *terms_of(factor + other)))
 
     def __neg__(self) -> Size:
-        return polynomial((monomial, -factor) for monomial, factor in self.terms)
+        return self * -1
 
     def __sub__(self, other: Size) -> Size:
         return self + -other
@@ -75,9 +83,11 @@ class Dim:
         return other + -self
 
     def __mul__(self, other: Size) -> Size:
-        if other == 1:
-            return self
-        pairs = itertools.product(self.terms, terms_of(other))
+        if not isinstance(other, Dim):
+            if other in (0, 1):
+                return self if other else 0
+            return Dim([(monomial, factor * int(other)) for monomial, factor in self.terms])
+        pairs = itertools.product(self.terms, other.terms)
         return polynomial((sort_atoms(a + b), m * n) for (a, m), (b, n) in pairs)
 
     __radd__ = __add__
@@ -110,6 +120,7 @@ class Dim:
 Size: TypeAlias = Union[int, Dim]  # noqa: UP007 (a forward reference needs Union at run time)
 
 
+@lru_cache(maxsize=65536)
 def atom_order(atom: Atom) -> tuple[str, str]:
     """The order in which factors and terms are kept and printed."""
     return ("" if isinstance(atom, Symbol) and atom.kind == "size" else "~", str(atom))
@@ -135,7 +146,7 @@ def polynomial(terms: Iterable[tuple[Monomial, int]]) -> Size:
     kept = {monomial: factor for monomial, factor in total.items() if factor}
     if not kept.keys() - {()}:
         return kept.get((), 0)
-    order = sorted(kept, key=lambda m: (-len(m), [atom_order(atom) for atom in m]))
+    order = sorted(kept, key=lambda m: (-len(m), [*map(atom_order, m)])) if len(kept) > 1 else kept
     return Dim([(monomial, kept[monomial]) for monomial in order])
 
 
@@ -151,9 +162,7 @@ def atom(value: Atom) -> Dim:
 
 def product(sizes: Iterable[Size]) -> Size:
     """The product of sizes; 1 for none."""
-    result: Size = 1
-    for size in sizes:
-        result = result * size
+    result: Size = math.prod(sizes)
     return result
 
 
@@ -331,20 +340,16 @@ def minimum(left: Size, right: Size) -> Size:
 
 
 FUNCTIONS: dict[str, Callable[[Size, Size], Size]] = {
-    "floor_divide": floor_divide,
-    "remainder": remainder,
-    "maximum": maximum,
-    "minimum": minimum,
-}
+    "floor_divide": floor_divide, "remainder": remainder, "maximum": maximum, "minimum": minimum,
+}  # fmt: skip
 
 
-def symbols(size: Size) -> set[Symbol]:
+@lru_cache(maxsize=65536)
+def symbols(size: Size) -> frozenset[Symbol]:
     """Every symbol in a size, those inside calls included."""
-    found: set[Symbol] = set()
-    for monomial, _ in terms_of(size):
-        for a in monomial:
-            found |= {a} if isinstance(a, Symbol) else symbols(a.left) | symbols(a.right)
-    return found
+    atoms = [a for monomial, _ in terms_of(size) for a in monomial]
+    calls = [symbols(a.left) | symbols(a.right) for a in atoms if isinstance(a, DimCall)]
+    return frozenset([a for a in atoms if isinstance(a, Symbol)]).union(*calls)
 
 
 def variables(size: Size) -> set[Symbol]:
@@ -381,17 +386,15 @@ def evaluate(size: Size, sizes: Mapping[str, int]) -> int:
     return result
 
 
+@lru_cache(maxsize=65536)
 def coefficient(size: Size, variable: str) -> Size | None:
     """The factor of a variable in a size that is linear in it; None where it is not linear."""
     total: Size = 0
     for monomial, factor in terms_of(size):
-        names = [a.name for a in monomial if isinstance(a, Symbol)]
-        calls = [a for a in monomial if isinstance(a, DimCall)]
-        if any(variable in {s.name for s in symbols(atom(a))} for a in calls):
+        found = [a for a in monomial if any(s.name == variable for s in symbols(atom(a)))]
+        if len(found) > 1 or any(isinstance(a, DimCall) for a in found):
             return None
-        if names.count(variable) > 1:
-            return None
-        if variable in names:
-            rest = tuple(a for a in monomial if not isinstance(a, Symbol) or a.name != variable)
+        if found:
+            rest = tuple(a for a in monomial if a is not found[0])
             total = total + polynomial([(rest, factor)])
     return total

@@ -56,6 +56,10 @@ class Graph:
         """
         return self.replace_roots(rewrite(self.roots, change, inside=True))
 
+    def rewrite_outside(self, change: Callable[[Node], Node]) -> Graph:
+        """As `rewrite`, but graphs inside of nodes stay as they are."""
+        return self.replace_roots(rewrite(self.roots, change))
+
     def replace_roots(self, done: dict[Node, Node]) -> Graph:
         """The graph with outputs and next values looked up in a table."""
         updates = tuple((target, done[value]) for target, value in self.updates)

@@ -8,7 +8,9 @@ The grammar, one statement a line:
       accumulator %s: f32 = sum                starts from the reduction's identity
       accumulate %s SCALAR                     combines one more value into it
       store %y[OFFSET] = SCALAR                writes one element
+      store %y[OFFSET] if GUARD = SCALAR       writes it where the guard, a bool, is true
       local %b: f32[64]                        a buffer of its own, to the end of its block
+      barrier                                  the threads of a block wait for one another
     }
 
 The kinds of loop and what they promise:
@@ -21,10 +23,22 @@ unrolled   the limit is an integer; iterations run in lockstep, statement by sta
            (its limit may not depend on the unrolled variable).
 vector     as unrolled, `lanes` iterations at a time; the last step may be partial. Loads and
            stores with a coefficient of 1 on the variable become vector loads and stores.
+wide       as unrolled, for at most `lanes` iterations; the limit is that number, or a minimum of it
+           and of what is left. Loads and stores with a coefficient of 1 on the variable begin at
+           multiples of `lanes` elements, in buffers that begin so in memory, and each becomes one
+           access. What iterations accumulate is combined in their order.
 grid       an outermost loop, or one that alone is in a grid loop: as parallel, and each iteration
-           of them all is a thread of a device's grid.
+           of them all is a thread of a device's grid. Where the outermost one has `lanes`, as many
+           are a block.
 block      as grid, but each iteration is a block of threads, which work at it together: what
-           stands outside of thread loops is done once for the block.
+           stands outside of thread loops is done once for the block. A device whose warps can
+           meet for themselves may put `lanes` iterations of 32 threads side by side.
+matrix     as serial, over 16 terms that an `accumulate` of a product adds up in lockstep loops of a
+           thread, for a unit of a device that multiplies matrices. A warp, 32 threads, has a
+           matrix of sums, 16 by 8: thread t rows t/4 modulo 8 and 8 further, and two columns from
+           2*(t mod 4) on, in the lockstep loops over the two. A let has the first factor, which
+           differs in rows alone, one the other, which differs in columns alone; both are loaded
+           from shared memory, where the next term is the next element. The order is the unit's.
 thread     iterations are independent; they are dealt to `lanes` threads of a block, the first
            `lanes` one to each, and so on. All are done before the statement after the loop.
 
@@ -40,6 +54,12 @@ Accumulating a product into a floating-point sum is a fused multiply-add.
 
 A local buffer stands in loops that are not in lockstep: each iteration of the innermost has it
 for itself, small enough to stay in cache, with nothing in it but what the iteration has stored.
+So the threads of a block share what is declared around their loop, and each has what is inside.
+
+A barrier stands in a thread loop with one iteration for each thread, which all reach it: what any
+has stored before is seen by all behind it. Lockstep holds around a barrier too, so that a thread
+keeps many sums in registers while it walks, with the others, through memory that they share. Store
+guards and barriers are for devices, as are the loops over their threads.
 
 An accumulator of kind `last` holds what was accumulated last, 0 before: a variable. Its iterations
 have an order, so it outlives serial loops only.
@@ -56,18 +76,24 @@ from graphc.ir.dim import Dim, Size, Symbol
 from graphc.ir.scalar import Load, Scalar
 from graphc.ir.types import DType
 
-LOOP_KINDS = ("serial", "parallel", "unrolled", "vector", "grid", "block", "thread")
+LOOP_KINDS = (
+    "serial", "parallel", "unrolled", "vector", "wide", "grid", "block", "thread", "matrix",
+)  # fmt: skip
 ACCUMULATORS = (*scalar.REDUCTIONS, "last")
 
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A kernel's parameter: `size` elements of contiguous memory, read, written or both."""
+    """A kernel's parameter: `size` elements of contiguous memory, read, written or both.
+
+    past_cache asks for stores that leave nothing in the caches, where the processor has such.
+    """
 
     name: str
     dtype: DType
     size: Size
     written: bool = False
+    past_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +124,12 @@ class Accumulate:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Writes a value to a buffer at an offset counted in elements."""
+    """Writes a value to a buffer at an offset counted in elements, unless a guard is false."""
 
     buffer: str
     offset: Size
     value: Scalar
+    guard: Scalar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +142,13 @@ class Local:
 
 
 @dataclass(frozen=True, slots=True)
+class Barrier:
+    """Lets the threads of a block wait for one another."""
+
+
+@dataclass(frozen=True, slots=True)
 class For:
-    """A loop; lanes is the number of iterations side by side in vector and thread loops, else 1."""
+    """A loop; lanes is the number of iterations side by side where the kind has some, else 1."""
 
     variable: Symbol
     kind: str
@@ -130,7 +162,7 @@ class For:
         return self.variable.limit
 
 
-Statement: TypeAlias = For | Let | Accumulator | Accumulate | Store | Local
+Statement: TypeAlias = For | Let | Accumulator | Accumulate | Store | Local | Barrier
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +195,8 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
 
 def values(statement: Statement) -> tuple[Scalar, ...]:
     """The expressions directly in a statement."""
+    if isinstance(statement, Store) and statement.guard is not None:
+        return (statement.value, statement.guard)
     return (statement.value,) if isinstance(statement, Let | Accumulate | Store) else ()
 
 
@@ -208,10 +242,11 @@ def map_statement(
         variable = replace(statement.variable, limit=size(statement.limit))
         body = tuple(map_statement(inner, value, size) for inner in statement.body)
         return replace(statement, variable=variable, body=body)
-    if isinstance(statement, Accumulator | Local):
+    if isinstance(statement, Accumulator | Local | Barrier):
         return statement
     if isinstance(statement, Store):
-        return Store(statement.buffer, size(statement.offset), value(statement.value))
+        guard = None if statement.guard is None else value(statement.guard)
+        return Store(statement.buffer, size(statement.offset), value(statement.value), guard)
     if isinstance(statement, Accumulate):
         return Accumulate(statement.name, value(statement.value), size(statement.position))
     return Let(statement.name, value(statement.value))
@@ -279,7 +314,8 @@ def relocate(
             return replace(old, body=tuple(map(statement, old.body)))
         if isinstance(old, Store) and old.buffer in places:
             name, offset = places[old.buffer]
-            return Store(name, old.offset + offset, value(old.value))
+            guard = None if old.guard is None else value(old.guard)
+            return Store(name, old.offset + offset, value(old.value), guard)
         return map_statement(old, value, lambda size: size)
 
     return tuple(map(statement, body))

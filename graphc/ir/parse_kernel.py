@@ -13,6 +13,7 @@ from graphc.ir.kernel import (
     LOOP_KINDS,
     Accumulate,
     Accumulator,
+    Barrier,
     Buffer,
     For,
     Kernel,
@@ -57,13 +58,14 @@ def parse_kernel(reader: Reader) -> Kernel:
 def parse_buffer(reader: Reader) -> Buffer:
     """`write %y: f32[784*batch]`."""
     written = reader.accept("write")
+    past_cache = written and reader.accept("past")
     name = unquote_name(reader.name().text)
     reader.expect(":")
     dtype = parse_dtype(reader)
     reader.expect("[")
     size = parse_size(reader)
     reader.expect("]")
-    return Buffer(name, dtype, size, written)
+    return Buffer(name, dtype, size, written, past_cache)
 
 
 def parse_body(reader: Reader, scope: Scope) -> tuple[Statement, ...]:
@@ -138,13 +140,14 @@ def parse_accumulate(reader: Reader, scope: Scope) -> Accumulate:
 
 
 def parse_store(reader: Reader, scope: Scope) -> Store:
-    """`%y[OFFSET] = SCALAR`."""
+    """`%y[OFFSET] [if GUARD] = SCALAR`."""
     name = unquote_name(reader.name().text)
     reader.expect("[")
     offset = parse_size(reader, scope.variables)
     reader.expect("]")
+    guard = parse_value(reader, scope) if reader.accept("if") else None
     reader.expect("=")
-    return Store(name, offset, parse_value(reader, scope))
+    return Store(name, offset, parse_value(reader, scope), guard)
 
 
 def parse_local(reader: Reader, scope: Scope) -> Local:
@@ -159,6 +162,11 @@ def parse_local(reader: Reader, scope: Scope) -> Local:
     return Local(name, dtype, size)
 
 
+def parse_barrier(reader: Reader, scope: Scope) -> Barrier:
+    """Nothing follows the word."""
+    return Barrier()
+
+
 def parse_value(reader: Reader, scope: Scope) -> Scalar:
     """A formula in the scope of a statement."""
     return ScalarReader(reader, scope.buffers, scope.values, scope.variables).read()
@@ -171,4 +179,5 @@ STATEMENTS: dict[str, Callable[[Reader, Scope], Statement]] = {
     "accumulate": parse_accumulate,
     "store": parse_store,
     "local": parse_local,
+    "barrier": parse_barrier,
 }

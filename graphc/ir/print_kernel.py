@@ -21,6 +21,7 @@ from graphc.ir.dim import Dim, Symbol
 from graphc.ir.kernel import (
     Accumulate,
     Accumulator,
+    Barrier,
     Buffer,
     For,
     Kernel,
@@ -43,7 +44,7 @@ def print_kernel(kernel: Kernel) -> str:
 
 def print_buffer(buffer: Buffer) -> str:
     """A parameter: `write %y: f32[784*batch]`."""
-    write = "write " if buffer.written else ""
+    write = "write past " if buffer.past_cache else "write " if buffer.written else ""
     return f"{write}{quote_name('%', buffer.name)}: {buffer.dtype}[{buffer.size}]"
 
 
@@ -60,11 +61,16 @@ def print_body(body: tuple[Statement, ...], indent: str) -> Iterator[str]:
             yield indent + print_statement(statement)
 
 
-def print_statement(statement: Let | Accumulator | Accumulate | Store | Local) -> str:
+def print_statement(
+    statement: Let | Accumulator | Accumulate | Store | Local | Barrier,
+) -> str:
     """The line of a statement that holds no others."""
     if isinstance(statement, Store):
         target = f"{quote_name('%', statement.buffer)}[{statement.offset}]"
-        return f"store {target} = {print_scalar(statement.value)}"
+        guard = "" if statement.guard is None else f" if {print_scalar(statement.guard)}"
+        return f"store {target}{guard} = {print_scalar(statement.value)}"
+    if isinstance(statement, Barrier):
+        return "barrier"
     name = quote_name("%", statement.name)
     if isinstance(statement, Local):
         return f"local {name}: {statement.dtype}[{statement.size}]"

@@ -227,6 +227,15 @@ def where(condition: Scalar, yes: Scalar | Number, no: Scalar | Number) -> Scala
     return Call(typed.dtype, "where", (condition, yes, no))
 
 
+def term(value: Scalar) -> tuple[Scalar | None, Scalar]:
+    """What must hold for a sum to add anything of a value, None if nothing, and what it adds."""
+    if isinstance(value, Call) and value.function == "where":
+        condition, added, otherwise = value.arguments
+        if isinstance(otherwise, Const) and otherwise.value == 0:
+            return condition, added
+    return None, value
+
+
 def children(value: Scalar) -> tuple[Scalar, ...]:
     """The expressions directly inside one."""
     if isinstance(value, Call):

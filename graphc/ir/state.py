@@ -48,7 +48,7 @@ class Variable(Node):
         """Copies a value of the same shape in; GraphError where it does not fit."""
         array = checked(self, new)
         state: State = self.attrs["state"]
-        with turn([state.users]):
+        with turn([state.users], assigns=True):
             state.array[...] = array
 
     def __setattr__(self, name: str, value: Any) -> None:

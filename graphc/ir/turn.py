@@ -9,7 +9,8 @@ and waits until those in flight that concern it have ended. One turn in Python e
 Without native calls the lock alone decides, as it must where there is no global lock.
 
 The value of a variable may be away, in the memory of a device that keeps it from call to call. Its
-word then says AWAY, which no native call passes; a turn of anybody else brings the value home.
+word then says AWAY, which no native call passes; a turn of anybody else brings the value home, if
+it is not to be assigned anyway.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+from graphc.errors import GraphError
 
 Word: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
 
@@ -52,10 +55,11 @@ ENDED = threading.Condition(LOCK)
 
 
 @contextmanager
-def turn(users: Iterable[Word], keeper: object = None) -> Iterator[None]:
+def turn(users: Iterable[Word], keeper: object = None, assigns: bool = False) -> Iterator[None]:
     """The time in which no other code uses variables, given by their words (`State.users`).
 
-    Values that are away are brought home, but for those that the keeper has.
+    Values that are away are brought home, but for those that the keeper has; they are given up
+    where all of the variables are assigned new ones.
     """
     words = tuple(users)
     with LOCK:
@@ -65,7 +69,7 @@ def turn(users: Iterable[Word], keeper: object = None) -> Iterator[None]:
                 ENDED.wait(PATIENCE)
             for word in words:
                 if word[0] == AWAY and ABSENT[id(word)][1].keeper is not keeper:
-                    return_home(word)
+                    (forget if assigns else return_home)(word)
             outer = int(HOLDER[0])
             HOLDER[0] = threading.get_ident()
             try:
@@ -92,6 +96,11 @@ def leave_home(users: Word, absence: Absence) -> None:
 def return_home(users: Word) -> None:
     """Bring a value home."""
     ABSENT[id(users)][1].bring_home()
+    forget(users)
+
+
+def forget(users: Word) -> None:
+    """Let the value at home be the variable's, whatever it was where it was away."""
     end_absence(id(users))
     users[0] = 0
 
@@ -115,13 +124,17 @@ def announce_end() -> None:
 
 
 def before_fork() -> None:
-    """Let no native call be in flight, for in the child it would never end, and no value away."""
+    """Let no native call be in flight, for in the child it would never end, and no value away.
+
+    A value that cannot be brought home stays away, and whoever wants it is told why.
+    """
     LOCK.acquire()
     WAITING[0] += 1
     for found, _ in list(ABSENT.values()):
         if (users := found()) is not None:
-            return_home(users)
-    while in_use(RUNNING):
+            with suppress(GraphError):
+                return_home(users)
+    while RUNNING[0] > len(ABSENT):
         ENDED.wait(PATIENCE)
 
 

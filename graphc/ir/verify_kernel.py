@@ -7,12 +7,21 @@ from dataclasses import dataclass, field
 
 from graphc.errors import GraphError
 from graphc.ir import scalar
-from graphc.ir.dim import Size, Symbol, variables
+from graphc.ir.dim import (
+    Size,
+    Symbol,
+    atom,
+    coefficient,
+    terms_of,
+    upper_bound,
+    variables,
+)
 from graphc.ir.kernel import (
     ACCUMULATORS,
     LOOP_KINDS,
     Accumulate,
     Accumulator,
+    Barrier,
     Buffer,
     For,
     Kernel,
@@ -20,6 +29,7 @@ from graphc.ir.kernel import (
     Local,
     Statement,
     Store,
+    accesses,
     statements,
     values,
 )
@@ -28,7 +38,8 @@ from graphc.ir.scalar import Scalar
 from graphc.ir.types import DType, bool_, int64
 from graphc.ir.verify_scalar import KernelError, verify_scalar
 
-LOCKSTEP = ("unrolled", "vector")
+LOCKSTEP = ("unrolled", "vector", "wide")
+SIDE_BY_SIDE = ("vector", "thread", "wide", "grid", "block")
 WITH_LANES = ("vector", "thread")
 OUTERMOST = ("grid", "block")
 WITH_POSITION = ("argmax", "argmin")
@@ -139,6 +150,8 @@ def verify_statement(scope: Scope, statement: Statement) -> None:
         verify_accumulate(scope, statement)
     elif isinstance(statement, Local):
         verify_local(scope, statement)
+    elif isinstance(statement, Barrier):
+        verify_barrier(scope)
     else:
         verify_store(scope, statement)
 
@@ -155,12 +168,31 @@ def verify_loop(scope: Scope, loop: For) -> None:
     if loop.kind == "unrolled" and not isinstance(loop.limit, int):
         raise KernelError("the limit of an unrolled loop must be an integer")
     odd = loop.lanes % 2 == 1 and loop.lanes != 1
-    if loop.lanes < 1 or odd or (loop.lanes > 1) > (loop.kind in WITH_LANES):
+    if loop.lanes < 1 or odd or (loop.lanes > 1) > (loop.kind in SIDE_BY_SIDE):
         raise KernelError(f"{loop.lanes} lanes: a vector or thread loop has an even number")
+    if loop.kind == "wide":
+        verify_wide(loop)
     verify_device_loop(scope, loop)
     varying = varying_names(scope) & {symbol.name for symbol in variables(loop.limit)}
     if varying:
         raise KernelError(f"the limit depends on {min(varying)}, which differs in lockstep")
+
+
+def verify_wide(loop: For) -> None:
+    """No more iterations than lanes, and accesses that begin at multiples of so many elements."""
+    most = upper_bound(loop.limit)
+    if not isinstance(most, int) or most > loop.lanes:
+        raise KernelError(f"a wide loop has at most as many iterations as its {loop.lanes} lanes")
+    if any(isinstance(statement, For) for statement in loop.body):
+        raise KernelError("a wide loop holds no other one")
+    name = loop.variable.name
+    for access in accesses(loop.body):
+        if coefficient(access.offset, name) == 1:
+            start = access.offset - atom(loop.variable)
+            if any(factor % loop.lanes for _, factor in terms_of(start)):
+                raise KernelError(
+                    f"{access.buffer}[{start}] is no multiple of {loop.lanes} elements"
+                )
 
 
 def verify_device_loop(scope: Scope, loop: For) -> None:
@@ -168,6 +200,8 @@ def verify_device_loop(scope: Scope, loop: For) -> None:
     around = {outer.kind for outer in scope.loops}
     if loop.kind in OUTERMOST and not around <= {loop.kind}:
         raise KernelError(f"a {loop.kind} loop stands around all others")
+    if loop.kind == "matrix" and (loop.limit != 16 or not {"thread", "unrolled"} <= around):
+        raise KernelError("a matrix loop has 16 terms and stands in a thread's lockstep loops")
     if loop.kind == "thread" and not around <= {"block", "serial"}:
         raise KernelError("a thread loop stands in block and serial loops alone")
 
@@ -250,6 +284,20 @@ def verify_local(scope: Scope, statement: Local) -> None:
     )
 
 
+def verify_barrier(scope: Scope) -> None:
+    """In a loop with an iteration for each thread, and all threads come by equally often."""
+    at = next((n for n, loop in enumerate(scope.loops) if loop.kind == "thread"), None)
+    if at is None or scope.loops[at].limit != scope.loops[at].lanes:
+        raise KernelError("a barrier stands in a loop with one iteration for each thread")
+    own = {scope.loops[at].variable.name} | {
+        f"%{name}" for name, depth in scope.depths.items() if depth > at
+    }
+    for loop in scope.loops[at + 1 :]:
+        varying = own & {symbol.name for symbol in variables(loop.limit)}
+        if varying or loop.kind not in ("serial", "unrolled"):
+            raise KernelError(f"threads may not come by a barrier equally often in {loop.variable}")
+
+
 def verify_store(scope: Scope, statement: Store) -> None:
     """A value of the buffer's dtype, into a buffer that is said to be written."""
     buffer = scope.buffers.get(statement.buffer)
@@ -259,6 +307,10 @@ def verify_store(scope: Scope, statement: Store) -> None:
         raise KernelError(f"buffer %{buffer.name} is not declared with `write`")
     scope.check_size(statement.offset)
     scope.check(statement.value)
+    if statement.guard is not None:
+        scope.check(statement.guard)
+        if statement.guard.dtype != bool_:
+            raise KernelError(f"the guard of a store is bool, not {statement.guard.dtype}")
     if statement.value.dtype != buffer.dtype:
         raise KernelError(
             f"buffer %{buffer.name} is {buffer.dtype}, the value is {statement.value.dtype}"

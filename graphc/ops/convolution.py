@@ -42,10 +42,11 @@ class Convolution(Op):
     result[n, k, o] is the sum over c and t of w[k, c, t] * x[n, c, o * stride + t * w_dilation -
     low] (the kernel is not flipped). Elements of x stand x_dilation apart, and a tap that looks
     between them adds nothing. Around them are zeros: `low` and `high` count them on both sides, and
-    negative ones cut elements off. Group g of the K kernels sees group g of the channels alone.
-    float16 and bfloat16 are added up in float32. The sizes are those of Dumoulin and Visin, A guide
-    to convolution arithmetic for deep learning (2016), with dilation of both operands, so that the
-    gradients are convolutions too.
+    negative ones cut elements off. A tap that sees such a zero adds nothing, or zero times w, which
+    is the same unless w is infinite or NaN. Group g of the K kernels sees group g of the channels
+    alone. float16 and bfloat16 are added up in float32. The sizes are those of Dumoulin and Visin,
+    A guide to convolution arithmetic for deep learning (2016), with dilation of both operands, so
+    that the gradients are convolutions too.
     """
 
     name = "convolution"
@@ -70,8 +71,10 @@ class Convolution(Op):
         left = scalar.cast(read(0, [n, group * w.shape[1] + c, *seen], guard), dtype)
         gaps = between(windows, place, taps)
         right = scalar.cast(read(1, [k, c, *taps], gaps), dtype)
-        # Guards stand inside the product, which stays one that can be added up in one step.
-        body = guarded(guard, left, 0) * guarded(gaps, right, 0)
+        if isinstance(c, Dim):  # a tap is left out for all channels
+            body = guarded(guard, left * right, 0)
+        else:  # the product stays one that can be added up in one step
+            body = guarded(guard, left, 0) * guarded(gaps, right, 0)
         loops = tuple(loop for loop in (c, *taps) if isinstance(loop, Dim))
         total = scalar.Reduce(dtype, "sum", loops, body) if loops else body
         return scalar.cast(total, node.dtype)

@@ -158,9 +158,14 @@ def cosh(x: Scalar) -> Scalar:
 def tanh(x: Scalar) -> Scalar:
     """(e^2x - 1) / (e^2x + 1) = q / (q + 1) with q = (e^2|x| - 1) / 2, one from some 9 or 19 on.
 
-    Where q is small, q - q q / (q + 1) makes little of the errors of the quotient.
+    Where q is small, q - q q / (q + 1) makes little of the errors of the quotient. Where k is not
+    zero the quotient makes as little of an error of q as k times the second part of ln 2.
     """
-    q = expm1_scaled(at_most(absolute(x), one_from(x) / 2) * 2.0, -1)
+    bounded = at_most(absolute(x), one_from(x) / 2) * 2.0
+    reduced = reduce(bounded, format_of(x).bias - 1)
+    power, r = power_of_two(reduced), reduced.high
+    rest = r * r * horner(r, EXP[r.dtype])
+    q = fma(power, rest, fma(power, r, power - 0.5))
     quotient = q / (q + 1.0)
     return copysign(scalar.where(q < 0.5, fma(-q, quotient, q), quotient), x)
 

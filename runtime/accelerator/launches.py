@@ -7,15 +7,16 @@ memory, offsets, numbers of blocks. Loops and branches are run by the host.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from graphc.errors import GraphError
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.ir.program import Branch, CallKernel, Program, Repeat, Step, While, walk_steps
-from graphc.runtime.accelerator.machine import Machine
+from graphc.ir.program import Branch, CallKernel, Decision, Program, Repeat, Step, While, walk_steps
+from graphc.runtime.accelerator.failures import not_launched
+from graphc.runtime.accelerator.machine import Machine, Place
 from graphc.runtime.c_source.emit import Entry
 
 Values: TypeAlias = dict[str, int]
@@ -23,16 +24,15 @@ Values: TypeAlias = dict[str, int]
 Run: TypeAlias = Callable[[Values], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an allocation lies: memory of the device, and the byte that it begins at."""
-
-    memory: Any
-    offset: int
+MOST_RECORDED = 20_000
+"""Launches of a call that are recorded; a record takes about a kilobyte of memory for each."""
 
 
 class Launches:
-    """The steps of a program for one binding of its sizes, over places of its allocations."""
+    """The steps of a program for one binding of its sizes, over places of its allocations.
+
+    run launches everything; decision says how.
+    """
 
     def __init__(
         self,
@@ -48,7 +48,26 @@ class Launches:
         self.sizes = sizes
         self.bytes = {a.name: a.type.dtype.bytes for a in program.allocations}
         self.steps = self.sequence(program.steps)
-        self.run = machine.recorded(self.launch) if is_fixed(program) else self.launch
+        why_not = self.why_not_recorded(program)
+        recorded = None if why_not else machine.recorded(self.launch)
+        self.run = recorded or self.launch
+        self.decision = Decision(
+            "launch",
+            "as a whole" if recorded else "one by one",
+            ", ".join(f"{name}={size}" for name, size in sizes.items()) or "the step",
+            "every call launches the same kernels"
+            if recorded
+            else why_not or f"the device {machine.dialect.name!r} records no launches",
+        )
+
+    def why_not_recorded(self, program: Program) -> str:
+        """Why launches are not recorded once and replayed; empty where they are."""
+        if any(isinstance(step, While | Branch) for step in walk_steps(program.steps)):
+            return "what the device computes decides about loops or branches"
+        count = count_launches(program.steps, self.sizes)
+        if count > MOST_RECORDED:
+            return f"a call has {count:,} launches, and {MOST_RECORDED:,} are recorded at most"
+        return ""
 
     def launch(self) -> None:
         """Launch everything in order."""
@@ -71,6 +90,7 @@ class Launches:
     def call(self, call: CallKernel) -> Run:
         """The launch of a kernel; offsets that depend on loops are worked out at each launch."""
         entry, function = self.kernels[call.kernel]
+        launch = self.launcher()
         blocks = dim.evaluate(entry.blocks, self.sizes)
         if blocks == 0:
             return nothing
@@ -85,20 +105,25 @@ class Launches:
                 known = 0
             arguments += [place.memory, start + known]
         arguments += [self.sizes[name] for name in entry.sizes]
-        launch, threads = self.machine.launch, entry.threads
 
         def run(variables: Values) -> None:
             for at, start, offset in moving:
                 arguments[at] = start + offset(variables)
-            launch(function, blocks, threads, arguments)
+            try:
+                launch(function, blocks, entry.threads, arguments)
+            except GraphError as error:
+                raise not_launched(entry, error) from None
 
         return run
+
+    def launcher(self) -> Callable[..., None]:
+        """What launches the next call of the program, in the order in which they stand."""
+        return self.machine.launch
 
     def repeat(self, step: Repeat) -> Run:
         """A loop with a counter."""
         name, inner = step.variable.name, self.sequence(step.steps)
-        assert step.variable.limit is not None
-        limit = evaluator(dim.substitute(step.variable.limit, self.sizes))
+        limit = evaluator(dim.substitute(limit_of(step), self.sizes))
 
         def run(variables: Values) -> None:
             for number in range(limit(variables)):
@@ -141,9 +166,23 @@ class Launches:
         return holds
 
 
-def is_fixed(program: Program) -> bool:
-    """Whether each call launches the same kernels: nothing that the device computes decides."""
-    return not any(isinstance(step, While | Branch) for step in walk_steps(program.steps))
+def count_launches(steps: Iterable[Step], sizes: Mapping[str, int]) -> int:
+    """How many launches steps have altogether, where loops have counters alone."""
+    total, stack = 0, [(step, 1) for step in steps]
+    while stack:
+        step, times = stack.pop()
+        if isinstance(step, Repeat):
+            times *= dim.evaluate(limit_of(step), sizes)
+            stack += [(inner, times) for inner in step.steps]
+        else:
+            total += times
+    return total
+
+
+def limit_of(step: Repeat) -> Size:
+    """How often a loop with a counter runs."""
+    assert step.variable.limit is not None
+    return step.variable.limit
 
 
 def nothing(variables: Values) -> None:

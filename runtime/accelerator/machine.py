@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +15,35 @@ from graphc.runtime.c_source.emit import Module
 from graphc.runtime.loaded import Array
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an array lies: memory of the device, and the byte that it begins at."""
+
+    memory: Any
+    offset: int
+
+
+class Exchange(Protocol):
+    """How a machine's memory is handed to other libraries, and taken from them, by DLPack."""
+
+    @property
+    def device(self) -> tuple[int, int]:
+        """The kind and the number that DLPack has for the device."""
+
+    @property
+    def stream(self) -> int | None:
+        """The stream that others have to be ready for, by its number."""
+
+    def address(self, memory: Any) -> int:
+        """What others know memory by."""
+
+    def adopt(self, address: int, owner: object) -> Any:
+        """The memory of others at an address, for as long as its owner lives."""
+
+    def hold_back(self, stream: int | None) -> None:
+        """Have another stream wait for all launches so far; None is the usual one."""
+
+
 class Machine(Protocol):
     """A device with memory of its own, on which kernels are launched in order.
 
@@ -21,8 +52,16 @@ class Machine(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """What the device is called: times that were measured are for devices of that name."""
+
+    @property
     def dialect(self) -> Dialect:
         """The C that it compiles."""
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """How arrays go to other libraries; None where by way of the host alone."""
 
     def why_not(self, dtype: DType) -> str:
         """Why kernels cannot compute with a dtype; empty where they can."""
@@ -36,14 +75,59 @@ class Machine(Protocol):
     def read(self, memory: Any, offset: int, array: Array) -> None:
         """Copy memory, from a byte on, into a contiguous array, when all launches have ended."""
 
+    def copy(self, source: Place, target: Place, size: int) -> None:
+        """Copy bytes from place to place, in order with the launches."""
+
+    def finish(self) -> None:
+        """Wait until all launches and copies have ended."""
+
     def build(self, module: Module) -> list[Any]:
         """A function for each entry of a module, ready to be launched."""
 
     def launch(self, function: Any, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
         """Launch a function after all before; arguments are memory and integers of 64 bits."""
 
-    def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
-        """What does the same launches as a function does, which are the same each time."""
+    def recorded(self, launches: Callable[[], None]) -> Callable[[], None] | None:
+        """What does the launches of a function, the same each time, as a whole; None if nothing."""
+
+    def timed(self, launches: Callable[[], None]) -> list[float]:
+        """Run a function to the end of its launches: the seconds of each launch, in order."""
+
+
+class SynchronousMachine:
+    """What a machine answers in common with others whose launches have ended when they return.
+
+    It computes with every dtype, and hands nothing to other libraries but by way of the host.
+    """
+
+    exchange = None
+    launch: Callable[..., None]
+
+    def why_not(self, dtype: DType) -> str:
+        """Nothing."""
+        return ""
+
+    def finish(self) -> None:
+        """There is nothing to wait for."""
+
+    def recorded(self, launches: Callable[[], None]) -> None:
+        """None: there is nothing to gain from a record."""
+
+    def timed(self, launches: Callable[[], None]) -> list[float]:
+        """Run launches by the host's clock."""
+        seconds, launch = [], self.launch
+
+        def timing(*arguments: Any) -> None:
+            start = time.perf_counter()
+            launch(*arguments)
+            seconds.append(time.perf_counter() - start)
+
+        self.launch = timing
+        try:
+            launches()
+        finally:
+            self.launch = launch
+        return seconds
 
 
 def as_bytes(array: Array) -> Array:

@@ -10,16 +10,30 @@ from graphc.ir.program import Program
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fuse import fuse
 from graphc.passes.graph_passes import GRAPH_PASSES
+from graphc.passes.keep_rows import keep_rows
 from graphc.passes.lower import lower
 from graphc.passes.map_to_grid import map_to_grid
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.passes.plan_memory import plan_memory
+from graphc.passes.split_contractions import split_contractions
 from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_kernels import split_kernels
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
+from graphc.passes.tile_contractions import tile_contractions
+from graphc.passes.use_matrix_units import use_matrix_units
+from graphc.passes.widen_accesses import widen_accesses
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module, emit
+
+
+def split_into_columns(program: Program) -> Program:
+    """Cut long reductions with few results; what lies side by side is for threads side by side."""
+    return split_reductions(program, in_memory=False)
+
+
+# The passes that choose a schedule for each kernel, among those of equal bits.
+SCHEDULES: tuple[Pass, ...] = (widen_accesses, map_to_grid, keep_rows)
 
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
@@ -28,11 +42,21 @@ PIPELINE: tuple[Pass, ...] = (
     lower,
     split_loops,
     collapse_loops,
-    split_reductions,
+    split_into_columns,
+    split_contractions,
     split_kernels,  # before plan_memory: what a later launch reads again must not be written over
     plan_memory,
-    map_to_grid,
+    tile_contractions,
+    *SCHEDULES,
 )
+
+
+def pipeline_of(dialect: Dialect) -> tuple[Pass, ...]:
+    """The passes for a dialect; some have words for units that multiply matrices."""
+    if not dialect.matrix:
+        return PIPELINE
+    place = PIPELINE.index(tile_contractions)
+    return (*PIPELINE[:place], use_matrix_units, *PIPELINE[place:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +73,13 @@ class Translated:
         return program
 
 
-def translate(graph: Graph, dialect: Dialect, passes: Sequence[Pass] = PIPELINE) -> Translated:
+def translate(graph: Graph, dialect: Dialect, passes: Sequence[Pass] | None = None) -> Translated:
     """A graph's program and its kernels in a dialect of C; no device is asked anything.
 
     passes make the program of the graph; a device with other needs than blocks and threads gives
     its own. Where passes write their dumps (`graphc.passes.pipeline`) the source is saved as well.
     """
-    run = run_passes(graph, passes)
+    run = run_passes(graph, pipeline_of(dialect) if passes is None else passes)
     module = emit(run.result.kernels, dialect)
     if run.folder is not None:
         (run.folder / f"source.{dialect.suffix}").write_text(module.text)

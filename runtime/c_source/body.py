@@ -12,6 +12,7 @@ from graphc.ir.scalar import TRANSCENDENTAL, Call, Const, Index, Load, Ref, Scal
 from graphc.ir.types import DType, float32
 from graphc.runtime.c_source import functions
 from graphc.runtime.c_source.functions import Context
+from graphc.runtime.c_source.index_width import WIDE
 from graphc.runtime.c_source.names import Names
 from graphc.runtime.c_source.sizes import bare, operand, size_text
 from graphc.runtime.c_source.types import HALVES, REGISTERS, computed, literal
@@ -24,9 +25,18 @@ EXACT = frozenset((
 
 
 class Body:
-    """Lines of C, indented by the block that they stand in."""
+    """Lines of C, indented by the block that they stand in; index is the type of loop variables.
 
-    def __init__(self, context: Context, names: Names) -> None:
+    elements names those elements of buffers that are in registers, by buffer and offset. locals
+    has the names of the buffers that are no parameters, registers of those that hold values as they
+    are computed.
+    """
+
+    def __init__(self, context: Context, names: Names, index: str = WIDE) -> None:
+        self.index = index
+        self.elements: dict[tuple[str, Size], str] = {}
+        self.locals: set[str] = set()
+        self.registers: set[str] = set()
         self.context = context
         self.names = names
         self.lines: list[str] = []
@@ -44,6 +54,18 @@ class Body:
         yield
         self.indent = self.indent[:-2]
         self.line("}")
+
+    @contextmanager
+    def unrolled(self, head: str) -> Iterator[None]:
+        """A loop that the compiler should take apart, so that arrays become registers."""
+        self.unroll()
+        with self.block(head):
+            yield
+
+    def unroll(self) -> None:
+        """Ask the compiler to take the next loop apart."""
+        if self.context.dialect.unroll:
+            self.line(self.context.dialect.unroll)
 
     # --- formulas ----------------------------------------------------------------------------
 
@@ -78,7 +100,8 @@ class Body:
         if isinstance(node, Ref):
             return self.names.of("value", node.name)
         if isinstance(node, Index):
-            return operand(self.size(node.value))
+            text = operand(self.size(node.value))
+            return text if self.index == WIDE else f"(int64_t){text}"
         if isinstance(node, Load):
             return self.load(node, operands)
         assert isinstance(node, Call), f"a {type(node).__name__} has no value of its own"
@@ -86,11 +109,22 @@ class Body:
 
     def load(self, node: Load, guard: list[str]) -> str:
         """An element of a buffer, or zero where the guard is false."""
-        element = f"{self.names.of('buffer', node.buffer)}[{bare(self.size(node.offset))}]"
-        text = functions.from_memory(self.context, element, node.dtype)
+        element = self.element(node.buffer, node.offset)
+        is_value = node.buffer in self.registers
+        text = element if is_value else functions.from_memory(self.context, element, node.dtype)
         if not guard:
             return text
         return f"({guard[0]} ? {text} : {literal(self.context.dialect, node.dtype, 0)})"
+
+    def element(self, buffer: str, offset: Size) -> str:
+        """An element of a buffer."""
+        held = self.elements.get((buffer, offset))
+        return held or f"{self.names.of('buffer', buffer)}[{bare(self.size(offset))}]"
+
+    def copied(self, load: Load) -> str:
+        """An element as it lies in memory."""
+        element = self.element(load.buffer, load.offset)
+        return element if load.guard is None else f"{self.expression(load.guard)} ? {element} : 0"
 
     def call(self, node: Call, operands: list[str]) -> str:
         """A function of values."""

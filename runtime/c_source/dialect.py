@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from graphc.ir.types import DType, float32
+
+WORDS = {1: "uint8_t", 2: "uint16_t", 4: "uint32_t", 8: "uint64_t"}
+"""What one access of plain C reads or writes, by bytes."""
+WARP = 32
+"""The threads of a warp."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarpWords:
+    """What a dialect says of warps: threads side by side that hand each other values.
+
+    barrier lets a warp's threads meet. below takes a value from the thread so many places further
+    on, first the one of the warp's first thread.
+    """
+
+    barrier: str
+    below: str
+    first: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +36,13 @@ class Dialect:
     of a block. block and thread are the numbers of the running ones, barrier lets a block's threads
     meet. bits and float_of turn a float into the unsigned integer of its bits and back, by the
     float's width. single is what the names of functions of floats end in, as in floorf. infinity
-    and nan are by the float's width. long_suffix marks a 64-bit integer.
+    and nan are by the float's width. long_suffix marks a 64-bit integer. warp has words for
+    warps of WARP threads, where the dialect promises them. unroll stands before loops whose arrays
+    become registers when they are taken apart. words are what one access reads or writes, by bytes.
+    functions has helper functions that are written otherwise than in plain C, by name. matrix is
+    what the preprocessor asks before warps multiply matrices, where the dialect has words for that:
+    functions `multiply_matrices_DTYPE(upper, lower, left, right)`, which add to two sums of a row
+    and two of another one the products of pairs of 16-bit floats.
     """
 
     name: str
@@ -39,6 +63,11 @@ class Dialect:
     infinity: Mapping[int, str]
     nan: Mapping[int, str]
     long_suffix: str
+    warp: WarpWords | None = None
+    unroll: str = "#pragma unroll"
+    functions: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[int, str] = field(default_factory=lambda: WORDS)
+    matrix: str = ""
 
     def math(self, name: str, dtype: DType) -> str:
         """The name of a function of <math.h> for a dtype that is computed in."""

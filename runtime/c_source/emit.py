@@ -18,18 +18,21 @@ from dataclasses import dataclass
 
 from graphc.ir import dim
 from graphc.ir.dim import Size, product
-from graphc.ir.kernel import Buffer, For, Kernel, Statement, sizes, statements
+from graphc.ir.kernel import Buffer, For, Kernel, Local, Statement, sizes, statements
 from graphc.runtime.c_source.body import Body, formula
-from graphc.runtime.c_source.dialect import Dialect
+from graphc.runtime.c_source.dialect import WARP, Dialect
 from graphc.runtime.c_source.helpers import Helpers
+from graphc.runtime.c_source.index_width import index_word
 from graphc.runtime.c_source.names import Names, identifier
+from graphc.runtime.c_source.registers import own_buffers
 from graphc.runtime.c_source.sizes import bare, operand
-from graphc.runtime.c_source.statements import THREAD, Writer
+from graphc.runtime.c_source.statements import Writer
+from graphc.runtime.c_source.teams import THREAD
 from graphc.runtime.c_source.types import MEMORY
 
 LINE = 100  # characters
 GRID_THREADS = 256
-"""Threads of a block where each runs an iteration of its own."""
+"""Threads of a block where each runs an iteration of its own, and no number is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +60,22 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a kernel's outermost loops become blocks and threads."""
+    """How a kernel's outermost loops become blocks and threads.
+
+    together says that so many threads work at an iteration, teams how many iterations of that kind
+    a block has.
+    """
 
     loops: tuple[For, ...]
     body: tuple[Statement, ...]
     blocks: Size
     threads: int
     together: bool
+    teams: int = 1
 
 
-def shape_of(kernel: Kernel) -> Shape:
-    """The launch of a kernel, from its outermost loops."""
+def shape_of(kernel: Kernel, dialect: Dialect) -> Shape:
+    """The launch of a kernel, from its outermost loops; only warps can work side by side."""
     loops: list[For] = []
     body = kernel.body
     while len(body) == 1 and isinstance(body[0], For) and body[0].kind in ("grid", "block"):
@@ -75,12 +83,24 @@ def shape_of(kernel: Kernel) -> Shape:
         body = body[0].body
     count = product(loop.limit for loop in loops)
     if loops and loops[0].kind == "grid":
-        blocks = (count + GRID_THREADS - 1) // GRID_THREADS
-        return Shape(tuple(loops), body, blocks, GRID_THREADS, False)
+        size = loops[0].lanes if loops[0].lanes > 1 else GRID_THREADS
+        return Shape(tuple(loops), body, (count + size - 1) // size, size, False)
     spread = [s for s in statements(body) if isinstance(s, For) and s.kind == "thread"]
     threads = {s.lanes for s in spread} or {1}
     assert len(threads) == 1, f"@{kernel.name}: all thread loops of a block have as many threads"
-    return Shape(tuple(loops), body, count, threads.pop(), bool(spread))
+    team = threads.pop()
+    own = own_buffers(kernel)
+    shares = any(isinstance(s, Local) and s.name not in own for s in statements(body))
+    if dialect.warp is None or team != WARP or shares or not loops:
+        return Shape(tuple(loops), body, count, team, bool(spread))
+    teams = loops[-1].lanes
+    blocks = (count + teams - 1) // teams
+    return Shape(tuple(loops), body, blocks, team * teams, bool(spread), teams)
+
+
+def meeting(shape: Shape, dialect: Dialect) -> str:
+    """The barrier of the threads that work together."""
+    return dialect.barrier if dialect.warp is None or shape.teams == 1 else dialect.warp.barrier
 
 
 def emit(kernels: Sequence[Kernel], dialect: Dialect) -> Module:
@@ -101,12 +121,12 @@ def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -
     """A kernel as a function of a name."""
     names = Names()
     names.taken.add(THREAD)
-    body = Body(helpers.context, names)
     symbols = symbols_of(kernel)
     parameters = [buffer_parameters(dialect, names, buffer) for buffer in kernel.buffers]
     parameters += [f"int64_t {names.of('size', symbol)}" for symbol in symbols]
-    shape = shape_of(kernel)
-    writer = Writer(body, shape.together)
+    shape = shape_of(kernel, dialect)
+    body = Body(helpers.context, names, index_word(kernel, shape.blocks * shape.threads))
+    writer = Writer(body, shape.together, meeting(shape, dialect), own_buffers(kernel))
     move_to_starts(body, kernel)
     find_place(body, shape, dialect)
     writer.write(shape.body)
@@ -155,19 +175,22 @@ def move_to_starts(body: Body, kernel: Kernel) -> None:
 def find_place(body: Body, shape: Shape, dialect: Dialect) -> None:
     """The thread's number and the variables of the outermost loops, from the thread's place."""
     if shape.together:
-        body.line(f"const int {THREAD} = (int){dialect.thread};")
+        number = f"(int){dialect.thread}" + (f" % {WARP}" if shape.teams > 1 else "")
+        body.line(f"const int {THREAD} = {number};")
     if not shape.loops:
         return
-    number = f"(int64_t){dialect.block}"
+    number = f"({body.index}){dialect.block}"
     if not shape.together and shape.threads > 1:
-        number = f"{number} * {shape.threads} + {dialect.thread}"
+        number = f"{number} * {shape.threads} + ({body.index}){dialect.thread}"
+    elif shape.teams > 1:
+        number = f"{number} * {shape.teams} + ({body.index}){dialect.thread} / {WARP}"
     single = len(shape.loops) == 1
     rest = body.names.of("value", shape.loops[0].variable.name) if single else ""
     rest = rest or body.names.fresh("place")
-    body.line(f"const int64_t {rest} = {number};")
-    if not shape.together and shape.threads > 1:
-        count = bare(body.size(product(loop.limit for loop in shape.loops)))
-        body.line(f"if ({rest} >= {count}) return;")
+    body.line(f"const {body.index} {rest} = {number};")
+    if "*" in number:
+        count = product(loop.limit for loop in shape.loops)
+        body.line(f"if ({rest} >= {bare(body.size(count))}) return;")
     if not single:
         take_apart(body, shape.loops, rest)
 
@@ -180,7 +203,7 @@ def take_apart(body: Body, loops: Sequence[For], place: str) -> None:
         name = body.names.of("value", loop.variable.name)
         text = place if inner == 1 else f"{place} / {operand(body.size(inner))}"
         digit = f" % {operand(body.size(loop.limit))}" if at else ""
-        lines.append(f"const int64_t {name} = {text}{digit};")
+        lines.append(f"const {body.index} {name} = {text}{digit};")
         inner = inner * loop.limit
     for line in reversed(lines):
         body.line(line)

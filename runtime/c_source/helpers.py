@@ -24,6 +24,7 @@ Formula = Callable[[Context, scalar.Scalar], list[str]]
 
 PARAMETERS = ("x", "y")
 NAME = re.compile(r"(?P<function>.+)_(?P<dtype>u?int\d+|b?float\d+)")
+WIDE = re.compile(r"wide(?P<count>\d+)_(?P<dtype>.+)")
 CONVERSION = re.compile(r"(?P<source>float\d+)_to_(?P<target>u?int\d+)")
 
 
@@ -36,15 +37,19 @@ class Helpers:
         self.written: dict[str, str] = {}
 
     def need(self, name: str) -> str:
-        """The name of a function that is written from now on."""
+        """The name of a function, or of a type, that is written from now on."""
         if name not in self.written:
             text = self.text(name)
             self.written[name] = text.replace("FUNCTION ", f"{self.context.dialect.function} ")
         return name
 
     def text(self, name: str) -> str:
-        """The text of a function."""
+        """The text of a function, or of a type."""
         dialect = self.context.dialect
+        if match := WIDE.fullmatch(name):
+            return together(dialect, BY_NAME[match["dtype"]], int(match["count"]))
+        if name in dialect.functions:
+            return dialect.functions[name]
         if match := CONVERSION.fullmatch(name):
             return saturating(dialect, BY_NAME[match["source"]], BY_NAME[match["target"]])
         if name in half_floats.TEXTS:
@@ -68,6 +73,14 @@ class Helpers:
         parameters = ", ".join(f"{word} {p}" for p in PARAMETERS[:count])
         lines = self.formula(self.context, value)
         return "\n".join([f"FUNCTION {word} {name}({parameters}) {{", *lines, "}"])
+
+
+def together(dialect: Dialect, dtype: DType, count: int) -> str:
+    """Elements side by side: one by one, and as the words that accesses read or write."""
+    size = count * dtype.bytes
+    most = max(size_of for size_of in dialect.words if size % size_of == 0)
+    parts = f"{dialect.words[most]} all[{size // most}]; {REGISTERS[dtype.name]} at[{count}];"
+    return f"typedef union {{ {parts} }} wide{count}_{dtype.name};"
 
 
 def function(dtype: DType, name: str, parameters: str, body: str) -> str:

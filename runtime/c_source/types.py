@@ -55,10 +55,18 @@ def integer_literal(dialect: Dialect, dtype: DType, value: int) -> str:
     return f"{value}{suffix}" if value >= 0 else f"({value}{suffix})"
 
 
+def nan_literal(dialect: Dialect, dtype: DType, value: float) -> str:
+    """NaN; one with a sign by its bits, since what `-` makes of NaN is the compiler's affair."""
+    if math.copysign(1.0, value) > 0:
+        return dialect.nan[dtype.bits]
+    bits = {32: 0xFFC00000, 64: 0xFFF8000000000000}[dtype.bits]
+    return f"{dialect.float_of[dtype.bits]}({bits:#x})"
+
+
 def float_literal(dialect: Dialect, dtype: DType, value: float) -> str:
     """The shortest decimal number that is read as the value."""
     if math.isnan(value):
-        return dialect.nan[dtype.bits]
+        return nan_literal(dialect, dtype, value)
     sign = "-" if math.copysign(1.0, value) < 0 else ""
     if math.isinf(narrowed := abs(dtype.numpy.type(value))):
         text = dialect.infinity[dtype.bits]

@@ -9,7 +9,9 @@ import numpy as np
 from graphc.runtime.cpu.binding import address_of
 from graphc.runtime.loaded import Array
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+PAGE = 4096
+"""Bytes of a page. An arena begins in the middle of one, since large arrays of a caller begin at
+its start: a load waits for a store before it whose address agrees within the page."""
 
 
 class Arena:
@@ -17,17 +19,18 @@ class Arena:
 
     def __init__(self) -> None:
         self.bytes = 0
-        self.block: np.ndarray[Any, Any] = np.empty(ALIGNMENT, np.uint8)
-        self.address = aligned(self.block)
+        self.block: np.ndarray[Any, Any] = np.empty(PAGE, np.uint8)
+        self.address = amid_page(self.block)
 
     def hold(self, size: int) -> None:
         """Have exactly this many bytes; what was in them is lost when their number changes."""
         if size != self.bytes:
-            self.block = np.empty(size + ALIGNMENT, np.uint8)
-            self.address = aligned(self.block)
+            self.block = np.empty(size + PAGE, np.uint8)
+            self.address = amid_page(self.block)
             self.bytes = size
 
 
-def aligned(block: Array) -> int:
-    """The first aligned byte of a block."""
-    return -(-address_of(block) // ALIGNMENT) * ALIGNMENT
+def amid_page(block: Array) -> int:
+    """The first byte of a block that lies in the middle of a page."""
+    middle = PAGE // 2
+    return -(-(address_of(block) - middle) // PAGE) * PAGE + middle

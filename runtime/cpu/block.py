@@ -19,6 +19,8 @@ REGISTERS = {name: f"i{d.bits}" for name, d in BY_NAME.items()} | {
     "float64": "double",
 }
 MEMORY = REGISTERS | {"bool": "i8", "float16": "i16", "bfloat16": "i16"}
+# What a condition is whose outcome is known.
+TRUE, FALSE = "true", "false"
 MANGLED = {"float": "f32", "double": "f64", "half": "f16"}
 
 
@@ -124,10 +126,18 @@ def ramp(lanes: int, element: str, step: int = 1, start: int = 0) -> str:
 
 def shuffle(block: Block, element: str, lanes: int, value: str, picked: tuple[int, ...]) -> str:
     """The lanes of a vector that are picked, in that order."""
+    return interleave(block, element, lanes, (value, "poison"), picked)
+
+
+def interleave(
+    block: Block, element: str, lanes: int, values: tuple[str, str], picked: tuple[int, ...]
+) -> str:
+    """The lanes that are picked of two vectors, those of the second counted after the first's."""
     order = ", ".join([f"i32 {lane}" for lane in picked])
     kind = vector(element, lanes)
     indices = f"<{len(picked)} x i32> <{order}>"
-    return block.op("shuffle", f"shufflevector {kind} {value}, {kind} poison, {indices}")
+    both = f"{kind} {values[0]}, {kind} {values[1]}"
+    return block.op("shuffle", f"shufflevector {both}, {indices}")
 
 
 def broadcast(block: Block, element: str, lanes: int, value: str) -> str:

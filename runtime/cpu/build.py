@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from graphc.ir.dim import Size
 from graphc.ir.kernel import Kernel
@@ -19,12 +18,15 @@ from graphc.ir.lexer import Reader
 from graphc.ir.parse_value import parse_size
 from graphc.ir.print_kernel import print_kernel
 from graphc.ir.program import Program, Repeat, While, walk_steps
-from graphc.runtime.cpu.code_cache import kept
+from graphc.runtime.cpu.code_cache import find, keep
+from graphc.runtime.cpu.code_generator import OPTIMIZATION, QUICK
 from graphc.runtime.cpu.code_key import key_of
-from graphc.runtime.cpu.emit import Emitted, emit, emit_kernel, emit_step
-from graphc.runtime.cpu.jit import OPTIMIZATION, QUICK, Library, generate, link
+from graphc.runtime.cpu.code_orders import Order, Orders
+from graphc.runtime.cpu.emit import emit, emit_kernel, emit_step
+from graphc.runtime.cpu.jit import Library, link
+from graphc.runtime.cpu.pool import available_processors, get_num_threads
 from graphc.runtime.cpu.steps import Called
-from graphc.runtime.cpu.target import Target, host
+from graphc.runtime.cpu.target import host
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,28 @@ class Built:
     seconds: tuple[tuple[str, float], ...]
 
 
-class Part(NamedTuple):
-    """A kernel's machine code, how it is called, and whether a cache had it."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A function of a program: the sizes in its table, and its object file, found or on order."""
 
-    called: Called
-    code: bytes
-    found: bool
+    key: str
+    sizes: tuple[Size, ...]
+    made: bytes | Order
+
+    @property
+    def called(self) -> Called:
+        """How a kernel is called."""
+        return Called(function_of(self.key), self.sizes)
+
+    @property
+    def code(self) -> bytes:
+        """The object file, once orders are filled."""
+        return self.made.code if isinstance(self.made, Order) else self.made
+
+    def keep(self) -> None:
+        """Let the cache have what was on order."""
+        if isinstance(self.made, Order):
+            keep(self.key, packed(self.sizes, self.code))
 
 
 @dataclass(slots=True)
@@ -80,28 +98,44 @@ def build(program: Program, keys: Keys | None = None, stamped: bool = False) -> 
     keys are what building it gave before, if they are known. With stamps `step` counts the time of
     its calls (`graphc.runtime.cpu.stamps`).
     """
-    watch, target = Stopwatch({"emit": 0.0, "machine code": 0.0}), host()
+    watch = Stopwatch({"emit": 0.0, "machine code": 0.0})
     with watch.measure("machine code"):
-        known = (
-            {k.name: key_of_kernel(k) for k in program.kernels} if keys is None else keys.kernels
-        )
-    parts = {k.name: kernel_part(k, known[k.name], target, watch) for k in program.kernels}
-
-    def emitted() -> Emitted:
+        known = keys_of_kernels(program) if keys is None else keys.kernels
+        entries = {key: find(key) for key in known.values()}
+    missing = sum(entry is None for entry in entries.values())
+    with Orders(missing, min(get_num_threads(), available_processors())) as orders:
         with watch.measure("emit"):
-            called = {name: part.called for name, part in parts.items()}
-            return emit_step(program, called, target, stamped)
+            kernels = {known[kernel.name]: kernel for kernel in program.kernels}
+            parts = {key: kernel_part(kernels[key], key, entries[key], orders) for key in kernels}
+            called = {name: parts[key].called for name, key in known.items()}
+            step = step_part(program, called, keys, stamped, orders)
+        with watch.measure("machine code"):
+            orders.fill()
+            everything = [step, *parts.values()]
+            for part in everything:
+                part.keep()
+            exports = ["step", "ticks"] if stamped else ["step"]
+            objects = [part.code for part in everything]
+            library = link(objects, exports, lambda: emit(program, host()).text)
+    found = len(known) - missing
+    return Built(library, Keys(known, step.key, step.sizes), found, tuple(watch.seconds.items()))
 
-    if keys is None:
-        step = emitted()
-        keys = Keys(known, key_of("step", step.text), step.sizes)
-    code, _ = kept(keys.step, lambda: generate(emitted().text, effort(program)))
-    with watch.measure("machine code"):
-        objects = {part.called.function: part.code for part in parts.values()} | {"step": code}
-        exports = ["step", "ticks"] if stamped else ["step"]
-        library = link(objects.values(), exports, lambda: emit(program, target).text)
-    found = sum(part.found for part in parts.values())
-    return Built(library, keys, found, tuple(watch.seconds.items()))
+
+def step_part(
+    program: Program,
+    called: Mapping[str, Called],
+    keys: Keys | None,
+    stamped: bool,
+    orders: Orders,
+) -> Part:
+    """The calls of a program; they are emitted unless their key is known and a cache has them."""
+    if keys is not None and (entry := find(keys.step)) is not None:
+        return Part(keys.step, *unpacked(entry))
+    emitted = emit_step(program, called, host(), stamped)
+    key = key_of("step", emitted.text)
+    entry = None if keys is not None else find(key)
+    code = orders.order(emitted.text, effort(program)) if entry is None else unpacked(entry)[1]
+    return Part(key, emitted.sizes, code)
 
 
 def effort(program: Program) -> int:
@@ -119,29 +153,27 @@ def bare(kernel: Kernel) -> Kernel:
     return replace(kernel, name="", origin=())
 
 
-def key_of_kernel(kernel: Kernel) -> str:
-    """The key of a kernel's machine code."""
-    return key_of("kernel", print_kernel(bare(kernel)))
+def keys_of_kernels(program: Program) -> dict[str, str]:
+    """The keys of the machine code of a program's kernels, by name."""
+    return {k.name: key_of("kernel", print_kernel(bare(k))) for k in program.kernels}
 
 
-def kernel_part(kernel: Kernel, key: str, target: Target, watch: Stopwatch) -> Part:
-    """A kernel's machine code, generated unless a cache has it."""
-    function = f"kernel_{key}"
-
-    def make() -> bytes:
-        with watch.measure("emit"):
-            emitted = emit_kernel(replace(bare(kernel), name=function), target)
-        with watch.measure("machine code"):
-            return packed(emitted, generate(emitted.text))
-
-    entry, found = kept(key, make)
-    sizes, code = unpacked(entry)
-    return Part(Called(function, sizes), code, found)
+def function_of(key: str) -> str:
+    """The name of the function of a kernel."""
+    return f"kernel_{key}"
 
 
-def packed(emitted: Emitted, code: bytes) -> bytes:
-    """A kernel's sizes and its object file, as one entry of a cache."""
-    return json.dumps([str(size) for size in emitted.sizes]).encode() + b"\n" + code
+def kernel_part(kernel: Kernel, key: str, entry: bytes | None, orders: Orders) -> Part:
+    """A kernel's machine code, from its entry in a cache or else on order."""
+    if entry is not None:
+        return Part(key, *unpacked(entry))
+    emitted = emit_kernel(replace(bare(kernel), name=function_of(key)), host())
+    return Part(key, emitted.sizes, orders.order(emitted.text))
+
+
+def packed(sizes: tuple[Size, ...], code: bytes) -> bytes:
+    """A table of sizes and an object file, as one entry of a cache."""
+    return json.dumps([str(size) for size in sizes]).encode() + b"\n" + code
 
 
 def unpacked(entry: bytes) -> tuple[tuple[Size, ...], bytes]:

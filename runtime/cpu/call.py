@@ -56,6 +56,7 @@ class Native:
             setattr(world, name, python_api.numpy_function(name))
         world.keeper = id(self.handler)
         world.allocator = allocator
+        world.list_type, world.tuple_type = id(list), id(tuple)
         for name in ("waiting", "running", "holder"):
             setattr(world, name, address_of(getattr(turn, name.upper())))
 
@@ -141,7 +142,7 @@ class Records:
         for name, function in functions.items():
             setattr(self.step, name, id(function))
         self.step.kind = kind_of(structure, len(self.results))
-        if self.step.kind == layout.SINGLE and self.prepare.takes_out:
+        if self.prepare.takes_out and not any(r.repeated for r in self.results):
             self.step.out = id(OUT)
         owner = (ctypes.addressof(self.step), self, *functions.values())
         return python_api.builtin(self.native.method, owner)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from string import Template
 
+from graphc.runtime.cpu.arena import PAGE
+
 ARENAS = Template("""
 ; An arena that no other call uses, with the addresses of the binding; null where memory is short.
 define internal ptr @take_arena(ptr %step, ptr %binding) {
@@ -53,12 +55,13 @@ have:
   %ready = icmp eq i64 %holds, %serial
   br i1 %ready, label %leave, label %write
 
-write:
+write:  ; memory begins in the middle of a page
   set Arena.binding, %arena, %serial
   %behind = getelementptr i64, ptr %table, i64 %slots
   %behind.address = ptrtoint ptr %behind to i64
-  %up = add i64 %behind.address, 63
-  %memory = and i64 %up, -64
+  %up = add i64 %behind.address, $up
+  %page = and i64 %up, -$page
+  %memory = add i64 %page, $middle
   %places = get Binding.places, %binding
   %in.arena = get Binding.in_arena, %binding
   br label %next
@@ -122,10 +125,11 @@ leave:
 }
 """)
 
-ARENA_HEAD = 4 * 8 + 63
-"""Bytes of an arena before its table, and those that its alignment may take."""
+ARENA_HEAD = 4 * 8 + PAGE - 1
+"""Bytes of an arena before its table, and those that its place in a page may take."""
 
 
 def arenas_code() -> str:
     """`take_arena`, `give_arena` and what they need."""
-    return ARENAS.substitute(head=ARENA_HEAD)
+    middle = PAGE // 2
+    return ARENAS.substitute(head=ARENA_HEAD, page=PAGE, middle=middle, up=middle - 1)

@@ -99,9 +99,9 @@ usual:
   %result = call ptr @run(ptr %step, ptr %found, ptr %arguments, ptr null)
   ret ptr %result
 
-keyword:  ; the values of keywords stand behind those by position
-  %out = getelementptr ptr, ptr %arguments, i64 %count
-  %may.take = call i1 @takes(ptr %step, ptr %found, ptr %arguments, ptr %names)
+keyword:
+  %out = call ptr @taken(ptr %step, ptr %found, ptr %arguments, ptr %names)
+  %may.take = icmp ne ptr %out, null
   br i1 %may.take, label %into, label %prepare
 
 into:

@@ -47,7 +47,8 @@ class Step(ctypes.Structure):
     arenas is a list of those that no call is using. entries holds a Binding for each hash of
     sizes, the last one met. prepare, wait, announce and rebuild are Python functions; kind is one
     of SINGLE, LIST, TUPLE and OTHER, where only the last needs rebuild. out is the name of the
-    argument for an array to write into (the very object), where one array is all it can be.
+    argument for arrays to write into (the very object), where it is that of no input and every
+    result has an output of its own.
     """
 
     _fields_ = (
@@ -126,6 +127,8 @@ class World(ctypes.Structure):
         ("set_handler", Pointer),
         ("keeper", Pointer),
         ("allocator", Pointer),
+        ("list_type", Pointer),
+        ("tuple_type", Pointer),
         ("waiting", Pointer),
         ("running", Pointer),
         ("holder", Pointer),

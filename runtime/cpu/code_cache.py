@@ -14,21 +14,30 @@ memory: dict[str, bytes] = {}
 changing = fork_safe_lock()
 
 
-def kept(key: str, make: Callable[[], bytes]) -> tuple[bytes, bool]:
-    """The code of a key, made if it is nowhere; and whether it was there."""
+def kept(key: str, make: Callable[[], bytes]) -> bytes:
+    """The code of a key, made if it is nowhere."""
+    code = find(key)
+    if code is None:
+        code = make()
+        keep(key, code)
+    return code
+
+
+def find(key: str) -> bytes | None:
+    """The code of a key; None where it is nowhere."""
     code = memory.get(key)
-    if code is not None:
-        return code, True
-    disk = disk_cache()
-    code = disk.read(key) if disk is not None else None
-    if found := code is not None:
-        remember(key, code)
-        return code, found
-    code = make()
+    if code is None and (disk := disk_cache()) is not None:
+        code = disk.read(key)
+        if code is not None:
+            remember(key, code)
+    return code
+
+
+def keep(key: str, code: bytes) -> None:
+    """Keep code in memory and on the disk."""
     remember(key, code)
-    if disk is not None:
+    if (disk := disk_cache()) is not None:
         disk.write(key, code)
-    return code, False
 
 
 def remember(key: str, code: bytes) -> None:

@@ -20,6 +20,7 @@ from graphc.passes.contract_temporaries import contract_temporaries
 from graphc.passes.fuse import fuse
 from graphc.passes.graph_passes import GRAPH_PASSES
 from graphc.passes.interchange_loops import interchange_loops
+from graphc.passes.join_rows import join_rows
 from graphc.passes.lay_out_constants import lay_out_constants
 from graphc.passes.lay_out_convolutions import lay_out_convolutions
 from graphc.passes.lay_out_loops import lay_out_loops
@@ -34,8 +35,10 @@ from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.passes.stage_rows import stage_rows
+from graphc.passes.store_past_cache import store_past_cache
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_winograd import use_winograd
+from graphc.runtime.arguments import to_array
 from graphc.runtime.cpu.arena import Arena
 from graphc.runtime.cpu.binding import Binding, Bindings, address_of
 from graphc.runtime.cpu.build import Built, build
@@ -54,6 +57,11 @@ from graphc.runtime.search_schedules import search_schedules
 from graphc.structure import Rebuild
 
 
+def lay_out_convolutions_for_host(graph: Graph) -> Graph:
+    """Lay out convolutions for a processor that loads by masks, or does not."""
+    return lay_out_convolutions(graph, host().masks)
+
+
 def tile_for_host(program: Program) -> Program:
     """Tile loops for the vector registers of this processor."""
     target = host()
@@ -61,14 +69,14 @@ def tile_for_host(program: Program) -> Program:
 
 
 # The passes that choose a schedule for each kernel, among those of equal bits.
-SCHEDULES: tuple[Pass, ...] = (tile_for_host, stage_rows)
+SCHEDULES: tuple[Pass, ...] = (tile_for_host, join_rows, stage_rows)
 
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
     use_winograd,
     split_convolutions,
     assign_layouts,
-    lay_out_convolutions,
+    lay_out_convolutions_for_host,
     lay_out_loops,
     lay_out_products,
     lay_out_transposes,
@@ -83,6 +91,7 @@ PIPELINE: tuple[Pass, ...] = (
     split_reductions,
     *SCHEDULES,
     plan_memory,
+    store_past_cache,
 )
 
 
@@ -116,6 +125,8 @@ def tuned(graph: Graph, passes: list[Pass], seconds: float) -> Run:
 
 class CpuStep:
     """A compiled program with its machine code and the memory it works in."""
+
+    to_array = staticmethod(to_array)
 
     def __init__(self, graph: Graph, run: Run, built: Built) -> None:
         self.program: Program = run.result

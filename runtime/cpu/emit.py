@@ -29,13 +29,16 @@ from graphc.runtime.cpu.control import repeat
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, SizeTable
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.loops import bind, write_body
-from graphc.runtime.cpu.memory import ZEROS, ZEROS_DEFINITION
+from graphc.runtime.cpu.memory import PAST_CACHE, PAST_CACHE_DEFINITION, ZEROS, ZEROS_DEFINITION
 from graphc.runtime.cpu.positions import first_positions
 from graphc.runtime.cpu.stamps import Stamps, definitions
 from graphc.runtime.cpu.steps import Called, Steps, head
-from graphc.runtime.cpu.target import Target
+from graphc.runtime.cpu.target import LINE, Target
 from graphc.runtime.cpu.work import nanoseconds
 
+# With a frame pointer the generator may align the stack, and does where vectors do not all stay in
+# registers: else they cross lines of the cache in three processes of four, at twice the time.
+ATTRIBUTES = 'nounwind "frame-pointer"="all"'
 PARALLEL_FOR = "declare void @graphc_parallel_for(ptr, ptr, ptr, i64, i64)"
 
 
@@ -64,6 +67,7 @@ class Module:
         first = [f'target triple = "{self.target.triple}"'] if self.target.triple else []
         first += [ZEROS_DEFINITION] if ZEROS in body else []
         first += [PARALLEL_FOR] if "@graphc_parallel_for" in body else []
+        first += [PAST_CACHE_DEFINITION] if PAST_CACHE in body else []
         return Emitted("\n".join(first) + "\n\n" + body + "\n", tuple(self.sizes.entries))
 
 
@@ -126,7 +130,7 @@ def add_kernel(module: Module, kernel: Kernel) -> None:
         write_body(f, kernel.body, [Instance(())])
     arguments = ["ptr %sizes", "ptr %pool", *(f"ptr {f.pointers[b.name]}" for b in kernel.buffers)]
     lines = [f"; {line}" for text in kernel.origin for line in text.splitlines()]
-    lines.append(f"define void {symbol(kernel.name)}({', '.join(arguments)}) nounwind {{")
+    lines.append(f"define void {symbol(kernel.name)}({', '.join(arguments)}) {ATTRIBUTES} {{")
     module.functions.append(finish(lines, f, entry))
 
 
@@ -151,8 +155,17 @@ class Outline:
 
     def add(self, parallel: For) -> None:
         """Write the function of a loop, and its call."""
-        name = symbol(f"{self.kernel.name}.parallel{self.count}")
+        name = f"{self.kernel.name}.parallel{self.count}"
         self.count += 1
+        written = {store.buffer for store in stores((parallel,))}
+        past = [b.name for b in self.kernel.buffers if b.past_cache and b.name in written]
+        functions = [self.write(symbol(name), parallel, frozenset())]
+        if past and self.module.target.stores_past_cache:
+            functions.append(self.write(symbol(f"{name}.past"), parallel, frozenset(past)))
+        self.call(functions, past, parallel)
+
+    def write(self, name: str, parallel: For, past: frozenset[str]) -> str:
+        """Write the function of a loop that stores some buffers past the caches; its name."""
         outer, module = self.outer, self.module
         touched = {load.buffer for load in loads((parallel,))}
         touched |= {store.buffer for store in stores((parallel,))}
@@ -160,6 +173,7 @@ class Outline:
         self.fields = ["ptr %sizes", *(f"ptr {outer.pointers[b.name]}" for b in buffers)]
         inner = Function(buffers, module.sizes, module.target, self.capture)
         inner.firsts = first_positions((parallel,))
+        inner.past_cache = past
         self.inner = inner
         self.unpack(0, "ptr", "%sizes")
         for at, pointer in enumerate(inner.pointers.values()):
@@ -167,9 +181,11 @@ class Outline:
         entry = Block("entry", inner.names)
         with inner.scope(entry, True, (parallel,)):
             write_range(inner, parallel)
-        line = f"define internal void {name}(ptr %context, i64 %begin, i64 %end) nounwind {{"
+        if past:  # before others are told that the range is done
+            entry.add("fence seq_cst")
+        line = f"define internal void {name}(ptr %context, i64 %begin, i64 %end) {ATTRIBUTES} {{"
         module.functions.append(finish([line], inner, entry))
-        self.call(name, parallel)
+        return name
 
     def unpack(self, at: int, kind: str, name: str) -> None:
         """Load a field of the context in the function of the loop."""
@@ -188,9 +204,13 @@ class Outline:
         self.fields.append(f"{kind} {self.outer.read(name, Instance(()))}")
         return register, dtype
 
-    def call(self, name: str, parallel: For) -> None:
-        """Fill the context and hand the function to the pool."""
+    def call(self, functions: list[str], past: list[str], parallel: For) -> None:
+        """Fill the context and hand the function to the pool, or its form past the caches."""
         f = self.outer
+        name = functions[0]
+        if len(functions) > 1:
+            aligned = self.begin_at_lines(past)
+            name = f.block.op("form", f"select i1 {aligned}, ptr {functions[1]}, ptr {name}")
         context = f.prologue.op("context", f"alloca [{len(self.fields)} x i64], align 8")
         for at, value in enumerate(self.fields):
             pointer = f.block.op("field", f"getelementptr i64, ptr {context}, i64 {at}")
@@ -199,6 +219,15 @@ class Outline:
         work = f.size(nanoseconds(parallel.body))
         arguments = f"ptr %pool, ptr {name}, ptr {context}, i64 {count}, i64 {work}"
         f.block.add(f"call void @graphc_parallel_for({arguments})")
+
+    def begin_at_lines(self, buffers: list[str]) -> str:
+        """Whether buffers begin at a line of the cache each."""
+        f, beside = self.outer, "0"
+        for buffer in buffers:
+            bits = f.block.op("bits", f"ptrtoint ptr {f.pointers[buffer]} to i64")
+            beside = f.block.op("beside", f"or i64 {beside}, {bits}")
+        rest = f.block.op("rest", f"and i64 {beside}, {LINE - 1}")
+        return f.block.op("aligned", f"icmp eq i64 {rest}, 0")
 
 
 def result_type(bound: Accumulated) -> DType:

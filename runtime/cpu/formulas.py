@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Sequence
 
 from graphc.ir.scalar import TRANSCENDENTAL, Call, Const, Index, Load, Ref, Scalar, cast
 from graphc.ir.types import float32
 from graphc.passes import math
-from graphc.runtime.cpu.block import REGISTERS, Block, literal, splat
+from graphc.runtime.cpu.block import FALSE, REGISTERS, TRUE, Block, literal, splat
 from graphc.runtime.cpu.conversions import HALVES, bitcast, round_to_half
 from graphc.runtime.cpu.conversions import cast as convert
 from graphc.runtime.cpu.function import EVERYWHERE, Function, Instance, Place, merge
@@ -20,6 +21,9 @@ from graphc.runtime.cpu.scaling import ldexp
 EXACT = frozenset((
     "where", "negative", "abs", "minimum", "maximum", "copysign", "floor", "ceil", "trunc", "round",
 ))  # fmt: skip
+
+# Comparisons of indices, whose outcome may be plain where loops are written out.
+COMPARED = {"less": operator.lt, "greater_equal": operator.ge}
 
 
 def schedule(f: Function, roots: Iterable[Scalar]) -> list[tuple[Scalar, Place]]:
@@ -89,13 +93,14 @@ def place_of(f: Function, node: Scalar) -> Place:
     return f.set_place(node, place)
 
 
-def compute(f: Function, order: list[tuple[Scalar, Place]], instance: Instance) -> None:
-    """Write the values of a schedule that this instance does not find written."""
+def compute(f: Function, order: list[tuple[Scalar, Place]], instances: Sequence[Instance]) -> None:
+    """Write the values of a schedule that these instances do not find written, side by side."""
     memo = f.memo
     for node, place in order:
-        key = (node, instance.project(place.mask))
-        if key not in memo:
-            f.remember(key, write(f, node, place, instance), place)
+        for instance in instances:
+            key = (node, instance.project(place.mask))
+            if key not in memo:
+                f.remember(key, write(f, node, place, instance), place)
 
 
 def write(f: Function, node: Scalar, place: Place, instance: Instance) -> str:
@@ -122,8 +127,22 @@ def write_call(f: Function, node: Call, place: Place, instance: Instance) -> str
         return bitcast(block, values[0], source, node.dtype, lanes)
     if node.function == "ldexp":
         return ldexp(block, node.dtype, lanes, values, f.target)
+    known = outcome(node.function, values)
+    if known:
+        return known
     hint = f.hints.get(node, node.function)
     return rounded(block, node, apply(block, hint, node.function, source, lanes, values), lanes)
+
+
+def outcome(function: str, values: list[str]) -> str:
+    """What a comparison of two numbers or a conjunction is known to be; "" if it is not."""
+    if function == "bitwise_and" and FALSE in values:
+        return FALSE
+    if function == "bitwise_and" and TRUE in values:
+        return values[values[0] == TRUE]
+    if function in COMPARED and all(value.removeprefix("-").isdigit() for value in values):
+        return TRUE if COMPARED[function](*map(int, values)) else FALSE
+    return ""
 
 
 def rounded(block: Block, node: Call, text: str, lanes: int) -> str:

@@ -40,12 +40,14 @@ class Place(NamedTuple):
     """Where a value is computed: the level of the scope, and a bit for each position it needs.
 
     A volatile value may change while its scope runs: it was read from memory or from an
-    accumulator that the scope writes.
+    accumulator that the scope writes. What follows from a let is known by its name, which another
+    let may have in the next block: it is forgotten where the scope of level `until` ends.
     """
 
     level: int
     mask: int
     volatile: bool
+    until: int = 0
 
 
 EVERYWHERE = Place(0, 0, False)
@@ -187,6 +189,7 @@ class Function:
         self.vector_level = -1
         self.vector_bit = 0  # of the vector variable in a place's mask
         self.masks: tuple[str, ...] = ()
+        self.past_cache: frozenset[str] = frozenset()  # buffers to store so; they begin at a line
         self.instances: Sequence[Instance] = ()  # those that statements are being written for
 
     # --- scopes ------------------------------------------------------------------------------
@@ -231,6 +234,8 @@ class Function:
             self.levels.setdefault(text, place.level)
         scope = self.scopes[place.level]
         (scope.volatile if place.volatile else scope.remembered).append(key)
+        if place.until > place.level:
+            self.scopes[place.until].remembered.append(key)
 
     # --- places ------------------------------------------------------------------------------
 
@@ -284,11 +289,11 @@ class Function:
         """
         for level in range(self.level, place.level, -1):
             if load.buffer in self.scopes[level].stored:
-                return Place(level, place.mask, True)
+                return place._replace(level=level, volatile=True)
             if not self.scopes[level].certain:
-                return Place(level, place.mask, False)
+                return place._replace(level=level, volatile=False)
         volatile = load.buffer in self.scopes[place.level].stored
-        return Place(place.level, place.mask, place.volatile or volatile)
+        return place._replace(volatile=place.volatile or volatile)
 
     # --- names -------------------------------------------------------------------------------
 
@@ -368,7 +373,7 @@ def merge(left: Place, right: Place) -> Place:
         return right
     level = max(left.level, right.level)
     volatile = (left.volatile and left.level == level) or (right.volatile and right.level == level)
-    return Place(level, left.mask | right.mask, volatile)
+    return Place(level, left.mask | right.mask, volatile, max(left.until, right.until))
 
 
 def is_fixed(size: Size) -> bool:

@@ -1,35 +1,36 @@
-"""LLVM text -> object files -> machine code in this process: generate, link, give addresses.
+"""Object files -> machine code in this process: link, give addresses.
 
-The text arrives as it should run (vectors, unrolling and tiles are there already), so LLVM's
-passes over IR are left out and only its code generator runs. Object files that belong together
-are linked into one library in the engine of the process; each library can be freed alone.
+Object files that belong together are linked into one library in the engine of the process; each
+library can be freed alone.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import re
 import threading
 from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 
 from graphc.runtime.cpu import llvm
 from graphc.runtime.cpu.code_cache import kept
+from graphc.runtime.cpu.code_generator import (
+    OPTIMIZATION,
+    QUICK,
+    InvalidCodeError,
+    assembly_of,
+    generate,
+    generator,
+    object_of,
+    parse,
+)
 from graphc.runtime.cpu.code_key import key_of
 from graphc.runtime.cpu.pool_code import EXPORTS, pool_code
 
-OPTIMIZATION = 2  # of the code generator: instruction selection, scheduling, registers
-QUICK = 0  # for what waits or runs once a call: a fifth to a tenth of the time to generate
-SHOWN = 2  # lines of text shown before and after one that LLVM refuses
 POOL = "graphc_pool"
 
 serials = itertools.count()
 once = threading.Lock()  # the engine and the pool are made once
-
-
-class InvalidCodeError(Exception):
-    """LLVM refuses a text: a mistake in graphc's emitter, never in the user's program."""
 
 
 class Library:
@@ -54,7 +55,7 @@ class Library:
     @cached_property
     def assembly(self) -> str:
         """The machine code as assembly text, generated anew on first use, with all effort."""
-        return str(generator(OPTIMIZATION).emit_assembly(parse(self.text)))
+        return assembly_of(self.text)
 
 
 def load(text: str) -> Library:
@@ -68,21 +69,8 @@ def load(text: str) -> Library:
 
 def load_quickly(name: str, text: str, exports: Iterable[str]) -> Library:
     """Code of the runtime's own, generated quickly, or found in the cache under a name."""
-    code, _ = kept(key_of(name, text), lambda: generate(text, QUICK))
+    code = kept(key_of(name, text), lambda: generate(text, QUICK))
     return link([code], exports, lambda: text)
-
-
-def generate(text: str, optimization: int = OPTIMIZATION) -> bytes:
-    """The bytes of a relocatable object file for the host, from an LLVM text.
-
-    Raises InvalidCodeError where LLVM refuses the text.
-    """
-    return object_of(parse(text), optimization)
-
-
-def object_of(module: llvm.ModuleRef, optimization: int) -> bytes:
-    """The bytes of a module's object file."""
-    return bytes(generator(optimization).emit_object(module))
 
 
 def link(objects: Iterable[bytes], exports: Iterable[str], text: Callable[[], str]) -> Library:
@@ -131,7 +119,7 @@ def pool_library() -> Library:
 def loaded_pool() -> Library:
     """The code of the pool, and with it the engine, made on first use."""
     text = pool_code()
-    code, _ = kept(key_of("pool", text), lambda: generate(text, QUICK))
+    code = kept(key_of("pool", text), lambda: generate(text, QUICK))
     return put([code], EXPORTS, POOL, (), lambda: text)
 
 
@@ -150,58 +138,6 @@ def definitions(module: llvm.ModuleRef) -> list[str]:
         for value in itertools.chain(module.functions, module.global_variables)
         if not value.is_declaration and value.linkage is llvm.Linkage.external
     ]
-
-
-def parse(text: str) -> llvm.ModuleRef:
-    """LLVM's own form of a text, verified."""
-    try:
-        module = llvm.parse_assembly(text)
-        module.verify()
-    except RuntimeError as error:
-        raise InvalidCodeError(explain(str(error), text)) from error
-    return module
-
-
-def explain(message: str, text: str) -> str:
-    """LLVM's message with the lines of the text that it speaks about."""
-    lines = text.splitlines()
-    place = re.search(r"<string>:(\d+):", message)
-    at = int(place[1]) - 1 if place else find_quoted(message, lines)
-    if at is None:
-        return f"LLVM refuses a module: {message}"
-    shown = range(max(at - SHOWN, 0), min(at + SHOWN + 1, len(lines)))
-    excerpt = "\n".join(f"{'>' if i == at else ' '}{i + 1:6} {lines[i]}" for i in shown)
-    return f"LLVM refuses a module: {message}\n{excerpt}"
-
-
-def find_quoted(message: str, lines: list[str]) -> int | None:
-    """The first line that a message of the verifier repeats (it gives no line numbers)."""
-    place = {line.strip(): at for at, line in enumerate(lines) if " " in line.strip()}
-    return next((place[q.strip()] for q in message.splitlines() if q.strip() in place), None)
-
-
-@cache
-def generator(optimization: int) -> llvm.TargetMachine:
-    """The code generator for this very processor.
-
-    The small code model is right because the engine lays an object out in one piece.
-    """
-    return host().create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=optimization,
-        reloc="pic",
-        codemodel="small",
-        jit=True,
-    )
-
-
-@cache
-def host() -> llvm.Target:
-    """LLVM's knowledge of this kind of processor, made ready on first use."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm.Target.from_default_triple()
 
 
 @cache

@@ -5,6 +5,9 @@ it is first touched. So outputs of at least WORTH_KEEPING bytes are allocated by
 own (NumPy's NEP 49): what dies goes into a few places here, and what is needed is looked for there
 first. Everything else about memory is left to NumPy's default handler.
 
+Blocks begin at a line of the cache, so that no vector that is stored lies across two, and kernels
+may store past the caches. In front of a block stand where its memory begins and its size.
+
 The arrays are ordinary ones that own their data. All of this runs under Python's global lock.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 from string import Template
 
 from graphc.runtime.cpu.call_records import with_records
+from graphc.runtime.cpu.target import LINE
 
 EXPORTS = ("graphc_keeper", "graphc_allocator")
 """What the host asks the code for."""
@@ -22,6 +26,8 @@ MOST_KEPT = 1 << 27
 """Bytes that are kept at most, in all."""
 PLACES = 8
 """Blocks that are kept at most; the oldest ones are given up first."""
+HEADER = 16
+"""Bytes in front of a block: its memory, and its size."""
 
 KEEPER = Template("""
 %Block = type { ptr, i64 }  ; where it lies, and its size in bytes; 0 in an empty place
@@ -61,8 +67,32 @@ new:
   %allocator = load ptr, ptr @graphc_allocator
   %malloc = get Allocator.malloc, %allocator
   %its.context = get Allocator.context, %allocator
-  %fresh = call ptr %malloc(ptr %its.context, i64 %size)
+  %whole = add i64 %size, $beside
+  %raw = call ptr %malloc(ptr %its.context, i64 %whole)
+  %fresh = call ptr @begin(ptr %raw, i64 %size)
   ret ptr %fresh
+}
+
+; The block of so many bytes in memory that has room for its header and to begin at a line.
+define internal ptr @begin(ptr %raw, i64 %size) {
+entry:
+  %failed = icmp eq ptr %raw, null
+  br i1 %failed, label %none, label %some
+
+some:
+  %number = ptrtoint ptr %raw to i64
+  %latest = add i64 %number, $beside
+  %aligned = and i64 %latest, -$line
+  %ahead = sub i64 %aligned, %number
+  %block = getelementptr i8, ptr %raw, i64 %ahead
+  %raw.at = getelementptr i8, ptr %block, i64 -16
+  %size.at = getelementptr i8, ptr %block, i64 -8
+  store ptr %raw, ptr %raw.at
+  store i64 %size, ptr %size.at
+  ret ptr %block
+
+none:
+  ret ptr null
 }
 
 ; Takes the memory of an array that dies; gives up what is oldest for it.
@@ -93,7 +123,7 @@ store:
   ret void
 
 free:
-  call void @release(ptr %memory, i64 %size)
+  call void @release(ptr %memory)
   ret void
 }
 
@@ -104,10 +134,8 @@ entry:
   br i1 %none, label %leave, label %free
 
 free:
-  %bytes.at = getelementptr %Block, ptr %place, i32 0, i32 1
-  %bytes = load i64, ptr %bytes.at
   call void @empty(ptr %place)
-  call void @release(ptr %memory, i64 %bytes)
+  call void @release(ptr %memory)
   br label %leave
 
 leave:
@@ -125,20 +153,36 @@ define internal void @empty(ptr %place) {
   ret void
 }
 
-define internal void @release(ptr %memory, i64 %size) {
+define internal void @release(ptr %memory) {
   %allocator = load ptr, ptr @graphc_allocator
   %free = get Allocator.free, %allocator
   %context = get Allocator.context, %allocator
-  call void %free(ptr %context, ptr %memory, i64 %size)
+  %raw.at = getelementptr i8, ptr %memory, i64 -16
+  %size.at = getelementptr i8, ptr %memory, i64 -8
+  %raw = load ptr, ptr %raw.at
+  %size = load i64, ptr %size.at
+  %whole = add i64 %size, $beside
+  call void %free(ptr %context, ptr %raw, i64 %whole)
   ret void
 }
 
 ; An array that is made from an output in place, by `resize`, keeps the output's handler.
 define internal ptr @resize(ptr %context, ptr %memory, i64 %size) {
-  %allocator = load ptr, ptr @graphc_allocator
-  %realloc = get Allocator.realloc, %allocator
-  %its.context = get Allocator.context, %allocator
-  %moved = call ptr %realloc(ptr %its.context, ptr %memory, i64 %size)
+entry:
+  %moved = call ptr @take(ptr %context, i64 %size)
+  %failed = icmp eq ptr %moved, null
+  br i1 %failed, label %leave, label %copy
+
+copy:
+  %before.at = getelementptr i8, ptr %memory, i64 -8
+  %before = load i64, ptr %before.at
+  %shrinks = icmp ult i64 %size, %before
+  %both = select i1 %shrinks, i64 %size, i64 %before
+  call void @llvm.memcpy.p0.p0.i64(ptr %moved, ptr %memory, i64 %both, i1 false)
+  call void @release(ptr %memory)
+  br label %leave
+
+leave:
   ret ptr %moved
 }
 
@@ -146,9 +190,14 @@ define internal ptr @take_zeros(ptr %context, i64 %count, i64 %each) {
   %allocator = load ptr, ptr @graphc_allocator
   %calloc = get Allocator.calloc, %allocator
   %its.context = get Allocator.context, %allocator
-  %zeros = call ptr %calloc(ptr %its.context, i64 %count, i64 %each)
+  %size = mul i64 %count, %each
+  %whole = add i64 %size, $beside
+  %raw = call ptr %calloc(ptr %its.context, i64 1, i64 %whole)
+  %zeros = call ptr @begin(ptr %raw, i64 %size)
   ret ptr %zeros
 }
+
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """)
 
 
@@ -159,6 +208,8 @@ def keeper_code() -> str:
             places=PLACES,
             worth=WORTH_KEEPING,
             most=MOST_KEPT,
+            line=LINE,
+            beside=HEADER + LINE - 1,
             padding="\\00" * (127 - len("graphc")),
         )
     )

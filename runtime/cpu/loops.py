@@ -1,7 +1,9 @@
 """Loops: what runs in lockstep is written side by side, the rest as real loops.
 
 A run of statements without a loop in it is written instance by instance, which needs the fewest
-registers; a loop is written once for all instances, with a phi for each accumulator.
+registers, or by pairs of instances where it is long: a processor looks ahead over a hundred
+instructions or so, and those of a polynomial wait for one another. A loop is written once for all
+instances, with a phi for each accumulator.
 """
 
 from __future__ import annotations
@@ -14,19 +16,22 @@ from typing import TypeAlias
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel import Accumulate, Accumulator, For, Statement, statements, values
-from graphc.ir.scalar import Call, Const, Index, Scalar
-from graphc.ir.types import DType
+from graphc.ir.scalar import TRANSCENDENTAL, Call, Const, Index, Scalar
+from graphc.ir.types import DType, bool_, int64
 from graphc.runtime.cpu.block import first_lanes, ramp, register_bits, vector
 from graphc.runtime.cpu.control import carried, repeat, when
 from graphc.runtime.cpu.formulas import widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Place, Variable
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.prefetch import ask_ahead
-from graphc.runtime.cpu.reductions import State, combine, combine_lanes
+from graphc.runtime.cpu.reductions import State, combine, combine_lanes_of_all
 from graphc.runtime.cpu.statements import prepare, start
 
 Instances: TypeAlias = list[Instance]
 States: TypeAlias = dict[tuple[int, ...], State]
+
+SIDE_BY_SIDE = 2
+"""Instances of long formulas that are written together; more of them would need more registers."""
 
 
 def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -> None:
@@ -41,9 +46,16 @@ def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -
         together = tuple(group)
         f.instances = instances
         writers = [prepare(f, s, together[at:]) for at, s in enumerate(together, start=1)]
-        for instance in instances:
+        step = SIDE_BY_SIDE if is_long(together) else 1
+        for at in range(0, len(instances), step):
             for write in writers:
-                write(instance)
+                write(instances[at : at + step])
+
+
+def is_long(body: tuple[Statement, ...]) -> bool:
+    """Whether an instance evaluates polynomials, about as long as a processor looks ahead over."""
+    parts = scalar.walk([value for s in body for value in values(s)])
+    return any(isinstance(part, Call) and part.function in TRANSCENDENTAL for part in parts)
 
 
 def write_loop(f: Function, loop: For, instances: Instances) -> None:
@@ -124,15 +136,31 @@ def chunk_lanes(f: Function, loop: For) -> int:
 
 
 def varying_dtypes(roots: list[Scalar], loop: For) -> set[DType]:
-    """The dtypes of what statements do, and of its parts but those that lanes surely share."""
+    """The dtypes of what statements do, and of its parts but those that lanes surely share.
+
+    Nor do places count that are only compared, as by a guard: to compare the places of a vector
+    in two halves costs less than to do all else in halves.
+    """
     uniform: set[Scalar] = set()
-    dtypes = {root.dtype for root in roots}
+    places: set[Scalar] = set()
     for node in scalar.walk(roots):
-        if is_uniform(node, loop, uniform):
-            uniform.add(node)
-        else:
-            dtypes.add(node.dtype)
-    return dtypes
+        uniform |= {node} if is_uniform(node, loop, uniform) else set()
+        places |= {node} if is_place(node, places) else set()
+    found = dict.fromkeys(roots)
+    for node in (waiting := list(found)):  # which grows meanwhile
+        compared = node.dtype is bool_ and places.issuperset(scalar.children(node))
+        for part in () if compared else scalar.children(node):
+            if part not in uniform and part not in found:
+                found[part] = None
+                waiting.append(part)
+    return {node.dtype for node in found}
+
+
+def is_place(node: Scalar, places: set[Scalar]) -> bool:
+    """Whether a value is made of loop variables and numbers alone, given which of its parts are."""
+    return isinstance(node, Index | Const) or (
+        isinstance(node, Call) and node.dtype is int64 and places.issuperset(node.arguments)
+    )
 
 
 def is_uniform(node: Scalar, loop: For, uniform: set[Scalar]) -> bool:
@@ -259,12 +287,15 @@ def end_partials(
         empty = start(f, bound, 0)
         bound.states, bound.lanes = {}, 0
         bound.mask &= ~f.vector_bit
-        for key, old in before.items():
+        several = []
+        for key in before:
             states = [partial[*key, chunk] for chunk in range(chunks)]
             if counts:
                 first = at_beginning(position_in(bound, loop), loop)
                 states = [positioned(f, first, s, lanes, at) for at, s in enumerate(states)]
-            new = combine_lanes(f.block, accumulator, lanes, states)
+            several.append(states)
+        totals = combine_lanes_of_all(f.block, accumulator, lanes, several)
+        for (key, old), new in zip(before.items(), totals, strict=True):
             bound.states[key] = new if old == empty else combine(f.block, accumulator, 0, new, old)
     f.end_vector()
     f.forget_volatile()

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from graphc.runtime.cpu.code_cache import kept
+from graphc.runtime.cpu.code_generator import generate
 from graphc.runtime.cpu.code_key import key_of
-from graphc.runtime.cpu.jit import Library, generate, link
+from graphc.runtime.cpu.jit import Library, link
 from graphc.runtime.cpu.machine_code import ALIGNED, CHAINS, FLOAT, UNROLLED, machine_code
 from graphc.runtime.cpu.target import host
 from graphc.runtime.loaded import Array
@@ -35,7 +36,7 @@ class MachineKernels:
     def library(self) -> Library:
         """The machine code of all kernels."""
         text = machine_code(self.width)
-        code, _ = kept(key_of("machine code", text), lambda: generate(text))
+        code = kept(key_of("machine code", text), lambda: generate(text))
         return link([code], NAMES, lambda: text)
 
     def seconds(self, name: str, count: int) -> float:

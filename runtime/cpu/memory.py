@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from graphc.ir.dim import Size
 from graphc.ir.scalar import Load
 from graphc.ir.types import DType
-from graphc.runtime.cpu.block import MEMORY, Block, first_lanes, mangled, shuffle, vector
+from graphc.runtime.cpu.block import (
+    FALSE,
+    MEMORY,
+    REGISTERS,
+    TRUE,
+    Block,
+    first_lanes,
+    literal,
+    mangled,
+    shuffle,
+    splat,
+    vector,
+)
 from graphc.runtime.cpu.conversions import from_memory, to_memory
 from graphc.runtime.cpu.function import Function, Instance, Place
 from graphc.runtime.cpu.indexing import Expanded, Polynomial, address, expand, gather_pointers
@@ -16,6 +28,10 @@ from graphc.runtime.cpu.transposes import Turn, is_regular, lies_apart, strips
 # A load that its guard forbids reads zeros from here; no vector is larger.
 ZEROS = "@graphc.zeros"
 ZEROS_DEFINITION = f"{ZEROS} = internal constant [1024 x i8] zeroinitializer, align 64"
+
+# Vectors that are stored past the caches must be aligned; the attribute is a node of the module.
+PAST_CACHE = "!nontemporal !0"
+PAST_CACHE_DEFINITION = "!0 = !{i32 1}"
 
 FORWARD: Polynomial = {(): 1}
 BACKWARD: Polynomial = {(): -1}
@@ -29,6 +45,9 @@ def load(f: Function, node: Load, place: Place, instance: Instance, guard: str) 
     """
     block = f.scopes[place.level].block
     dtype, lanes = node.dtype, f.lanes_of(place)
+    if guard == FALSE:
+        zero = literal(dtype, 0)
+        return splat(REGISTERS[dtype.name], zero) if lanes else zero
     offset = expand(f, node.offset, instance, block)
     if not lanes:
         pointer = guarded(block, address(f, node.buffer, offset.uniform, block), guard)
@@ -61,7 +80,7 @@ def load_strip(f: Function, node: Load, place: Place, instance: Instance) -> str
 
 def guarded(block: Block, pointer: str, guard: str) -> str:
     """The pointer, or one to zeros where the guard is false."""
-    if not guard:
+    if guard in ("", TRUE):
         return pointer
     return block.op("at", f"select i1 {guard}, ptr {pointer}, ptr {ZEROS}")
 
@@ -159,11 +178,18 @@ class Access:
             return
         pointer, value = self.first(), self.reversed(value, self.element)
         if not self.mask:
-            self.block.add(f"store {self.type} {value}, ptr {pointer}, align {self.bytes}")
+            self.block.add(f"store {self.type} {value}, ptr {pointer}, {self.hint()}")
             return
         mask = self.reversed(self.mask, "i1")
         arguments = f"{self.type} {value}, ptr align {self.bytes} {pointer}, {self.masks} {mask}"
         self.block.add(f"call void @llvm.masked.store.{lanes}.p0({arguments})")
+
+    def hint(self) -> str:
+        """How a whole vector is stored: past the caches where that is asked for and possible."""
+        size = self.f.lanes * self.bytes
+        if self.buffer in self.f.past_cache and size & (size - 1) == 0:
+            return f"align {size}, {PAST_CACHE}"
+        return f"align {self.bytes}"
 
     def store_first(self, value: str) -> None:
         """Write the first lane alone.

@@ -1,9 +1,10 @@
 """The thread pool's native half as LLVM text; `pool` is the Python half.
 
 A region is a body to run over [0, count). Its caller cuts it into chunks, publishes their number
-in `remaining`, and takes chunks by counting that down, as every worker does that is awake. Who
-has taken a chunk holds the region open until it adds one to `done`, so the fields of the region
-cannot change under it; a worker that comes late finds nothing remaining, and nobody waits for it.
+in `remaining`, and takes chunks by counting that down, as every worker does that is awake. The
+caller takes them from the first one on, workers from the last one back. Who has taken a chunk
+holds the region open until it adds one to `done`, so the fields of the region cannot change under
+it; a worker that comes late finds nothing remaining, and nobody waits for it.
 
 A thread may lose its processor to another process while it holds a chunk, for milliseconds. Who
 has finished and waits sees it: the late thread's own time stands still. Then the two share the
@@ -41,7 +42,8 @@ POOL = Template("""
 ; 0 its thread while it runs chunks, else 0  1 whether it was moved  2 its own time, seen last
 %Worker = type { i32, i32, i64, [112 x i8] }
 %Pool = type {
-  i64, ptr, ptr, i64, i64, [88 x i8],  ; 0 remaining  1 body  2 context  3 count  4 chunks
+  i64, ptr, ptr, i64, i64, {i64, [80 x i8]},
+  ; 0 remaining  1 body  2 context  3 count  4 chunks  5 where those begin that workers have taken
   i64, i32, [116 x i8],                ; 6 done  7 whether the caller sleeps until all is done
   i32, i32, [120 x i8],                ; 9 signal (changes when sleepers should look)  10 sleepers
   i32, i32, i32, i32, i64, i32, i32, [96 x i8],
@@ -100,12 +102,14 @@ publish:
   store ptr %context, ptr %context.at
   store i64 %count, ptr %count.at
   store i64 %chunks, ptr %chunks.at
+  %behind.at = getelementptr %Pool, ptr %pool, i32 0, i32 5
+  store atomic i64 %chunks, ptr %behind.at monotonic, align 8
   store atomic i64 0, ptr %done.at monotonic, align 8
   store atomic i64 %chunks, ptr %pool seq_cst, align 8
   %last = sub i64 %chunks, 1
   %helpers = trunc i64 %last to i32
   call void @signal(ptr %pool, i32 %helpers)
-  call void @take_chunks(ptr %pool)
+  call void @take_chunks(ptr %pool, i1 true)
   store atomic i32 0, ptr %caller.at seq_cst, align 4
   call void @settle_caller(ptr %pool)
   br label %join
@@ -131,8 +135,9 @@ unlock:
   ret void
 }
 
-; Runs chunks of the region until none remains.
-define internal void @take_chunks(ptr %pool) {
+; Runs chunks of the region until none remains. Since the caller begins at one end and workers at
+; the other, two threads take about the same in each region of a kind, and find it in their caches.
+define internal void @take_chunks(ptr %pool, i1 %is_caller) {
 entry:
   %body.at = getelementptr %Pool, ptr %pool, i32 0, i32 1
   %context.at = getelementptr %Pool, ptr %pool, i32 0, i32 2
@@ -140,20 +145,32 @@ entry:
   %chunks.at = getelementptr %Pool, ptr %pool, i32 0, i32 4
   %done.at = getelementptr %Pool, ptr %pool, i32 0, i32 6
   %asleep.at = getelementptr %Pool, ptr %pool, i32 0, i32 7
+  %behind.at = getelementptr %Pool, ptr %pool, i32 0, i32 5
   br label %look
 
 look:
+  %mine = phi i64 [0, %entry], [%mine, %take], [%next, %run], [%next, %wake]
   %remaining = load atomic i64, ptr %pool monotonic, align 8
   %none = icmp eq i64 %remaining, 0
   br i1 %none, label %leave, label %take
 
 take:
-  %chunk = sub i64 %remaining, 1
-  %exchange = cmpxchg ptr %pool, i64 %remaining, i64 %chunk acquire monotonic
+  %fewer = sub i64 %remaining, 1
+  %exchange = cmpxchg ptr %pool, i64 %remaining, i64 %fewer acquire monotonic
   %taken = extractvalue {i64, i1} %exchange, 1
-  br i1 %taken, label %run, label %look
+  br i1 %taken, label %choose, label %look
+
+choose:
+  br i1 %is_caller, label %run, label %last
+
+last:
+  %behind = atomicrmw sub ptr %behind.at, i64 1 monotonic
+  %before.it = sub i64 %behind, 1
+  br label %run
 
 run:
+  %chunk = phi i64 [%mine, %choose], [%before.it, %last]
+  %next = add i64 %mine, 1
   %body = load ptr, ptr %body.at
   %context = load ptr, ptr %context.at
   %count = load i64, ptr %count.at
@@ -258,7 +275,7 @@ avoid:
 
 take:
   store atomic i32 %thread, ptr %self seq_cst, align 4
-  call void @take_chunks(ptr %pool)
+  call void @take_chunks(ptr %pool, i1 false)
   store atomic i32 0, ptr %self seq_cst, align 4
   %moved = load atomic i32, ptr %moved.at acquire, align 4
   %away = icmp ne i32 %moved, 0

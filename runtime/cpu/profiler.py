@@ -14,12 +14,7 @@ from graphc.runtime.cpu.build import build
 from graphc.runtime.cpu.pool import address as pool_address
 from graphc.runtime.cpu.stamps import FIELDS
 from graphc.runtime.loaded import Array
-from graphc.runtime.profile import Profile, call_profile
-
-SECONDS = 0.5
-"""How long a step is run again and again."""
-FEWEST, MOST = 3, 1000
-"""The least rounds, however long a step takes, and the most."""
+from graphc.runtime.profile import Profile, count_rounds, summarise
 
 
 class Profiler:
@@ -35,12 +30,9 @@ class Profiler:
     def profile(self, table: Array, addresses: Array, sizes: Mapping[str, int]) -> Profile:
         """What the calls take, for a table of sizes and the addresses of the buffers."""
         started, first = time.perf_counter(), self.ticks()
-        deadline = started + SECONDS
-        counts: list[Array] = []
-        while len(counts) < FEWEST or (len(counts) < MOST and time.perf_counter() < deadline):
-            counts.append(self.round(table, addresses))
+        counts = count_rounds(lambda: self.round(table, addresses))
         tick = (time.perf_counter() - started) / (self.ticks() - first)
-        return self.summary(np.array(counts), tick, sizes)
+        return summarise(self.program, counts, tick, sizes)
 
     def round(self, table: Array, addresses: Array) -> Array:
         """Run the step once: its ticks and a 1, then those of its calls and how often each ran."""
@@ -49,13 +41,3 @@ class Profiler:
         self.step(address_of(table), pool_address(), address_of(addresses), address_of(counts[1:]))
         counts[0] = self.ticks() - before, 1
         return counts
-
-    def summary(self, counts: Array, tick: float, sizes: Mapping[str, int]) -> Profile:
-        """The means of the faster half of the rounds, where a tick takes so many seconds."""
-        order = np.argsort(counts[:, 0, 0], kind="stable")
-        means = counts[order[: -(-len(order) // 2)]].mean(axis=0)
-        calls = tuple(
-            call_profile(self.program.kernel(call.kernel), float(runs), float(ticks * tick), sizes)
-            for call, (ticks, runs) in zip(self.program.calls, means[1:], strict=True)
-        )
-        return Profile(calls, float(means[0, 0] * tick), len(counts))

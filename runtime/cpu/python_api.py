@@ -1,9 +1,9 @@
 """What native code must know of CPython and NumPy: where fields of objects lie, and functions.
 
 The layouts are those of NumPy's `PyArrayObject_fields` (ndarraytypes.h, the same since NumPy 1.7)
-and of CPython's `PyObject` and `PyTupleObject`. Nothing rests on that alone: before anything uses
-them, the fields of arrays made here are read in their places and compared with what Python says.
-Where something differs, `unusable` says what, and calls stay in Python.
+and of CPython's `PyObject`, `PyTupleObject` and `PyListObject`. Nothing rests on that alone: before
+anything uses them, the fields of objects made here are read in their places and compared with what
+Python says. Where something differs, `unusable` says what, and calls stay in Python.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ POINTER = 8  # bytes; a machine with others is refused
 # Offsets of fields in bytes: PyObject, then PyArrayObject_fields.
 TYPE, DATA, RANK, DIMENSIONS, DTYPE, FLAGS = 8, 16, 24, 32, 56, 64
 ITEMS = tuple.__basicsize__  # of a tuple begin where its other fields end
+LENGTH, LIST_ITEMS = 16, 24  # PyVarObject, then where the items of a PyListObject begin
 # Of an array's flags: NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_ALIGNED, NPY_ARRAY_WRITEABLE.
 CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
 PLAIN = CONTIGUOUS | ALIGNED
@@ -52,7 +53,7 @@ def unusable() -> str:
 
 
 def differences() -> Iterator[str]:
-    """In words, each field of some arrays and of a tuple that is not what it should be."""
+    """In words, each field of arrays, of a tuple and of a list that is not what it should be."""
     if numpy_function("array_type") != id(np.ndarray):
         yield "NumPy's table of functions has another layout"
     grid = np.arange(24, dtype=np.float32).reshape(4, 6)
@@ -61,9 +62,12 @@ def differences() -> Iterator[str]:
         for name, found, expected in fields(array):
             if found != expected:
                 yield f"an array's {name} is not where it should be"
-    pair = (grid, unaligned)
-    if [word_at(id(pair) + ITEMS + at * POINTER) for at in range(2)] != list(map(id, pair)):
-        yield "a tuple's items are not where they should be"
+    pair, row = (grid, unaligned), [grid, unaligned]
+    for kind, begin in (("tuple", id(pair) + ITEMS), ("list", word_at(id(row) + LIST_ITEMS))):
+        if [word_at(begin + at * POINTER) for at in range(2)] != list(map(id, pair)):
+            yield f"a {kind}'s items are not where they should be"
+    if {word_at(id(pair) + LENGTH), word_at(id(row) + LENGTH)} != {2}:
+        yield "the number of items is not where it should be"
 
 
 def fields(array: np.ndarray[Any, Any]) -> Iterator[tuple[str, object, object]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from graphc.ir import scalar
 from graphc.ir.kernel import Accumulate, Accumulator, Let, Local, Statement, Store, accesses
-from graphc.ir.scalar import Call
-from graphc.runtime.cpu.block import identifier, splat
+from graphc.ir.scalar import Call, Scalar
+from graphc.runtime.cpu.block import FALSE, TRUE, identifier, splat
 from graphc.runtime.cpu.formulas import compute, operand, place_of, schedule, widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, Place, Variable
 from graphc.runtime.cpu.indexing import integer
@@ -15,7 +16,7 @@ from graphc.runtime.cpu.memory import store, store_all
 from graphc.runtime.cpu.reductions import State, advance, combine, elements, identity, select
 from graphc.runtime.cpu.transposes import lie_together
 
-Writer: TypeAlias = Callable[[Instance], None]
+Writer: TypeAlias = Callable[[Sequence[Instance]], None]
 
 
 def prepare(f: Function, statement: Statement, later: tuple[Statement, ...]) -> Writer:
@@ -31,7 +32,8 @@ def prepare(f: Function, statement: Statement, later: tuple[Statement, ...]) -> 
         return prepare_accumulate(f, statement)
     if isinstance(statement, Local):
         return prepare_local(f, statement)
-    assert isinstance(statement, Store)
+    assert isinstance(statement, Store), "barriers are for other devices"
+    assert statement.guard is None, "guarded stores are for other devices"
     together = lie_together(f, statement.offset, f.instances, f.block)
     if together and all(access.buffer != statement.buffer for access in accesses(later)):
         return prepare_stores(f, statement)
@@ -46,12 +48,14 @@ def prepare_let(f: Function, let: Let) -> Writer:
     place = place_of(f, value)
     if place.volatile:  # its name keeps the value that it had
         place = Place(f.level, place.mask, False)
+    place = place._replace(until=f.level)
     named = f.bindings[let.name] = Named(place, value.dtype)
 
-    def write(instance: Instance) -> None:
-        compute(f, order, instance)
-        key = (named, instance.project(place.mask))
-        f.remember(key, operand(f, value, instance, 0), place)
+    def write(instances: Sequence[Instance]) -> None:
+        compute(f, order, instances)
+        for instance in instances:
+            key = (named, instance.project(place.mask))
+            f.remember(key, operand(f, value, instance, 0), place)
 
     return write
 
@@ -59,7 +63,7 @@ def prepare_let(f: Function, let: Let) -> Writer:
 def prepare_local(f: Function, local: Local) -> Writer:
     """Memory on the stack, taken once: iterations follow one another in a function."""
     f.allocate(local)
-    return lambda instance: None
+    return lambda instances: None
 
 
 def prepare_accumulator(f: Function, accumulator: Accumulator) -> Writer:
@@ -68,11 +72,12 @@ def prepare_accumulator(f: Function, accumulator: Accumulator) -> Writer:
     of_position = accumulator.kind.startswith("arg")  # others may have its name in other blocks
     first = f.firsts.get(accumulator.name) if of_position else None
 
-    def write(instance: Instance) -> None:
+    def write(instances: Sequence[Instance]) -> None:
         if first is not None and not f.place_of_size(first).mask:
-            bound.first = integer(f, first, instance)
-        bound.mask = (1 << len(instance.positions)) - 1
-        bound.states[instance.project(bound.mask)] = start(f, bound, f.lanes)
+            bound.first = integer(f, first, instances[0])
+        bound.mask = (1 << len(instances[0].positions)) - 1
+        for instance in instances:
+            bound.states[instance.project(bound.mask)] = start(f, bound, f.lanes)
 
     return write
 
@@ -90,46 +95,63 @@ def start(f: Function, bound: Accumulated, lanes: int) -> State:
 
 
 def prepare_accumulate(f: Function, statement: Accumulate) -> Writer:
-    """Combine a value into an accumulator."""
+    """Combine a value into an accumulator; a sum is left as it is where it adds nothing."""
     bound = f.binding(statement.name)
     assert isinstance(bound, Accumulated), f"%{statement.name} is not an accumulator"
-    accumulator, value = bound.accumulator, statement.value
-    fused = (
-        accumulator.kind == "sum"
-        and accumulator.dtype.is_float
-        and isinstance(value, Call)
-        and value.function == "multiply"
-    )
-    parts = value.arguments if fused and isinstance(value, Call) else (value,)
-    order = schedule(f, parts)
-    lanes = f.lanes
+    accumulator, guard, value = bound.accumulator, None, statement.value
+    if accumulator.kind == "sum":
+        guard, value = scalar.term(value)
+    parts = factors(accumulator, value)
+    order = schedule(f, parts if guard is None else (guard, *parts))
     # Lanes beyond the end matter only to an accumulator that outlives the vector loop.
     masked = bound.level < f.vector_level
-    hint, element = identifier(accumulator.name), elements(accumulator)[0]
 
-    def write(instance: Instance) -> None:
-        compute(f, order, instance)
-        key = instance.project(bound.mask)
-        old = bound.states[key]
-        operands = [operand(f, part, instance, lanes) for part in parts]
-        new: State
-        if fused:
-            new = (f.block.intrinsic(hint, "fma", element, lanes, [*operands, *old]),)
-        else:
-            if accumulator.kind.startswith("arg"):
-                operands.append(position(f, bound, statement, instance))
-            state = tuple(operands)
-            if bound.first:
-                new = advance(f.block, accumulator, lanes, state, old, bound.position)
-            else:
-                new = combine(f.block, accumulator, lanes, state, old)
-        mask = f.mask(instance) if masked else ""
-        if mask:
-            new = select(f.block, accumulator, lanes, mask, new, old, bound.position)
-        bound.states[key] = new
+    def write(instances: Sequence[Instance]) -> None:
+        compute(f, order, instances)
+        for instance in instances:
+            accumulate(instance)
         f.forget_volatile()
 
+    def accumulate(instance: Instance) -> None:
+        key = instance.project(bound.mask)
+        condition = TRUE if guard is None else operand(f, guard, instance, 0)
+        if condition == FALSE:
+            return
+        old = bound.states[key]
+        new = with_value(f, statement, parts, instance, old)
+        masks = [f.mask(instance)] if masked else []
+        if guard is not None and condition != TRUE:
+            masks.append(operand(f, guard, instance, f.lanes))
+        for mask in filter(None, masks):
+            new = select(f.block, accumulator, f.lanes, mask, new, old, bound.position)
+        bound.states[key] = new
+
     return write
+
+
+def factors(accumulator: Accumulator, value: Scalar) -> tuple[Scalar, ...]:
+    """The factors of a product that is added up in one step, or the value alone."""
+    fused = accumulator.kind == "sum" and accumulator.dtype.is_float
+    product = isinstance(value, Call) and value.function == "multiply"
+    return value.arguments if fused and product and isinstance(value, Call) else (value,)
+
+
+def with_value(
+    f: Function, statement: Accumulate, parts: Sequence[Scalar], instance: Instance, old: State
+) -> State:
+    """The state of an accumulator with one more value, or with a product if there are two parts."""
+    bound = f.binding(statement.name)
+    assert isinstance(bound, Accumulated)
+    accumulator, lanes = bound.accumulator, f.lanes
+    operands = [operand(f, part, instance, lanes) for part in parts]
+    if len(parts) > 1:
+        hint, element = identifier(accumulator.name), elements(accumulator)[0]
+        return (f.block.intrinsic(hint, "fma", element, lanes, [*operands, *old]),)
+    if accumulator.kind.startswith("arg"):
+        operands.append(position(f, bound, statement, instance))
+    if bound.first:
+        return advance(f.block, accumulator, lanes, tuple(operands), old, bound.position)
+    return combine(f.block, accumulator, lanes, tuple(operands), old)
 
 
 def position(f: Function, bound: Accumulated, statement: Accumulate, instance: Instance) -> str:
@@ -158,10 +180,11 @@ def prepare_stores(f: Function, statement: Store) -> Writer:
     order = schedule(f, [statement.value])
     values: dict[Instance, str] = {}
 
-    def write(instance: Instance) -> None:
-        compute(f, order, instance)
-        values[instance] = operand(f, statement.value, instance, f.lanes)
-        if instance is f.instances[-1]:
+    def write(instances: Sequence[Instance]) -> None:
+        compute(f, order, instances)
+        for instance in instances:
+            values[instance] = operand(f, statement.value, instance, f.lanes)
+        if instances[-1] is f.instances[-1]:
             store_all(f, statement.buffer, statement.offset, values)
             f.forget_volatile()
 
@@ -174,14 +197,15 @@ def prepare_store(f: Function, statement: Store) -> Writer:
     mask = place_of(f, statement.value).mask | f.place_of_size(statement.offset).mask
     written: set[tuple[int, ...]] = set()
 
-    def write(instance: Instance) -> None:
-        key = instance.project(mask | f.vector_bit)
-        if key in written:
-            return
-        written.add(key)
-        compute(f, order, instance)
-        text = operand(f, statement.value, instance, f.lanes)
-        store(f, statement.buffer, statement.offset, text, instance)
-        f.forget_volatile()
+    def write(instances: Sequence[Instance]) -> None:
+        keyed = {i.project(mask | f.vector_bit): i for i in reversed(instances)}
+        new = [keyed[key] for key in reversed(keyed) if key not in written]
+        written.update(keyed)
+        compute(f, order, new)
+        for instance in new:
+            text = operand(f, statement.value, instance, f.lanes)
+            store(f, statement.buffer, statement.offset, text, instance)
+        if new:
+            f.forget_volatile()
 
     return write

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from graphc.runtime.cpu import llvm
 
+LINE = 64
+"""Bytes of a line of the cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -21,9 +24,19 @@ class Target:
     features: str = ""
 
     @property
+    def stores_past_cache(self) -> bool:
+        """Whether vectors can be stored past the caches, line by line."""
+        return self.triple.startswith("x86_64")
+
+    @property
     def scales(self) -> bool:
         """Whether vectors of every width have an instruction that multiplies by powers of two."""
         return "+avx512vl" in self.features.split(",")
+
+    @property
+    def masks(self) -> bool:
+        """Whether an instruction can leave lanes out at no cost, by a register of its own."""
+        return "+avx512f" in self.features.split(",")
 
 
 def host() -> Target:

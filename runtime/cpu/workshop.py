@@ -17,9 +17,10 @@ from graphc.passes.machine import machine
 from graphc.passes.pipeline import Pass
 from graphc.runtime.cpu.arena import Arena
 from graphc.runtime.cpu.binding import address_of
+from graphc.runtime.cpu.code_generator import generate
 from graphc.runtime.cpu.emit import emit_kernel
 from graphc.runtime.cpu.findings import recall, remember
-from graphc.runtime.cpu.jit import generate, link
+from graphc.runtime.cpu.jit import link
 from graphc.runtime.cpu.pool import address as pool_address
 from graphc.runtime.cpu.pool import get_num_threads
 from graphc.runtime.cpu.target import host

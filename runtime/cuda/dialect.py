@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
-from graphc.runtime.c_source.dialect import Dialect
+from graphc.runtime.c_source.dialect import WORDS, Dialect, WarpWords
+
+# Conversions are instructions. A NaN becomes the one NaN that they know.
+HALVES = {
+    "value_of_float16": """FUNCTION float value_of_float16(uint16_t half_bits) {
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(half_bits));
+  return x;
+}""",
+    "bits_of_float16": """FUNCTION uint16_t bits_of_float16(float x) {
+  uint16_t half_bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half_bits) : "f"(x));
+  return half_bits;
+}""",
+}
+TENSOR_CORES = "__CUDA_ARCH__ >= 800"
+
+
+def multiply_matrices(dtype: str, word: str) -> str:
+    """The function that multiplies matrices of a dtype, by its word in PTX, on a tensor core."""
+    return f"""#if {TENSOR_CORES}
+FUNCTION void multiply_matrices_{dtype}(
+    float *upper, float *lower, const uint32_t *left, const uint32_t *right) {{
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.{word}.{word}.f32 "
+      "{{%0, %1, %2, %3}}, {{%4, %5, %6, %7}}, {{%8, %9}}, {{%0, %1, %2, %3}};"
+      : "+f"(upper[0]), "+f"(upper[1]), "+f"(lower[0]), "+f"(lower[1])
+      : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
+}}
+#endif"""
+
 
 CUDA = Dialect(
     name="cuda",
@@ -22,7 +52,7 @@ CUDA = Dialect(
     bounds="__launch_bounds__({threads})",
     function="static __device__",
     buffer="",
-    shared="__shared__ ",
+    shared="__shared__ __align__(16) ",
     block="blockIdx.x",
     thread="threadIdx.x",
     barrier="__syncthreads()",
@@ -32,4 +62,16 @@ CUDA = Dialect(
     infinity={32: "__int_as_float(0x7f800000)", 64: "__longlong_as_double(0x7ff0000000000000)"},
     nan={32: "__int_as_float(0x7fc00000)", 64: "__longlong_as_double(0x7ff8000000000000)"},
     long_suffix="LL",
+    functions={
+        **HALVES,
+        "multiply_matrices_float16": multiply_matrices("float16", "f16"),
+        "multiply_matrices_bfloat16": multiply_matrices("bfloat16", "bf16"),
+    },
+    words={**WORDS, 8: "uint2", 16: "uint4"},
+    warp=WarpWords(
+        barrier="__syncwarp()",
+        below="__shfl_down_sync(0xffffffff, {value}, {distance})",
+        first="__shfl_sync(0xffffffff, {value}, 0)",
+    ),
+    matrix=TENSOR_CORES,
 )

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from contextlib import suppress
 from typing import Any
 
 from graphc.errors import GraphError
 from graphc.runtime.cuda.bindings import first_call, import_cuda, without_gpu
 
+LOST = "the process has lost the GPU: start it anew"
 REASONS = {
     "CUDA_ERROR_OUT_OF_MEMORY": "its memory does not suffice",
-    "CUDA_ERROR_ILLEGAL_ADDRESS": "a kernel left its memory, and the process has lost the GPU",
+    "CUDA_ERROR_ILLEGAL_ADDRESS": f"a kernel left its memory, and {LOST}",
+    "CUDA_ERROR_LAUNCH_FAILED": f"a kernel failed, and {LOST}",
+    "CUDA_ERROR_LAUNCH_TIMEOUT": f"a kernel ran for too long, and {LOST}",
+    "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES": "a kernel needs more registers or memory than it has",
+    "CUDA_ERROR_NOT_INITIALIZED": "the process is a fork of one that uses it",
     "CUDA_ERROR_DEVICE_UNAVAILABLE": "another process has it for itself",
     "CUDA_ERROR_ECC_UNCORRECTABLE": "its memory is damaged",
     "CUDA_ERROR_NO_BINARY_FOR_GPU": "the code is for another architecture",
@@ -36,6 +43,7 @@ class Driver:
         self.name = name
         self.number = number
         self.threads = threading.local()
+        self.process = os.getpid()
         self.context = self.check("cuDevicePrimaryCtxRetain", number)
 
     def ask(self, function: str, *arguments: Any) -> Any:
@@ -44,6 +52,12 @@ class Driver:
             self.check("cuCtxSetCurrent", self.context)
             self.threads.ready = True
         return self.check(function, *arguments)
+
+    def release(self, function: str, value: Any) -> None:
+        """Give something back to the driver; after an error that ended the context it is gone."""
+        if os.getpid() == self.process:  # a fork has none of what its parent has
+            with suppress(GraphError):
+                self.ask(function, value)
 
     def check(self, function: str, *arguments: Any) -> Any:
         """The result of a function of the driver; GraphError where it fails."""

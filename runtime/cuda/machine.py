@@ -10,8 +10,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from graphc.ir.types import DType
-from graphc.runtime.accelerator.machine import as_bytes
-from graphc.runtime.accelerator.refused import refused
+from graphc.runtime.accelerator.failures import refused
+from graphc.runtime.accelerator.machine import Place, as_bytes
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module
 from graphc.runtime.cuda.dialect import CUDA
@@ -21,6 +21,7 @@ from graphc.runtime.cuda.staging import Staging
 from graphc.runtime.loaded import Array
 
 WORD = 8  # bytes of an argument: an address or an integer
+UNTIMED = 2  # CU_EVENT_DISABLE_TIMING
 
 
 class Owned:
@@ -28,7 +29,14 @@ class Owned:
 
     def __init__(self, driver: Driver, value: Any, release: str) -> None:
         self.value = value
-        weakref.finalize(self, driver.ask, release, value).atexit = False
+        weakref.finalize(self, driver.release, release, value).atexit = False
+
+
+class Borrowed(NamedTuple):
+    """Memory of another library, and what keeps it alive."""
+
+    value: int
+    owner: object
 
 
 class Function(NamedTuple):
@@ -45,11 +53,14 @@ class CudaMachine:
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
+        self.name = driver.name
         self.architecture = driver.architecture
         non_blocking = driver.api.CUstream_flags.CU_STREAM_NON_BLOCKING
         self.stream = driver.ask("cuStreamCreate", non_blocking)
         self.staging = Staging(driver, self.stream)
         self.modules: WeakValueDictionary[str, Owned] = WeakValueDictionary()
+        self.events: list[Owned] | None = None
+        self.exchange = CudaExchange(driver, self.stream)
 
     def why_not(self, dtype: DType) -> str:
         """Every dtype of graphc is one of CUDA C."""
@@ -68,6 +79,16 @@ class CudaMachine:
     def read(self, memory: Owned, offset: int, array: Array) -> None:
         """Copy memory into an array."""
         self.staging.read(memory.value + offset, as_bytes(array))
+
+    def copy(self, source: Place, target: Place, size: int) -> None:
+        """Copy from memory to memory in the stream."""
+        if size:
+            to, start = target.memory.value + target.offset, source.memory.value + source.offset
+            self.driver.ask("cuMemcpyDtoDAsync", to, start, size, self.stream)
+
+    def finish(self) -> None:
+        """Wait for the stream."""
+        self.driver.ask("cuStreamSynchronize", self.stream)
 
     # --- kernels -----------------------------------------------------------------------------
 
@@ -99,7 +120,9 @@ class CudaMachine:
         places = values.ctypes.data + WORD * np.arange(len(words), dtype=np.uint64)
         sizes = (blocks, 1, 1, threads, 1, 1)
         tail = (0, self.stream, places.ctypes.data, 0)
+        self.note_time()
         self.driver.ask("cuLaunchKernel", function.handle, *sizes, *tail)
+        self.note_time()
 
     def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
         """Launches as a graph, which the GPU runs without the processor; recorded once, here."""
@@ -113,3 +136,50 @@ class CudaMachine:
         step = Owned(self.driver, handle, "cuGraphExecDestroy")
         self.driver.ask("cuGraphDestroy", graph)
         return lambda: self.driver.ask("cuGraphLaunch", step.value, self.stream)
+
+    def timed(self, launches: Callable[[], None]) -> list[float]:
+        """Run launches between events, which have the GPU's time."""
+        self.finish()
+        events: list[Owned] = []
+        self.events = events
+        try:
+            launches()
+            self.finish()
+        finally:
+            self.events = None
+        pairs = zip(events[::2], events[1::2], strict=True)
+        return [1e-3 * self.driver.ask("cuEventElapsedTime", a.value, b.value) for a, b in pairs]
+
+    def note_time(self) -> None:
+        """Record an event, where launches are timed."""
+        if self.events is not None:
+            event = Owned(self.driver, self.driver.ask("cuEventCreate", 0), "cuEventDestroy")
+            self.driver.ask("cuEventRecord", event.value, self.stream)
+            self.events.append(event)
+
+
+class CudaExchange:
+    """Memory as other libraries know it: by its address, in the order of streams."""
+
+    KIND = 2  # kDLCUDA
+    USUAL = 1  # the number of CUDA's default stream, which None means
+
+    def __init__(self, driver: Driver, stream: Any) -> None:
+        self.driver = driver
+        self.device = self.KIND, driver.number
+        self.own = stream
+        self.stream = int(stream)
+
+    def address(self, memory: Owned) -> int:
+        """The address."""
+        return int(memory.value)
+
+    def adopt(self, address: int, owner: object) -> Borrowed:
+        """Memory at an address."""
+        return Borrowed(address, owner)
+
+    def hold_back(self, stream: int | None) -> None:
+        """Have another stream wait for the machine's, by an event."""
+        event = Owned(self.driver, self.driver.ask("cuEventCreate", UNTIMED), "cuEventDestroy")
+        self.driver.ask("cuEventRecord", event.value, self.own)
+        self.driver.ask("cuStreamWaitEvent", stream or self.USUAL, event.value, 0)

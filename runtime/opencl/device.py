@@ -8,6 +8,7 @@ of several would be chance.
 from __future__ import annotations
 
 import os
+import threading
 from functools import cache
 from typing import Any
 
@@ -19,20 +20,28 @@ from graphc.runtime.loaded import Options
 from graphc.runtime.opencl.machine import OpenClMachine, import_pyopencl
 
 VARIABLE = "GRAPHC_OPENCL"
+OPENING = threading.Lock()
 
 
 def load(graph: Graph, options: Options, name: str = "") -> AcceleratorStep:
     """A graph compiled for the OpenCL device of a name, by default that of GRAPHC_OPENCL.
 
-    Convolutions are computed directly, and no schedules are searched for, whatever the options.
+    Convolutions are computed directly, whatever the options.
     """
-    return load_on(graph, residence(name or os.environ.get(VARIABLE, "")))
+    return load_on(graph, residence(name or os.environ.get(VARIABLE, "")), options)
+
+
+def residence(name: str) -> Residence:
+    """The machine of a name, opened on first use, with the variables that live there."""
+    device = choose(name)
+    with OPENING:
+        return opened(device)
 
 
 @cache
-def residence(name: str) -> Residence:
-    """The machine of a name, opened on first use, with the variables that live there."""
-    return Residence(OpenClMachine(choose(name)))
+def opened(device: Any) -> Residence:
+    """The one machine that a device is, whatever names it is chosen by."""
+    return Residence(OpenClMachine(device))
 
 
 def choose(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.runtime.c_source.dialect import Dialect
+from graphc.runtime.c_source.dialect import WORDS, Dialect
 
 OPENCL = Dialect(
     name="opencl",
@@ -32,4 +32,5 @@ OPENCL = Dialect(
     infinity={32: "INFINITY", 64: "(double)INFINITY"},
     nan={32: "NAN", 64: "(double)NAN"},
     long_suffix="L",
+    words={**WORDS, 8: "uint2", 16: "uint4"},
 )

@@ -6,6 +6,8 @@ import importlib
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -13,8 +15,8 @@ import numpy as np
 
 from graphc.errors import GraphError
 from graphc.ir.types import DType
-from graphc.runtime.accelerator.machine import as_bytes
-from graphc.runtime.accelerator.refused import refused
+from graphc.runtime.accelerator.failures import refused
+from graphc.runtime.accelerator.machine import Place, as_bytes
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module
 from graphc.runtime.loaded import Array
@@ -47,6 +49,11 @@ def check_linker(device: Any) -> None:
         )
 
 
+def dialect_for(processor: bool) -> Dialect:
+    """The C of a device; a processor gains nothing from loops taken apart, and compiles long."""
+    return replace(OPENCL, unroll="") if processor else OPENCL
+
+
 class Function(NamedTuple):
     """A kernel, and the program that it is in, which others may ask for as long as it lives."""
 
@@ -57,17 +64,19 @@ class Function(NamedTuple):
 class OpenClMachine:
     """A context and a queue of one device."""
 
-    dialect: Dialect = OPENCL
-
     def __init__(self, device: Any) -> None:
         self.cl = import_pyopencl()
         check_linker(device)
         self.device = device
+        self.name = str(device.name)
+        self.dialect = dialect_for(bool(device.type & self.cl.device_type.CPU))
         self.context = self.cl.Context([device])
         self.queue = self.cl.CommandQueue(self.context)
         exact = device.single_fp_config & self.cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
         self.options = ["-cl-std=CL1.2", *([EXACT] if exact else [])]
         self.programs: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        self.events: list[Any] = []
+        self.exchange = OpenClExchange(self)
 
     def why_not(self, dtype: DType) -> str:
         """Why kernels cannot compute with a dtype: float64 is optional in OpenCL."""
@@ -83,16 +92,26 @@ class OpenClMachine:
     def write(self, memory: Any, offset: int, array: Array) -> None:
         """Copy an array to a buffer."""
         if array.nbytes:
-            self.copy(memory, as_bytes(array), dst_offset=offset)
+            self.enqueue_copy(memory, as_bytes(array), dst_offset=offset)
 
     def read(self, memory: Any, offset: int, array: Array) -> None:
         """Copy a buffer into an array."""
         if array.nbytes:
-            self.copy(as_bytes(array), memory, src_offset=offset)
+            self.enqueue_copy(as_bytes(array), memory, src_offset=offset)
 
-    def copy(self, target: Any, source: Any, **offset: int) -> None:
-        """Copy between an array and a buffer, and wait for it."""
-        self.attempt("copy", lambda: self.cl.enqueue_copy(self.queue, target, source, **offset))
+    def copy(self, source: Place, target: Place, size: int) -> None:
+        """Copy from buffer to buffer."""
+        if size:
+            offsets = {"src_offset": source.offset, "dst_offset": target.offset}
+            self.enqueue_copy(target.memory, source.memory, byte_count=size, **offsets)
+
+    def enqueue_copy(self, target: Any, source: Any, **numbers: int) -> None:
+        """Copy to or from a buffer; with an array, wait for it."""
+        self.attempt("copy", lambda: self.cl.enqueue_copy(self.queue, target, source, **numbers))
+
+    def finish(self) -> None:
+        """Wait for all that is enqueued."""
+        self.attempt("finish", self.queue.finish)
 
     def attempt(self, what: str, action: Any) -> Any:
         """Do something; GraphError with the device's reason where it fails."""
@@ -126,13 +145,56 @@ class OpenClMachine:
     ) -> None:
         """Enqueue a kernel."""
         function.kernel.set_args(*(np.int64(a) if isinstance(a, int) else a for a in arguments))
-        self.attempt(
+        grid = (blocks * threads,), (threads,)
+        event = self.attempt(
             "launch",
-            lambda: self.cl.enqueue_nd_range_kernel(
-                self.queue, function.kernel, (blocks * threads,), (threads,)
-            ),
+            lambda: self.cl.enqueue_nd_range_kernel(self.queue, function.kernel, *grid),
         )
+        if self.queue is self.timing_queue:
+            self.events.append(event)
 
-    def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
-        """The function itself: OpenCL 1.2 records nothing."""
-        return launches
+    def recorded(self, launches: Callable[[], None]) -> None:
+        """None: OpenCL 1.2 records nothing."""
+
+    @cached_property
+    def timing_queue(self) -> Any:
+        """A queue that notes when each launch begins and ends."""
+        properties = self.cl.command_queue_properties.PROFILING_ENABLE
+        return self.cl.CommandQueue(self.context, properties=properties)
+
+    def timed(self, launches: Callable[[], None]) -> list[float]:
+        """Run launches in a queue that times them."""
+        self.finish()
+        usual, self.queue = self.queue, self.timing_queue
+        try:
+            launches()
+            self.finish()
+            times = [event.profile for event in self.events]
+            return [1e-9 * (time.end - time.start) for time in times]
+        finally:
+            self.queue = usual
+            self.events.clear()
+
+
+class OpenClExchange:
+    """Buffers as other libraries know them: by the address of the driver's object."""
+
+    KIND = 4  # kDLOpenCL
+    stream = None
+
+    def __init__(self, machine: OpenClMachine) -> None:
+        self.cl, self.queue = machine.cl, machine.queue
+        devices = [d for platform in self.cl.get_platforms() for d in platform.get_devices()]
+        self.device = self.KIND, devices.index(machine.device)
+
+    def address(self, memory: Any) -> int:
+        """The driver's object."""
+        return int(memory.int_ptr)
+
+    def adopt(self, address: int, owner: object) -> Any:
+        """A buffer of others, which counts its users itself."""
+        return self.cl.Buffer.from_int_ptr(address, retain=True)
+
+    def hold_back(self, stream: int | None) -> None:
+        """Wait: OpenCL has no queue that others use as well."""
+        self.queue.finish()

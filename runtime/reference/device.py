@@ -10,6 +10,7 @@ from graphc.errors import GraphError
 from graphc.ir.graph import Graph
 from graphc.ir.program import Decision, Program
 from graphc.passes.memory_plan import MemoryPlan
+from graphc.runtime.arguments import to_array
 from graphc.runtime.loaded import Array, Options, Prepare
 from graphc.runtime.profile import Profile
 from graphc.runtime.reference.evaluate import evaluate
@@ -23,6 +24,7 @@ class ReferenceStep:
     decisions: tuple[Decision, ...] = ()
     seconds: tuple[tuple[str, float], ...] = ()
     found = 0
+    to_array = staticmethod(to_array)
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

@@ -121,6 +121,7 @@ def test_an_interrupt_while_calls_are_in_flight_leaves_no_marks() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.cpu("a fork of a process can go on")
 def test_a_fork_waits_for_calls_that_use_variables() -> None:
     step, w = long_step(60_000)
     step(0)

@@ -19,6 +19,7 @@ def is_native(step: gx.Executable) -> bool:
     return type(step.__call__) is type(len)
 
 
+@pytest.mark.cpu("native calls")
 def test_the_call_is_native_and_says_so_where_it_is_not(way: str) -> None:
     step = affine()
     found = [(d.stage, d.choice, d.reason) for d in step.decisions if d.stage == "call"]
@@ -26,6 +27,7 @@ def test_the_call_is_native_and_says_so_where_it_is_not(way: str) -> None:
     assert found == ([] if way == "native" else [("call", "in Python", way)])
 
 
+@pytest.mark.cpu("native calls")
 def test_usual_calls_do_not_go_through_python(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = []
 

@@ -18,7 +18,7 @@ from graphc.ir.kernel import (
     loop,
 )  # fmt: skip
 from graphc.ir.scalar import Load, Ref
-from graphc.ir.types import float32, int64
+from graphc.ir.types import float16, float32, int64
 from graphc.runtime.cpu.emit import emit_kernel
 from graphc.runtime.cpu.target import Target
 
@@ -249,3 +249,83 @@ def test_a_store_that_lockstep_iterations_have_in_common_is_written_once(run):
     np.testing.assert_array_equal(z, 2 * x)
     text = emit_kernel(kernel, Target(vector_bits=512)).text
     assert text.count("store <16 x float>") == 4 * 2 + 2
+
+
+def test_lets_of_one_name_in_blocks_side_by_side(run):
+    k = var("k", 2)
+    blocks = [
+        loop(f"t{tap}", 1, "serial", (
+            Let("value", load("w", 2 * k + tap, float16)),
+            Accumulate("s", scalar.cast(Ref(float16, "value"), float32)),
+        ))
+        for tap in range(2)
+    ]  # fmt: skip
+    body = (Accumulator("s", "sum", float32), loop("k", 2, "serial", tuple(blocks)))
+    buffers = (buffer("w", 4, float16), buffer("y", 1, written=True))
+    y = np.zeros(1, np.float32)
+    run(Kernel("blocks", buffers, (*body, Store("y", 0, Ref(float32, "s")))),
+        np.array([1, 10, 100, 1000], np.float16), y)  # fmt: skip
+    assert y == 1111
+
+
+def windows(limit):
+    """Sums over a row's window of three, those elements left out that are not below a limit."""
+    i, j, t = var("i", 4), var("j", 32), var("t", 3)
+    inside = scalar.call("less", scalar.index(i + t), scalar.index(limit))
+    seen = load("x", i + t, guard=inside)
+    added = scalar.where(inside, seen * load("w", t * 32 + j), 0.0)
+    inner = (
+        Accumulator("s", "sum", float32),
+        Accumulator("all", "sum", float32),
+        loop("t", 3, "unrolled", (Accumulate("s", added), Accumulate("all", seen))),
+        Store("y", i * 32 + j, Ref(float32, "s")),
+        Store("z", i * 32 + j, Ref(float32, "all")),
+    )
+    nest = loop("i", 4, "unrolled", (loop("j", 32, "vector", inner, 32),))
+    buffers = (buffer("x", 6), buffer("w", 96), buffer("y", 128, written=True))
+    return Kernel("windows", (*buffers, buffer("z", 128, written=True)), (nest,))
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_a_sum_leaves_out_what_its_guard_leaves_out(run, symbolic):
+    x, w = np.arange(1, 7, dtype="f"), np.ones((3, 32), "f")
+    w[2] = np.inf
+    y, z = np.zeros((4, 32), "f"), np.zeros((4, 32), "f")
+    run(windows(symbol("n") if symbolic else 4), x, w, y, z, n=4)
+    np.testing.assert_array_equal(y[:, 0], [np.inf, np.inf, 7, 4])
+    np.testing.assert_array_equal(z[:, 0], [6, 9, 7, 4])
+
+
+def test_what_a_guard_is_known_to_leave_out_is_not_written():
+    known, asked = (emit_kernel(windows(n), Target(512)).text for n in (4, symbol("n")))
+    assert known.count("@llvm.fma.v16f32(") == 9 * 2
+    assert asked.count("@llvm.fma.v16f32(") == 12 * 2
+    assert "icmp" not in known
+    assert "select" not in known
+
+
+def test_places_that_are_only_compared_do_not_narrow_vectors(run):
+    inside = scalar.call("greater_equal", scalar.index(var("i", 100) - 3), 0)
+    i = var("i", 100)
+    value = load("x", i - 3, guard=inside) * scalar.const(float32, 2)
+    body = (loop("i", 100, "vector", (Store("y", i, value),), 64),)
+    kernel = Kernel("shifted", (buffer("x", 100), buffer("y", 100, written=True)), body)
+    text = emit_kernel(kernel, Target(vector_bits=512, registers=32)).text
+    assert "icmp sge <16 x i64>" in text
+    assert "masked.load.v16f32" in text
+    assert "<8 x float>" not in text
+    x, y = random.normal(size=100).astype(np.float32), np.full(100, 7, np.float32)
+    run(kernel, x, y)
+    np.testing.assert_array_equal(y, np.concatenate([np.zeros(3, np.float32), 2 * x[:-3]]))
+
+
+def test_places_that_are_values_take_vectors_of_their_width(run):
+    i = var("i", 100)
+    place = scalar.index(i) * 3
+    value = scalar.where(scalar.call("less", place, 150), place, scalar.const(int64, -1))
+    body = (loop("i", 100, "vector", (Store("y", i, value),), 64),)
+    kernel = Kernel("places", (buffer("y", 100, int64, written=True),), body)
+    assert "<16 x" not in emit_kernel(kernel, Target(vector_bits=512, registers=32)).text
+    y = np.zeros(100, np.int64)
+    run(kernel, y)
+    np.testing.assert_array_equal(y, np.where(np.arange(100) < 50, np.arange(100) * 3, -1))

@@ -1,5 +1,7 @@
 """Offsets, guards, and the order of loads and stores as machine code, against NumPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -186,3 +188,26 @@ def test_a_local_buffer_is_an_iteration_s_own(run, kind, dtype):
     y = np.empty_like(x)
     run(Kernel("turn", buffers, (loop("i", 6, kind, rows),)), x, y)
     np.testing.assert_array_equal(y, x[:, ::-1])
+
+
+def past_cache_kernel(rows, columns):
+    i, k = var("i", rows), var("k", columns)
+    body = (Store("y", columns * i + k, load("x", columns * i + k)),)
+    nest = loop("i", rows, "parallel", (loop("k", columns, "vector", body, 32),))
+    size = rows * columns
+    return Kernel("g", (buffer("x", size), Buffer("y", float32, size, True, True)), (nest,))
+
+
+def test_stores_past_the_cache_are_a_form_of_the_loop_for_aligned_memory(run):
+    kernel = past_cache_kernel(6, 80)
+    x, memory = random.normal(size=480).astype(np.float32), np.zeros(480 + 32, np.float32)
+    aligned = -memory.ctypes.data // 4 % 16
+    for begin in (aligned, aligned + 1):
+        y = memory[begin : begin + 480]
+        run(kernel, x, y)
+        np.testing.assert_array_equal(y, x)
+        y[:] = 0
+    text = emit_kernel(kernel, replace(host(), triple="x86_64-unknown-linux-gnu")).text
+    assert text.count("define internal") == 2
+    assert "!nontemporal" in text.partition(".parallel0.past(")[2].partition("fence")[0]
+    assert "!nontemporal" not in emit_kernel(kernel, replace(host(), triple="aarch64-linux")).text

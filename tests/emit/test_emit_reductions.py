@@ -171,3 +171,25 @@ def test_an_empty_range_gives_the_identity(run, kind, dtype, identity):
     y = np.empty(1, dtype.numpy)
     run(reduction(kind, dtype, dtype, 0), np.empty(0, dtype.numpy), y)
     assert y[0] == identity
+
+
+@pytest.mark.parametrize("bits", [128, 512])
+@pytest.mark.parametrize("dtype", [types.float32, types.float64, types.int8], ids=str)
+@pytest.mark.parametrize("rows", [2, 3, 5, 16, 21])
+def test_sums_side_by_side_have_the_order_of_one(run, rows, dtype, bits):
+    x = (random.normal(size=(rows, 37)) * 50).astype(dtype.numpy)
+    row, term = var("r", rows), var("i", 37)
+    inside = (
+        Accumulator("s", "sum", dtype),
+        loop("i", 37, "vector", (Accumulate("s", load("x", 37 * row + term, dtype)),), 16),
+        Store("y", row, Ref(dtype, "s")),
+    )
+    body = (loop("r", rows, "unrolled", inside),)
+    y = np.empty(rows, dtype.numpy)
+    buffers = (buffer("x", 37 * rows, dtype), buffer("y", rows, dtype, written=True))
+    run(Kernel("totals", buffers, body), x, y, bits=bits)
+    lanes = np.zeros((rows, 16), dtype.numpy)
+    for start in (0, 16, 32):
+        part = x[:, start : start + 16]
+        lanes[:, : part.shape[1]] += part
+    assert y.tolist() == [by_halves(each, np.add) for each in lanes]

@@ -1,0 +1,85 @@
+"""How large the tiles are of which a block of threads computes one: a rule of sizes alone.
+
+A block has 16 by 16 threads, each with a part of the tile in registers. Larger tiles read memory
+less often for each product; smaller ones are more, and keep more of a device busy. Taken is what
+needs the least time where so many tiles are computed at once as a typical device has processors.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.ir import dim
+from graphc.ir.dim import Size
+from graphc.ir.types import DType
+
+SIDE = 16
+"""Threads of a block along the rows of its tile, and along the columns."""
+THREADS = SIDE * SIDE
+PROCESSORS = 128
+"""Blocks that a typical device computes at once."""
+USUAL_SIZE = 256
+"""What a symbolic size is taken to be."""
+WIDTHS = (16, 32, 64, 128)
+MOST_REGISTERS = 64
+"""Registers of 32 bits for the sums of a thread; as many again are for all else."""
+STEP_COST = 24
+"""What an element of a row or column costs at each step, in multiplications of the whole block:
+it is brought to shared memory by a thread, and read there by sixteen."""
+SLICE_BYTES = 8192
+"""Bytes of a slice of both operands, about: a few elements for each thread to bring."""
+PADDING = 4
+"""Elements between the rows of a slice, so that elements side by side in either direction lie in
+different banks of shared memory, and four stay aligned."""
+LONGEST_SLICE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTile:
+    """Rows and columns of a tile, and how many steps of the sum are brought at a time."""
+
+    rows: int
+    columns: int
+    depth: int
+
+    def __str__(self) -> str:
+        return f"tiles of {self.rows} by {self.columns}, {self.depth} terms at a time"
+
+    def count(self, separate: Size, rows: Size, columns: Size) -> int:
+        """How many tiles so many products of rows and columns have, usually."""
+        return usual(separate) * -(-usual(rows) // self.rows) * -(-usual(columns) // self.columns)
+
+    def cost(self, separate: Size, rows: Size, columns: Size) -> int:
+        """What a step of all sums takes, in multiplications of one processor's."""
+        turns = -(-self.count(separate, rows, columns) // PROCESSORS)
+        return turns * (self.rows * self.columns + STEP_COST * (self.rows + self.columns))
+
+
+def block_tile(separate: Size, rows: Size, columns: Size, tiles: Sequence[BlockTile]) -> BlockTile:
+    """The one of some tiles that suits so many separate products of rows and columns."""
+    return min(tiles, key=lambda tile: tile.cost(separate, rows, columns))
+
+
+def tiles_of(dtype: DType) -> list[BlockTile]:
+    """The tiles whose sums, of a dtype, fit into registers; large ones first."""
+    words = max(dtype.bytes // 4, 1)
+    return [
+        BlockTile(height, width, slice_depth(height, width, max(dtype.bytes, 4)))
+        for height, width in itertools.product(reversed(WIDTHS), repeat=2)
+        if height * width * words <= THREADS * MOST_REGISTERS
+    ]
+
+
+def slice_depth(rows: int, columns: int, size: int) -> int:
+    """How many terms are brought at a time, elements of so many bytes: at least one a thread."""
+    depth = THREADS // min(rows, columns)
+    while depth < LONGEST_SLICE and depth * (rows + columns) * size < SLICE_BYTES:
+        depth *= 2
+    return depth
+
+
+def usual(size: Size) -> int:
+    """A size, where it is symbolic a usual one."""
+    return dim.evaluate(size, {symbol.name: USUAL_SIZE for symbol in dim.symbols(size)})
