@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_cuda import COMPILER, FakeDriver
+from fake_cuda import COMPILER, installed
 from test_tile_contractions import numbers
 
 import graphc as gx
@@ -16,7 +16,7 @@ from graphc.ir.types import as_dtype
 from graphc.passes.block_tile import THREADS, tiles_of
 from graphc.passes.use_matrix_units import DEPTH, SKEW, warps_of
 from graphc.runtime.accelerator.pipeline import translate
-from graphc.runtime.cuda import device, driver, machine, nvrtc
+from graphc.runtime.cuda import nvrtc
 from graphc.runtime.cuda.dialect import CUDA
 
 tiling = importlib.import_module("graphc.passes.tile_contractions")
@@ -28,12 +28,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A GPU on the processor, with tiles for any amount of work."""
     if COMPILER is None:
         pytest.skip("runs kernels through g++ or clang++")
-    monkeypatch.setattr(driver, "import_cuda", lambda name: FakeDriver(tmp_path))
-    monkeypatch.setattr(machine, "compile_cubin", lambda text, architecture: text.encode())
     monkeypatch.setattr(tiling, "ENOUGH_WORK", 1)
-    device.residence.cache_clear()
-    yield
-    device.residence.cache_clear()
+    with installed(tmp_path) as found:
+        yield found
 
 
 @pytest.mark.usefixtures("fake")
