@@ -34,6 +34,8 @@ PADDING = 4
 """Elements between the rows of a slice, so that elements side by side in either direction lie in
 different banks of shared memory, and four stay aligned."""
 LONGEST_SLICE = 32
+SHARED_BYTES = 32768
+"""Bytes of shared memory that a block has on every device (OpenCL 1.2, 4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,11 @@ class BlockTile:
 
     def __str__(self) -> str:
         return f"tiles of {self.rows} by {self.columns}, {self.depth} terms at a time"
+
+    @property
+    def slice_size(self) -> int:
+        """The elements of a slice of both operands in shared memory."""
+        return (self.rows + self.columns + 2 * PADDING) * self.depth
 
     def count(self, separate: Size, rows: Size, columns: Size) -> int:
         """How many tiles so many products of rows and columns have, usually."""
@@ -63,13 +70,17 @@ def block_tile(separate: Size, rows: Size, columns: Size, tiles: Sequence[BlockT
 
 
 def tiles_of(dtype: DType) -> list[BlockTile]:
-    """The tiles whose sums, of a dtype, fit into registers; large ones first."""
-    words = max(dtype.bytes // 4, 1)
-    return [
-        BlockTile(height, width, slice_depth(height, width, max(dtype.bytes, 4)))
+    """The tiles whose sums, of a dtype, fit into registers, and two slices into shared memory.
+
+    Large ones come first.
+    """
+    size = max(dtype.bytes, 4)
+    tiles = [
+        BlockTile(height, width, slice_depth(height, width, size))
         for height, width in itertools.product(reversed(WIDTHS), repeat=2)
-        if height * width * words <= THREADS * MOST_REGISTERS
+        if height * width * size <= THREADS * MOST_REGISTERS * 4
     ]
+    return [tile for tile in tiles if 2 * tile.slice_size * size <= SHARED_BYTES]
 
 
 def slice_depth(rows: int, columns: int, size: int) -> int:

@@ -28,8 +28,8 @@ from graphc.runtime.opencl.machine import POCL
 tiling = importlib.import_module("graphc.passes.tile_contractions")
 Array = np.ndarray[Any, Any]
 OPENCL = f"opencl:{POCL}"
-SHARED = 48 << 10
-"""Bytes of shared memory that every GPU gives a block."""
+SHARED = 32 << 10
+"""Bytes of shared memory that every device of OpenCL 1.2 gives a block."""
 SIZES = st.sampled_from((1, 2, 15, 16, 17, 31, 33, 64, 65, 100, 129, 300))
 
 

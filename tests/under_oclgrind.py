@@ -14,9 +14,11 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.passes.memory_plan import MemoryPlan
 from graphc.runtime import device
-from graphc.runtime.accelerator.launches import Place
-from graphc.runtime.accelerator.pipeline import translate
+from graphc.runtime.accelerator.machine import Place
+from graphc.runtime.accelerator.pipeline import Translated, translate
+from graphc.runtime.accelerator.residence import Residence
 from graphc.runtime.accelerator.step import AcceleratorStep
+from graphc.runtime.c_source.emit import emit
 from graphc.runtime.compiler import compile_graph
 from graphc.runtime.device import Device
 from graphc.runtime.loaded import Options
@@ -24,7 +26,18 @@ from graphc.runtime.opencl.device import residence
 
 
 class ApartStep(AcceleratorStep):
-    """A step whose allocations are apart, so that an access beyond one of them shows."""
+    """A step whose allocations are apart, so that an access beyond one of them shows.
+
+    So are its kernels: Oclgrind takes a block to need the local memory of all kernels of a program.
+    """
+
+    def __init__(
+        self, graph: Graph, translated: Translated, home: Residence, options: Options
+    ) -> None:
+        super().__init__(graph, translated, home, options)
+        for kernel in self.program.kernels:
+            module = emit([kernel], self.machine.dialect)
+            self.kernels[kernel.name] = (*module.entries, *self.machine.build(module))
 
     def arena(self, plan: MemoryPlan, sizes: Mapping[str, int]) -> dict[str, Place]:
         """A block of memory for each."""
@@ -37,7 +50,7 @@ class ApartStep(AcceleratorStep):
 def load(graph: Graph, options: Options) -> ApartStep:
     """A graph for Oclgrind."""
     home = residence("oclgrind")
-    return ApartStep(graph, translate(graph, home.machine.dialect), home)
+    return ApartStep(graph, translate(graph, home.machine.dialect), home, options)
 
 
 def run(name: str) -> None:
