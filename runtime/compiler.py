@@ -51,7 +51,7 @@ def compile(
     (docs/tuning.md).
 
     results says where they are: on the "host", as NumPy's arrays, or on the "device" in whose
-    memory they were computed, as arrays that PyTorch, JAX and CuPy take without a copy
+    memory they were computed, as arrays that other libraries take by DLPack without a copy
     (docs/gpu.md). The devices cpu and reference work in the host's memory.
 
     Raises GraphError for an input that is missing, listed twice or not an input, an output that
