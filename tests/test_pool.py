@@ -200,6 +200,21 @@ def test_a_caller_that_is_late_goes_on_where_it_may() -> None:
     assert os.sched_getaffinity(0) == before
 
 
+@PLACING
+def test_a_caller_has_its_processors_back_when_a_region_ends() -> None:
+    caller, before = threading.get_native_id(), os.sched_getaffinity(0)
+
+    def work(_: int, begin: int, end: int) -> None:
+        if threading.get_native_id() == caller:
+            time.sleep(0.0003)
+
+    body, after = Body(work), set[frozenset[int]]()
+    for _ in range(1000):
+        region(body, 16)
+        after.add(frozenset(os.sched_getaffinity(0)))
+    assert after == {frozenset(before)}
+
+
 @pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
 @pytest.mark.parametrize("machine", ["x86_64", "arm64", "riscv64", "s390x"])
 def test_there_is_a_pool_for_every_system(

@@ -18,6 +18,7 @@ PLACES = 256
 LINUX = Template("""
 declare i64 @syscall(i64, ...)
 declare i32 @sched_getcpu()
+declare i32 @sched_yield()
 declare i32 @clock_gettime(i32, ptr)
 
 ; The nanoseconds that a thread of this process has run; -1 where they are not known.
@@ -118,11 +119,10 @@ define internal i64 @bit_of(i32 %processor) {
   ret i64 %one
 }
 
-; Lets the caller go on on this processor; who finishes last lets it go wherever it could before.
+; Lets the caller go on on this processor; when it has finished it goes wherever it could before.
 ; How far that is: 0 nobody moves it  1 it is asked where it might run  2 it is being moved  3 it
-; has settled meanwhile  4 it was moved  5 it has finished before it was moved. Its number may be
-; that of a thread which has ended, and whose data stood where the caller's stand: then it is asked
-; anew.
+; was moved  4 it has finished before it was moved. Its number may be that of a thread which has
+; ended, and whose data stood where the caller's stand: then it is asked anew.
 define internal void @move_caller(ptr %pool, i32 %thread) {
   %state.at = getelementptr %Pool, ptr %pool, i32 0, i32 18
   %before = getelementptr %Pool, ptr %pool, i32 0, i32 20
@@ -134,7 +134,13 @@ define internal void @move_caller(ptr %pool, i32 %thread) {
 claim:
   %claiming = cmpxchg ptr %state.at, i32 0, i32 1 seq_cst monotonic
   %claimed = extractvalue {i32, i1} %claiming, 1
-  br i1 %claimed, label %ask, label %leave
+  br i1 %claimed, label %check, label %leave
+
+check:  ; it may have finished since it was seen, and looked for who moves it before the claim
+  %caller.at = getelementptr %Pool, ptr %pool, i32 0, i32 15
+  %caller = load atomic i32, ptr %caller.at seq_cst, align 4
+  %runs = icmp eq i32 %caller, %thread
+  br i1 %runs, label %ask, label %free
 
 ask:
   call void @llvm.memset.p0.i64(ptr %before, i8 0, i64 128, i1 false)
@@ -145,13 +151,8 @@ ask:
 
 move:
   call void @keep_here(i32 %thread)
-  %ending = cmpxchg ptr %state.at, i32 2, i32 4 seq_cst monotonic
-  %ended = extractvalue {i32, i1} %ending, 1
-  br i1 %ended, label %leave, label %undo
-
-undo:
-  %set = call i64 (i64, ...) @syscall(i64 $set_affinity, i32 %thread, i64 128, ptr %before)
-  br label %free
+  store atomic i32 3, ptr %state.at seq_cst, align 4
+  br label %leave
 
 free:
   store atomic i32 0, ptr %state.at seq_cst, align 4
@@ -166,7 +167,8 @@ forget:
   ret void
 }
 
-; The caller's part, when it has no chunk any more.
+; The caller's part, when it has no chunk any more. It waits for a worker that is moving it, lest
+; what it does next (ask how many processors it has, start a thread) finds the one processor.
 define internal void @settle_caller(ptr %pool) {
 entry:
   %state.at = getelementptr %Pool, ptr %pool, i32 0, i32 18
@@ -177,22 +179,23 @@ look:
   %state = load atomic i32, ptr %state.at seq_cst, align 4
   switch i32 %state, label %leave [
     i32 1, label %decline
-    i32 2, label %return
-    i32 4, label %return
+    i32 2, label %wait
+    i32 3, label %return
   ]
 
 decline:
-  %declining = cmpxchg ptr %state.at, i32 1, i32 5 seq_cst monotonic
+  %declining = cmpxchg ptr %state.at, i32 1, i32 4 seq_cst monotonic
   %declined = extractvalue {i32, i1} %declining, 1
   br i1 %declined, label %leave, label %look
 
+wait:  ; they may be on one processor already
+  %yielded = call i32 @sched_yield()
+  br label %look
+
 return:
   %set = call i64 (i64, ...) @syscall(i64 $set_affinity, i32 0, i64 128, ptr %before)
-  %moved = icmp eq i32 %state, 4
-  %next = select i1 %moved, i32 0, i32 3
-  %settling = cmpxchg ptr %state.at, i32 %state, i32 %next seq_cst monotonic
-  %settled = extractvalue {i32, i1} %settling, 1
-  br i1 %settled, label %leave, label %look
+  store atomic i32 0, ptr %state.at seq_cst, align 4
+  br label %leave
 
 leave:
   ret void
