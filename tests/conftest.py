@@ -26,6 +26,7 @@ import filecheck.matcher
 import filecheck.options
 import filecheck.parser
 import pytest
+from suite_kernels import KEPT, SuiteKernels
 
 from graphc.runtime import tool
 from graphc.runtime.device import DEVICES, find_device
@@ -47,9 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the numeric tests run elsewhere: `pytest --device=opencl`."""
     parser.addoption("--device", default="cpu", help="the device that stands in for `cpu`")
     parser.addoption(
-        "--every-architecture",
-        action="store_true",
-        help="compile each kernel for every GPU, not for one in turn",
+        "--keep-kernels",
+        type=Path,
+        help="keep the kernels that graphs of the tests would be on GPUs in a folder",
     )
 
 
@@ -67,6 +68,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["POCL_CACHE_DIR"] = str(Path(os.environ["GRAPHC_CACHE"]) / f"pocl-{worker}")
     os.environ["PYOPENCL_NO_CACHE"] = "1"
     os.environ.setdefault("GRAPHC_OPENCL", POCL)
+    if (where := config.getoption("--keep-kernels")) is not None:
+        where.mkdir(parents=True, exist_ok=True)
+        config.stash[KEPT] = SuiteKernels(where.resolve())
+        DEVICES["cpu"] = config.stash[KEPT].watch(DEVICES["cpu"])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -84,7 +89,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         counts.update(dict(report.user_properties).get("kernels", {}))
     if counts:
         listed = ", ".join(f"{count} for {name}" for name, count in sorted(counts.items()))
-        terminalreporter.write_line(f"CUDA kernels compiled: {listed}")
+        terminalreporter.write_line(f"CUDA kernels of the corpus compiled: {listed}")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -123,9 +128,10 @@ class TextTest(pytest.Item):
 
     def runtest(self) -> None:
         """Run the commands, then check what the last one wrote; they mean the devices they name."""
+        kept = self.config.stash.get(KEPT, None)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(DEVICES, "cpu", CPU)
-            run_text_test(self.command, self.path)
+            patch.setitem(DEVICES, "cpu", CPU if kept is None else kept.watch(CPU))
+            run_text_test(self.command, self.path, kept)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report alone where a check failed; a trace for anything else."""
@@ -147,8 +153,11 @@ def run_lines(path: Path) -> list[str]:
     return found
 
 
-def run_text_test(command: str, path: Path) -> None:
-    """Run a RUN line's commands, each reading what the one before wrote, and check the last."""
+def run_text_test(command: str, path: Path, kept: SuiteKernels | None = None) -> None:
+    """Run a RUN line's commands, each reading what the one before wrote, and check the last.
+
+    What they write in CUDA C is kept where the kernels of the suite are.
+    """
     parts = [shlex.split(part) for part in command.split("|")]
     prefix = "CHECK"
     if parts[-1][0] == "filecheck":
@@ -156,6 +165,8 @@ def run_text_test(command: str, path: Path) -> None:
     text = ""
     for words in parts:
         text = run_command([word.replace("%s", str(path)) for word in words], text)
+        if kept is not None and words[:2] == ["graphc", "emit"] and "--device=cuda" in words:
+            kept.keep_source(text)
     check(text, path, prefix)
 
 
