@@ -77,9 +77,10 @@ def update_obstacle(parts: Parts, state: str, value: str) -> str:
         return f"%{value} is also a result"
     if not is_interchangeable(old, new):
         return f"%{value} is {new.type}, %{state} is {old.type}"
-    written, old_uses = parts.uses[value].first, parts.uses.get(state)
-    if old_uses is None or old_uses.last < written:
-        return ""
+    new_uses, old_uses = parts.uses.get(value), parts.uses.get(state)
+    if new_uses is None or old_uses is None or old_uses.last < new_uses.first:
+        return ""  # who has no elements is not even written
+    written = new_uses.first
     if old_uses.last > written:
         return f"the old value is read after %{value} is written"
     return parts.obstacle(written, state, value)
@@ -106,7 +107,8 @@ def copy_updates(program: Program) -> Program:
 
 def drop_unused(program: Program) -> Program:
     """The program without temporaries that nothing touches."""
-    used = {*program.outputs, *uses(program)}
+    updates = (temporary for _, temporary in program.updates)
+    used = {*program.outputs, *updates, *uses(program)}
     kept = (a for a in program.allocations if a.kind != "temporary" or a.name in used)
     return replace(program, allocations=tuple(kept))
 

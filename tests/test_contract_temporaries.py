@@ -30,6 +30,7 @@ def joins(step):
 
 
 @pytest.mark.parametrize(("query", "key", "causal"), SHAPES)
+@pytest.mark.cpu("blocks of temporaries in its cache")
 def test_attention_is_that_of_the_reference(query, key, causal):
     inputs, y = attention(query, key, causal)
     step = gx.compile(inputs, y)
@@ -45,6 +46,7 @@ def test_bits_do_not_depend_on_threads():
     with_any_threads(step, *given)
 
 
+@pytest.mark.cpu("blocks of temporaries in its cache")
 def test_gradients_are_those_of_the_reference():
     inputs, y = attention((2, 512, 16), (2, 512, 16), False)
     gradients = gx.grad(gx.sum(y * y), inputs)
@@ -55,6 +57,7 @@ def test_gradients_are_those_of_the_reference():
     assert joins(step)
 
 
+@pytest.mark.cpu("blocks of temporaries in its cache")
 def test_a_sum_and_a_position_are_joined():
     """Both are named alike in kernels of their own."""
     a, b = gx.input("a", (16, 256, 128), "float32"), gx.input("b", (16, 256), "float32")
@@ -72,6 +75,7 @@ def test_a_sum_and_a_position_are_joined():
 @pytest.mark.parametrize(
     ("heads", "keys", "features"), [(1, 4096, 8), (8, 4096, 128), (1, 16384, 64), (2, 65536, 64)]
 )
+@pytest.mark.cpu("blocks of temporaries in its cache")
 def test_no_matrix_of_scores_is_in_memory(heads, keys, features):
     shape = (heads, keys, features)
     inputs, y = attention(shape, shape, False)
@@ -90,6 +94,7 @@ def test_what_is_added_up_in_a_local_buffer_stays_there():
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.cpu("blocks of temporaries in its cache")
 def test_a_batch_of_any_size():
     inputs, y = attention(("batch", 512, 8), ("batch", 512, 8), False)
     step = gx.compile(inputs, y)

@@ -217,6 +217,21 @@ def test_taps_at_borders(shape: tuple[Any, ...]) -> None:
         np.testing.assert_allclose(got, right, rtol=1e-4, atol=1e-4 * np.abs(right).max())
 
 
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("channels", [1, 16])
+def test_an_infinite_tap_adds_nothing_or_nan_beyond_a_border(channels: int, rank: int) -> None:
+    line = (3,) * rank
+    x = gx.input("x", (2, 1, *line), "float32")
+    w = gx.input("w", (channels, 1, *line), "float32")
+    step = gx.compile([x, w], (conv1d, conv2d)[rank - 1](x, w, padding=1))
+    ones, taps = np.ones(x.shape, "float32"), np.full(w.shape, 2.0, "float32")
+    taps[..., 0] = np.inf
+    got, without = step(ones, taps), step(ones, np.where(np.isinf(taps), 0, taps))
+    first = got[..., 0]
+    assert (np.isnan(first) | (first == without[..., 0])).all()
+    assert not np.isfinite(got[..., 1:]).any()
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(120))
 def test_like_torch(torch: Any, seed: int) -> None:

@@ -131,6 +131,7 @@ def each(kind: str) -> pytest.MarkDecorator:
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
 
+@pytest.mark.cpu("what documents show")
 @each("python")
 def test_programs_run_and_print_what_is_shown(document: Path, tmp_path: Path) -> None:
     if "opencl:" in document.read_text():

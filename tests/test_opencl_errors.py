@@ -18,6 +18,7 @@ require_pocl()
 OPENCL = f"opencl:{POCL}"
 
 
+@pytest.mark.cpu("one CPU to choose from")
 def test_there_is_no_such_device() -> None:
     with pytest.raises(
         GraphError, match=r"no OpenCL device has 'abacus' in its name(.|\n)*Portable"

@@ -79,6 +79,7 @@ def test_costs_follow_the_machine() -> None:
         assert Work(float32=10**9).seconds == 1.0
 
 
+@pytest.mark.cpu("costs in time")
 def test_a_decision_tells_microseconds() -> None:
     assert predicted(1.23456e-5) == ("predicted us", "12.3")
     x, w = gx.input("x", (64, 64), "float32"), gx.input("w", (64, 64), "float32")

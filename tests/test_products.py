@@ -129,6 +129,7 @@ def test_few_columns_carry_nan_and_infinity_in_their_own_results_alone() -> None
     np.testing.assert_array_equal(gx.compile([left, right], left @ right)(x, w), want)
 
 
+@pytest.mark.cpu("machine code")
 def test_vectors_on_the_stack_lie_in_lines_of_the_cache() -> None:
     left, right = gx.input("x", (96, 40), "float32"), gx.input("w", (40, 4), "float32")
     lines = gx.compile([left, right], left @ right).assembly.splitlines()

@@ -59,6 +59,7 @@ def test_positions(shape, axis, values, symbolic):
     np.testing.assert_array_equal(found, array.argmax(axis))
 
 
+@pytest.mark.cpu("its own chunks")
 def test_every_long_reduction_of_a_kernel_has_chunks():
     x = gx.input("x", (100_000,), "float32")
     step = gx.compile([x], gx.std(x))

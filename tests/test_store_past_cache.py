@@ -15,6 +15,7 @@ def marked(step: gx.Executable) -> bool:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+@pytest.mark.cpu("stores past its cache")
 def test_results_are_those_of_numpy(dtype):
     count = (1 << 25) // np.dtype(dtype).itemsize + 37  # the last vectors are not whole
     x = gx.input("x", (count,), dtype)
@@ -24,6 +25,7 @@ def test_results_are_those_of_numpy(dtype):
     np.testing.assert_array_equal(with_any_threads(step, array), array + 3)
 
 
+@pytest.mark.cpu("stores past its cache")
 def test_results_may_lie_anywhere():
     rows, columns = 4096, 1024
     x = gx.input("x", (rows, columns), "float32")

@@ -89,6 +89,7 @@ def decisions(step: gx.Executable) -> list[Decision]:
 
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.cpu("its own search")
 def test_every_way_gives_the_same_bits(name: str, threads: int) -> None:
     usual, arrays = compiled(name)
     expected = usual(*arrays).tobytes()
@@ -152,6 +153,7 @@ def test_a_search_on_this_machine_keeps_the_bits() -> None:
 # --- the search ----------------------------------------------------------------------------------
 
 
+@pytest.mark.cpu("its own search")
 def test_the_fastest_schedule_is_taken(times: Callable[..., None]) -> None:
     rows = "< 13 {"  # of the tiles
 
@@ -166,6 +168,7 @@ def test_the_fastest_schedule_is_taken(times: Callable[..., None]) -> None:
     assert dict(chosen.numbers)["measured us"] == "1e+06"
 
 
+@pytest.mark.cpu("its own search")
 def test_equal_times_keep_the_usual_schedule(times: Callable[..., None]) -> None:
     times(lambda kernel: 1.0)
     usual, _ = compiled("product")
@@ -174,6 +177,7 @@ def test_equal_times_keep_the_usual_schedule(times: Callable[..., None]) -> None
     assert decisions(tuned)[0].choice.endswith("(as usual)")
 
 
+@pytest.mark.cpu("its own search")
 def test_what_was_found_is_remembered(
     times: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +194,7 @@ def test_what_was_found_is_remembered(
         assert chosen.numbers == decisions(first)[0].numbers
 
 
+@pytest.mark.cpu("its own search")
 def test_a_plain_compilation_uses_nothing_that_was_found(times: Callable[..., None]) -> None:
     times(lambda kernel: 1.0 / len(print_kernel(kernel)))
     before, _ = compiled("product")
@@ -199,6 +204,7 @@ def test_a_plain_compilation_uses_nothing_that_was_found(times: Callable[..., No
     assert not decisions(after)
 
 
+@pytest.mark.cpu("its own search")
 def test_without_time_nothing_is_timed(times: Callable[..., None]) -> None:
     step, _ = compiled("product", tune=0)
     (decision,) = decisions(step)
@@ -207,6 +213,7 @@ def test_without_time_nothing_is_timed(times: Callable[..., None]) -> None:
     assert "no time" in decision.reason
 
 
+@pytest.mark.cpu("its own search")
 def test_a_search_goes_on_where_time_was_up(
     times: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +232,7 @@ def test_a_search_goes_on_where_time_was_up(
     assert new <= Workshop.ran <= new + 2  # the usual one and the best so far are run again
 
 
+@pytest.mark.cpu("its own search")
 def test_symbolic_sizes_are_left_alone_and_say_so(times: Callable[..., None]) -> None:
     x, w = gx.input("x", ("n", 50), "float32"), gx.input("w", (50, 40), "float32")
     step = gx.compile([x, w], x @ w, tune=1)
@@ -234,6 +242,7 @@ def test_symbolic_sizes_are_left_alone_and_say_so(times: Callable[..., None]) ->
     assert refused <= {"its sizes are symbolic"}
 
 
+@pytest.mark.cpu("its own search")
 def test_kernels_without_choices_are_not_timed(times: Callable[..., None]) -> None:
     x = gx.input("x", (4,), "int64")
     step = gx.compile([x], gx.sort(x), tune=1)
@@ -241,6 +250,7 @@ def test_kernels_without_choices_are_not_timed(times: Callable[..., None]) -> No
     assert not decisions(step)
 
 
+@pytest.mark.cpu("its own search")
 def test_another_number_of_threads_is_another_search(times: Callable[..., None]) -> None:
     before = gx.get_num_threads()
     for threads in (1, 2):

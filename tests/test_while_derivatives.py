@@ -278,6 +278,7 @@ def test_memory_is_what_checkpoints_say(checkpoints: int) -> None:
     assert 2 * checkpoints <= copies < 2 * checkpoints + 32
 
 
+@pytest.mark.cpu("a loop of a million steps in one call; elsewhere each is launched by the host")
 def test_a_million_steps_need_no_more_than_one() -> None:
     inputs, loss = long_loop(1000, width=1)
     step = gx.compile(inputs, [loss, gx.grad(loss, inputs[1])])

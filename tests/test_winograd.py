@@ -96,6 +96,7 @@ def test_every_size_and_padding(
 @pytest.mark.parametrize(
     ("size", "counts"), [((1, 1), (1, 1, 1)), ((5, 9), (2, 19, 33)), ((13, 8), (1, 3, 16))]
 )
+@pytest.mark.cpu("convolutions in tiles")
 def test_compiled(size: tuple[int, int], counts: tuple[int, int, int]) -> None:
     examples, channels, kernels = counts
     x = gx.input("x", (examples, channels, *size), "float64")
@@ -168,6 +169,7 @@ def layer(dtype: str = "float32", examples: Any = 2) -> tuple[list[Node], Node]:
     return [x, w], convolved(x, w)
 
 
+@pytest.mark.cpu("convolutions in tiles")
 def test_only_on_request() -> None:
     inputs, y = layer()
     assert choices(gx.compile(inputs, y)) == []
@@ -175,6 +177,7 @@ def test_only_on_request() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32"])
+@pytest.mark.cpu("convolutions in tiles")
 def test_short_floats_stay_direct(dtype: str) -> None:
     inputs, y = layer(dtype)
     step = gx.compile(inputs, y, winograd=True)
@@ -182,6 +185,7 @@ def test_short_floats_stay_direct(dtype: str) -> None:
     np.testing.assert_array_equal(step(*drawn(inputs)), gx.compile(inputs, y)(*drawn(inputs)))
 
 
+@pytest.mark.cpu("convolutions in tiles")
 def test_symbolic_number_of_examples() -> None:
     inputs, y = layer("float64", "n")
     step, direct = gx.compile(inputs, y, winograd=True), gx.compile(inputs, y)
@@ -193,6 +197,7 @@ def test_symbolic_number_of_examples() -> None:
 
 
 @pytest.mark.usefixtures("always")
+@pytest.mark.cpu("convolutions in tiles")
 def test_blocks_of_a_symbolic_number_of_examples() -> None:
     x = gx.input("x", ("n", 4, 24, 24), "float64")
     w = gx.input("w", (5, 4, 3, 3), "float64")
@@ -209,6 +214,7 @@ def test_blocks_of_a_symbolic_number_of_examples() -> None:
             np.testing.assert_allclose(got, want, rtol=0, atol=1e-9)
 
 
+@pytest.mark.cpu("convolutions in tiles")
 def test_in_a_scan_and_in_a_batch() -> None:
     inputs, _ = layer("float64")
     x, w = inputs
@@ -227,6 +233,7 @@ def test_in_a_scan_and_in_a_batch() -> None:
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-11)
 
 
+@pytest.mark.cpu("convolutions in tiles")
 def test_constant_taps_are_transformed_when_compiling() -> None:
     (x, w), _ = layer()
     (value,) = drawn([w])
@@ -244,6 +251,7 @@ def test_same_bits_for_any_number_of_threads() -> None:
     with_any_threads(step, *drawn([x, w]))
 
 
+@pytest.mark.cpu("convolutions in tiles")
 def test_infinity_stays_in_the_tiles_that_see_it() -> None:
     (x, w), y = layer()
     image, taps = drawn([x, w])

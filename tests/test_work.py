@@ -11,6 +11,7 @@ COUNT = 1_000_003  # no multiple of any chunk
 
 
 @pytest.mark.parametrize("size", [COUNT, "n"])
+@pytest.mark.cpu("loops over its threads")
 def test_a_chunk_whose_length_differs_counts_as_a_whole_one(size):
     x = gx.input("x", (size,), "float32")
     (kernel,) = gx.compile([x], gx.exp(x) * gx.sin(x)).program.kernels
@@ -31,6 +32,7 @@ def test_a_minimum_is_bounded_by_either_side():
 
 
 @pytest.mark.parametrize("size", [64, "n"])
+@pytest.mark.cpu("loops over its threads")
 def test_the_loops_of_a_triangle_count_as_if_they_were_full(size):
     x = gx.input("x", (9, size, size), "float32")
     (kernel,) = gx.compile([x], gx.linalg.cholesky(x, upper=True)).program.kernels

@@ -131,6 +131,7 @@ def test_threads_with_many_sizes_do_not_take_each_other_s_bindings() -> None:
     assert not wrong
 
 
+@pytest.mark.cpu("where large results of native calls begin")
 def test_large_outputs_begin_at_a_line_of_the_cache() -> None:
     count = WORTH_KEEPING // 4 + 3
     x = gx.input("x", (count,), "float32")

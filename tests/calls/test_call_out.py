@@ -94,6 +94,7 @@ def test_several_results_are_written_into_a_list_or_a_tuple(way: str, kind: type
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.cpu("native calls")
 def test_several_results_do_not_go_through_python(
     kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:

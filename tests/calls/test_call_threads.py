@@ -101,6 +101,7 @@ def test_a_call_within_the_turn_of_its_own_thread_goes_ahead(way: str) -> None:
     assert not any(word[0] for word in (turn.WAITING, turn.HOLDER))
 
 
+@pytest.mark.cpu("native calls, which interrupts wait for")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer")
 def test_an_interrupt_while_calls_are_in_flight_leaves_no_marks() -> None:
     step, w = long_step(5_000)
