@@ -5,8 +5,8 @@ import pytest
 
 import graphc as gx
 from graphc.ir.graph import Graph
-from graphc.ir.literal import ALIGNMENT
 from graphc.ir.node import Node, apply
+from graphc.ir.placement import LINE
 from graphc.passes.fold_constants import MOST_OPERAND_ELEMENTS
 from graphc.passes.lay_out_constants import lay_out_constants
 
@@ -24,7 +24,7 @@ def test_a_constant_is_in_order_and_aligned() -> None:
     value = stored.attrs["value"].array
     np.testing.assert_array_equal(value, array[:, ::-1].transpose(2, 0, 1).reshape(7, 30))
     assert value.flags.c_contiguous
-    assert value.__array_interface__["data"][0] % ALIGNMENT == 0
+    assert value.__array_interface__["data"][0] % LINE == 0
 
 
 def test_a_large_constant_is_not_stored_twice() -> None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.placement import aligned_copy
 from graphc.ir.types import DType, TensorType, as_dtype
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
 class Literal:
@@ -50,15 +49,3 @@ class Literal:
 
     def __repr__(self) -> str:
         return f"Literal({self.type})"
-
-
-def aligned_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """A contiguous copy that begins where a cache line does, if it fills one."""
-    if array.nbytes < ALIGNMENT:
-        return np.array(array, order="C", copy=True)
-    block = np.empty(array.nbytes + ALIGNMENT, np.uint8)
-    start = -block.__array_interface__["data"][0] % ALIGNMENT
-    copy: np.ndarray[Any, Any] = block[start : start + array.nbytes].view(array.dtype)
-    copy = copy.reshape(array.shape)
-    copy[...] = array
-    return copy

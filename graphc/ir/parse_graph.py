@@ -19,6 +19,7 @@ from graphc.ir.literal import Literal
 from graphc.ir.node import Node, build, standing_at
 from graphc.ir.op import OPS
 from graphc.ir.parse_value import parse_attribute, parse_data, parse_tensor_type, parse_type
+from graphc.ir.placement import spread_copy
 from graphc.ir.state import State, Variable
 from graphc.ir.types import TensorType, Type
 
@@ -66,7 +67,7 @@ def make_variable(reader: Reader, token: Token, tensor: TensorType) -> Node:
     shape = tuple(size for size in tensor.shape if isinstance(size, int))
     if len(shape) != tensor.rank:
         raise reader.error(f"state cannot have the symbolic type {tensor}", token)
-    state = State(np.zeros(shape, tensor.dtype.numpy))
+    state = State(spread_copy(np.zeros(shape, tensor.dtype.numpy)))
     attrs = {"name": unquote_name(token.text), "type": tensor, "state": state}
     return Variable(OPS["variable"], (), MappingProxyType(attrs), tensor, reader.place(token))
 

@@ -14,6 +14,7 @@ from graphc.errors import GraphError
 from graphc.ir.dim import Dim, Size, floor_divide, maximum
 from graphc.ir.node import Node, apply, describe, place, say, word
 from graphc.ir.op import OPS
+from graphc.ir.placement import spread_copy
 from graphc.ir.size_proof import simplify
 from graphc.ir.state import State, Variable
 from graphc.ir.types import DType, DTypeLike, TensorType, float64, int64
@@ -71,7 +72,7 @@ def variable(value: Any, name: str | None = None, dtype: DTypeLike | None = None
     chosen = f"variable_{next(numbers)}" if name is None else name
     for part in chosen.split(".") if isinstance(chosen, str) else [chosen]:
         to_name(part, "variable: the name (or its part)")
-    attrs = {"name": chosen, "type": first.type, "state": State(first.array.copy())}
+    attrs = {"name": chosen, "type": first.type, "state": State(spread_copy(first.array))}
     return Variable(OPS["variable"], (), MappingProxyType(attrs), first.type, place())
 
 
