@@ -20,14 +20,13 @@ from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel import For, Statement, loads, values
 from graphc.ir.scalar import Load
-from graphc.passes.machine import FIRST_CACHE, typical
 from graphc.runtime.cpu.function import Function, Instance, Variable
 from graphc.runtime.cpu.indexing import address, expand
 from graphc.runtime.cpu.memory import FORWARD
 
 MANY_STEPS = 32
 """Steps of a sum that take longer than to ask for its vectors."""
-LONGEST_ROW = FIRST_CACHE // 4
+LONGEST_ROW = 1 << 13
 """Bytes of a row that stays in the first cache with what is made of it, and the next one too."""
 
 
@@ -94,8 +93,8 @@ def next_row(f: Function, body: tuple[Statement, ...], loop: For) -> tuple[Load,
 
 
 def is_short(load: Load, loop: For) -> bool:
-    """Whether the first cache has room for the next of the rows that a loop loads."""
-    return typical(loop.limit) * load.dtype.bytes <= LONGEST_ROW
+    """Whether the first cache surely has room for the next of the rows that a loop loads."""
+    return isinstance(loop.limit, int) and loop.limit * load.dtype.bytes <= LONGEST_ROW
 
 
 def along_row(loop: For) -> Iterator[tuple[tuple[str, Size], Load]]:
