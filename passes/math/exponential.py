@@ -164,8 +164,8 @@ def tanh(x: Scalar) -> Scalar:
     bounded = at_most(absolute(x), one_from(x) / 2) * 2.0
     reduced = reduce(bounded, format_of(x).bias - 1)
     power, r = power_of_two(reduced), reduced.high
-    rest = r * r * horner(r, EXP[r.dtype])
-    q = fma(power, rest, fma(power, r, power - 0.5))
+    scaled = power * r
+    q = fma(scaled, r * horner(r, EXP[r.dtype]), scaled + (power - 0.5))
     quotient = q / (q + 1.0)
     return copysign(scalar.where(q < 0.5, fma(-q, quotient, q), quotient), x)
 

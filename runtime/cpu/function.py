@@ -191,6 +191,7 @@ class Function:
         self.masks: tuple[str, ...] = ()
         self.past_cache: frozenset[str] = frozenset()  # buffers to store so; they begin at a line
         self.instances: Sequence[Instance] = ()  # those that statements are being written for
+        self.next_row: tuple[Load, ...] = ()  # what the vector loop being written asks for
 
     # --- scopes ------------------------------------------------------------------------------
 

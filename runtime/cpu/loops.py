@@ -23,7 +23,7 @@ from graphc.runtime.cpu.control import carried, repeat, when
 from graphc.runtime.cpu.formulas import widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Place, Variable
 from graphc.runtime.cpu.indexing import integer
-from graphc.runtime.cpu.prefetch import ask_ahead
+from graphc.runtime.cpu.prefetch import ask_ahead, ask_for_next_row, next_row
 from graphc.runtime.cpu.reductions import State, combine, combine_lanes_of_all
 from graphc.runtime.cpu.statements import prepare, start
 
@@ -41,6 +41,7 @@ def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -
         if is_loop:
             for loop in group:
                 assert isinstance(loop, For)
+                f.next_row = next_row(f, body, loop) if is_long(loop.body) else ()
                 write_loop(f, loop, instances)
             continue
         together = tuple(group)
@@ -209,7 +210,9 @@ def write_chunks(
     place = Place(f.level, f.vector_bit, False)
     bound = Variable(place, counter, start, f.vector_depth, f.lanes, f.lanes)
     f.bindings[loop.variable.name] = bound
-    write_body(f, loop.body, spread(instances, chunks))
+    several = spread(instances, chunks)
+    ask_for_next_row(f, several)
+    write_body(f, loop.body, several)
 
 
 def write_symbolic_steps(f: Function, loop: For, instances: Instances) -> None:
