@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import cache
 from itertools import takewhile
 
 from graphc.ir import dim, scalar
@@ -169,11 +170,11 @@ def apart(sums: For) -> tuple[For, ...]:
 
 def in_parts(taps: For, count: int) -> tuple[For, ...]:
     """The first and the last iterations of a loop, each by itself if it asks; and those between."""
-    before, after = at_ends(count, lambda tap: bool(conditions((part_of(taps, tap, 1),))))
+    one = cache(lambda tap: part_of(taps, tap, 1))
+    before, after = at_ends(count, lambda tap: bool(conditions((one(tap),))))
     inside = count - before - after
-    parts = [(tap, 1) for tap in range(before)] + [(before, inside)]
-    parts += [(tap, 1) for tap in range(count - after, count)]
-    return tuple(part_of(taps, first, some) for first, some in parts if some)
+    middle = (part_of(taps, before, inside),) if inside else ()
+    return (*map(one, range(before)), *middle, *map(one, range(count - after, count)))
 
 
 def part_of(taps: For, first: int, count: int) -> For:

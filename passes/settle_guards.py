@@ -7,6 +7,7 @@ their variables tell which is which.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
@@ -28,6 +29,7 @@ def replaced(body: tuple[Statement, ...], known: Mapping[Scalar, Scalar]) -> tup
     )
 
 
+@lru_cache(maxsize=4096)  # bounds of loops are asked for each tile that might stand apart
 def settled(value: Scalar) -> Scalar:
     """A value without such comparisons."""
     return scalar.rebuild(value, without_question)

@@ -1,7 +1,12 @@
-"""The table of devices, and what each of them answers."""
+"""The table of devices, and what each of them answers.
+
+The modules of a device other than the cpu are loaded with the first graph for it: they are many,
+and most programs need none of them.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,15 +14,8 @@ from typing import TypeAlias
 
 from graphc.errors import GraphError
 from graphc.ir.graph import Graph
-from graphc.runtime.accelerator.pipeline import translate
-from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.cpu.device import load as load_cpu
-from graphc.runtime.cuda.device import load as load_cuda
-from graphc.runtime.cuda.dialect import CUDA
 from graphc.runtime.loaded import Loaded, Options
-from graphc.runtime.opencl.device import load as load_opencl
-from graphc.runtime.opencl.dialect import OPENCL
-from graphc.runtime.reference.device import load as load_reference
 
 Load: TypeAlias = Callable[[Graph, Options], Loaded]
 
@@ -35,22 +33,35 @@ class Device:
     choose: Callable[[str], Load] | None = None
 
 
+def load_reference(graph: Graph, options: Options) -> Loaded:
+    """A graph made ready for NumPy."""
+    device = importlib.import_module("graphc.runtime.reference.device")
+    loaded: Loaded = device.load(graph, options)
+    return loaded
+
+
+def load_opencl(graph: Graph, options: Options, name: str = "") -> Loaded:
+    """A graph compiled for an OpenCL device."""
+    loaded: Loaded = importlib.import_module("graphc.runtime.opencl.device").load(
+        graph, options, name
+    )
+    return loaded
+
+
+def load_cuda(graph: Graph, options: Options, name: str = "0") -> Loaded:
+    """A graph compiled for a GPU."""
+    loaded: Loaded = importlib.import_module("graphc.runtime.cuda.device").load(
+        graph, options, name
+    )
+    return loaded
+
+
 DEVICES: dict[str, Device] = {
     "cpu": Device("cpu", load_cpu),
     "reference": Device("reference", load_reference),
     "opencl": Device("opencl", load_opencl, lambda name: partial(load_opencl, name=name)),
     "cuda": Device("cuda", load_cuda, lambda name: partial(load_cuda, name=name)),
 }
-
-DIALECTS: dict[str, Dialect] = {"opencl": OPENCL, "cuda": CUDA}
-"""The C that kernels are written in, by the kind of device; none of them need be there."""
-
-
-def code_for(graph: Graph, device: str) -> str:
-    """The text that a graph becomes on a kind of device; C is written without one."""
-    if device in DIALECTS:
-        return translate(graph, DIALECTS[device]).module.text
-    return find_device(device).load(graph, Options()).code("llvm")
 
 
 def find_device(name: str) -> Device:

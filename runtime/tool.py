@@ -28,9 +28,10 @@ from graphc.ir.verify import verify
 from graphc.passes import PASSES
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.runtime.c_source.emit import emit
+from graphc.runtime.code_for import DIALECTS, code_for
 from graphc.runtime.compiler import compile_graph
 from graphc.runtime.cpu.measure_machine import machine
-from graphc.runtime.device import DEVICES, DIALECTS, code_for
+from graphc.runtime.device import DEVICES
 from graphc.runtime.loaded import Array
 from graphc.runtime.operators import print_operators
 from graphc.runtime.run_graph import run_graph

@@ -27,7 +27,7 @@ class Symbol:
     limit: Size | None = None
 
     def __hash__(self) -> int:
-        return hash(self.name)  # names tell nearly all apart
+        return hash((self.name, self.limit))  # which tell nearly all apart
 
     def __str__(self) -> str:
         return self.name
@@ -88,7 +88,7 @@ class Dim:
                 return self if other else 0
             return Dim([(monomial, factor * int(other)) for monomial, factor in self.terms])
         pairs = itertools.product(self.terms, other.terms)
-        return polynomial((sort_atoms(a + b), m * n) for (a, m), (b, n) in pairs)
+        return polynomial((tuple(sorted(a + b, key=atom_order)), m * n) for (a, m), (b, n) in pairs)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -126,9 +126,10 @@ def atom_order(atom: Atom) -> tuple[str, str]:
     return ("" if isinstance(atom, Symbol) and atom.kind == "size" else "~", str(atom))
 
 
-def sort_atoms(atoms: Monomial) -> Monomial:
-    """The atoms of a product in their fixed order."""
-    return tuple(sorted(atoms, key=atom_order)) if len(atoms) > 1 else atoms
+@lru_cache(maxsize=65536)
+def monomial_order(monomial: Monomial) -> tuple[int, tuple[tuple[str, str], ...]]:
+    """The order in which terms are kept and printed: the number is the last one."""
+    return -len(monomial), tuple(map(atom_order, monomial))
 
 
 def terms_of(size: Size) -> tuple[tuple[Monomial, int], ...]:
@@ -143,11 +144,10 @@ def polynomial(terms: Iterable[tuple[Monomial, int]]) -> Size:
     total: dict[Monomial, int] = {}
     for monomial, factor in terms:
         total[monomial] = total.get(monomial, 0) + factor
-    kept = {monomial: factor for monomial, factor in total.items() if factor}
-    if not kept.keys() - {()}:
-        return kept.get((), 0)
-    order = sorted(kept, key=lambda m: (-len(m), [*map(atom_order, m)])) if len(kept) > 1 else kept
-    return Dim([(monomial, kept[monomial]) for monomial in order])
+    kept = [term for term in total.items() if term[1]]
+    if len(kept) > 1:
+        kept.sort(key=lambda term: monomial_order(term[0]))
+    return Dim(kept) if kept and kept[0][0] else sum(factor for _, factor in kept)
 
 
 def symbol(name: str, kind: str = "size", limit: Size | None = None) -> Dim:
@@ -162,8 +162,7 @@ def atom(value: Atom) -> Dim:
 
 def product(sizes: Iterable[Size]) -> Size:
     """The product of sizes; 1 for none."""
-    result: Size = math.prod(sizes)
-    return result
+    return math.prod(sizes)
 
 
 @lru_cache(maxsize=65536)
@@ -359,19 +358,19 @@ def variables(size: Size) -> set[Symbol]:
 
 def substitute(size: Size, values: Mapping[str, Size]) -> Size:
     """The size with symbols replaced by name."""
-    if isinstance(size, int) or values.keys().isdisjoint(s.name for s in symbols(size)):
+    if isinstance(size, int) or values.keys().isdisjoint([s.name for s in symbols(size)]):
         return size
-    total: Size = 0
+    terms: list[tuple[Monomial, int]] = []
     for monomial, factor in size.terms:
         part: Size = factor
         for a in monomial:
             if isinstance(a, Symbol):
-                part = part * values.get(a.name, atom(a))
+                part = part * (values[a.name] if a.name in values else atom(a))
             else:
                 left, right = substitute(a.left, values), substitute(a.right, values)
                 part = part * FUNCTIONS[a.function](left, right)
-        total = total + part
-    return total
+        terms += terms_of(part)
+    return polynomial(terms)
 
 
 def evaluate(size: Size, sizes: Mapping[str, int]) -> int:

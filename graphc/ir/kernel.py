@@ -195,9 +195,9 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
 
 def values(statement: Statement) -> tuple[Scalar, ...]:
     """The expressions directly in a statement."""
-    if isinstance(statement, Store) and statement.guard is not None:
-        return (statement.value, statement.guard)
-    return (statement.value,) if isinstance(statement, Let | Accumulate | Store) else ()
+    if isinstance(statement, Store):
+        return (statement.value,) if statement.guard is None else (statement.value, statement.guard)
+    return (statement.value,) if isinstance(statement, Let | Accumulate) else ()
 
 
 def loads(body: tuple[Statement, ...]) -> Iterator[Load]:
@@ -234,12 +234,17 @@ def sizes(statement: Statement) -> tuple[Size, ...]:
     return tuple(found)
 
 
+def limited(variable: Symbol, limit: Size) -> Symbol:
+    """A loop's variable under a limit."""
+    return variable if limit == variable.limit else replace(variable, limit=limit)
+
+
 def map_statement(
     statement: Statement, value: Callable[[Scalar], Scalar], size: Callable[[Size], Size]
 ) -> Statement:
     """The statement with its expressions and sizes mapped, blocks inside included."""
     if isinstance(statement, For):
-        variable = replace(statement.variable, limit=size(statement.limit))
+        variable = limited(statement.variable, size(statement.limit))
         body = tuple(map_statement(inner, value, size) for inner in statement.body)
         return replace(statement, variable=variable, body=body)
     if isinstance(statement, Accumulator | Local | Barrier):
@@ -256,7 +261,8 @@ def substitute(
     body: tuple[Statement, ...], indices: dict[str, Size], names: dict[str, str] | None = None
 ) -> tuple[Statement, ...]:
     """The body with loop variables replaced by sizes, and lets and accumulators renamed."""
-    names = names or {}
+    if not names:
+        return tuple(with_sizes(s, indices, {}) for s in body)
     renamed: dict[str, Size] = {
         f"%{old}": dim.symbol(f"%{new}", "value") for old, new in names.items()
     }  # a let may stand in an offset as a "value" symbol, its name with a % before it
@@ -276,8 +282,11 @@ def with_sizes(
         return scalar.rebuild(old, replaced)
 
     def replaced(part: Scalar) -> Scalar | None:
-        if isinstance(part, scalar.Load):
-            return scalar.Load(part.dtype, part.buffer, size(part.offset), part.guard)
+        if isinstance(part, Load):
+            offset = size(part.offset)
+            if offset is part.offset:
+                return None
+            return Load(part.dtype, part.buffer, offset, part.guard)
         if isinstance(part, scalar.Index):
             return scalar.index(size(part.value))
         if isinstance(part, scalar.Ref) and part.name in names:
@@ -286,10 +295,10 @@ def with_sizes(
 
     if not isinstance(statement, For):
         return map_statement(statement, value, size)
-    variable = replace(statement.variable, limit=size(statement.limit))
+    variable = limited(statement.variable, size(statement.limit))
     # A symbol carries its limit, so where the limit has changed so has what stands for it inside.
     inner = (
-        sizes if variable == statement.variable else {**sizes, variable.name: dim.atom(variable)}
+        sizes if variable is statement.variable else {**sizes, variable.name: dim.atom(variable)}
     )
     body = tuple(with_sizes(s, inner, names) for s in statement.body)
     return replace(statement, variable=variable, body=body)

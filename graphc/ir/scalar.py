@@ -273,8 +273,11 @@ def children_first(roots: tuple[Scalar, ...]) -> list[Scalar]:
 def rebuild(value: Scalar, replace: Callable[[Scalar], Scalar | None]) -> Scalar:
     """The expression with parts replaced, from the leaves up; None keeps a part."""
     done: dict[Scalar, Scalar] = {}
-    for part in walk([value]):
-        copy = with_children(part, tuple(done[child] for child in children(part)))
+    for part in children_first((value,)):
+        copy = part
+        if parts := children(part):
+            new = tuple([done[child] for child in parts])
+            copy = part if new == parts else with_children(part, new)
         changed = replace(copy)
         done[part] = copy if changed is None else changed
     return done[value]

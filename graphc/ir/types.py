@@ -13,9 +13,9 @@ from graphc.errors import TypeRuleError
 from graphc.ir.dim import Size, product
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DType:
-    """The type of one element.
+    """The type of one element; there is one object for each, which tables find by identity.
 
     kind is "bool", "int", "uint", "float" or "complex"; bits is its width in registers (1 for
     bool, both parts for complex); short is its name in the text form.
@@ -25,6 +25,9 @@ class DType:
     short: str
     kind: str
     bits: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return as_dtype, (self.name,)
 
     @property
     def bytes(self) -> int:
