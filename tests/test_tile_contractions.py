@@ -126,6 +126,29 @@ def test_convolutions_and_their_gradients(options: dict[str, int]) -> None:
 
 
 @pytest.mark.usefixtures("tiles_for_all")
+@pytest.mark.parametrize("sizes", [(40, 24, 36), (1, 300, 20), (3, 5, 33)])
+@pytest.mark.parametrize("stack", [(), (2,)])
+def test_transposed_operands_are_read_where_they_lie(
+    sizes: tuple[int, int, int], stack: tuple[int, ...]
+) -> None:
+    m, k, n = sizes
+    x, w = gx.input("x", (*stack, m, k), "float32"), gx.input("w", (*stack, n, k), "float32")
+    step = gx.compile([x, w], x @ gx.matrix_transpose(w), device=OPENCL)
+    assert len(step.program.kernels) == 1
+    left, right = numbers(*stack, m, k), numbers(*stack, n, k)
+    np.testing.assert_array_equal(step(left, right), left @ np.swapaxes(right, -1, -2))
+
+
+@pytest.mark.usefixtures("tiles_for_all")
+def test_columns_with_others_between_are_read_where_they_lie() -> None:
+    x, w = gx.input("x", (20, 30), "float32"), gx.input("w", (30, 50), "float32")
+    step = gx.compile([x, w], x @ w[:, ::2], device=OPENCL)
+    assert len(step.program.kernels) == 1
+    left, right = numbers(20, 30), numbers(30, 50)
+    np.testing.assert_array_equal(step(left, right), left @ right[:, ::2])
+
+
+@pytest.mark.usefixtures("tiles_for_all")
 def test_sums_in_chunks() -> None:
     x, w = gx.input("x", (9000, 20), "float32"), gx.input("w", (9000, 24), "float32")
     step = gx.compile([x, w], gx.sqrt(gx.abs(x.T @ w)), device=OPENCL)

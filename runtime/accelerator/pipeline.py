@@ -27,6 +27,11 @@ from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module, emit
 
 
+def fuse_in_any_order(graph: Graph) -> Graph:
+    """Fuse; products read transposed operands as they lie, since threads bring them along memory."""
+    return fuse(graph, in_vectors=False)
+
+
 def split_into_columns(program: Program) -> Program:
     """Cut long reductions with few results; what lies side by side is for threads side by side."""
     return split_reductions(program, in_memory=False)
@@ -38,7 +43,7 @@ SCHEDULES: tuple[Pass, ...] = (widen_accesses, map_to_grid, keep_rows)
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
     split_convolutions,
-    fuse,
+    fuse_in_any_order,
     lower,
     split_loops,
     collapse_loops,
