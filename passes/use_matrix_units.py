@@ -3,9 +3,9 @@
 GPUs have units that add the product of a 16 by 16 and a 16 by 8 matrix to a 16 by 8 one in a few
 cycles, where 32 threads, a warp, hold parts of the three in registers. Here a block's eight warps
 share the tile of a contraction (`passes/contraction_tiling.py`): each has some such matrices of
-sums, and the operands are brought to shared memory as they are, the terms of a row side by side, so
-that a thread reads two at once. A `matrix` loop over 16 terms is what the unit does; it says what
-is multiplied with what, and a device without one runs it as it stands (`graphc.ir.kernel`).
+sums, and the operands are brought to shared memory as they lie in memory, neighbours side by side,
+from where units load them either way. A `matrix` loop over 16 terms is what the unit does; it says
+what is multiplied with what, and a device without one runs it as it stands (`graphc.ir.kernel`).
 
 Sums are of float32, as they are without. Only the order in which a unit adds 16 terms is its own.
 """
@@ -16,15 +16,15 @@ from dataclasses import replace
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.ir.kernel import Accumulate, For, Kernel, Let, loop, variable
+from graphc.ir.kernel import Accumulate, For, Let, loop, variable
 from graphc.ir.program import Program
 from graphc.ir.scalar import Call, Load, Ref, Scalar, cast
 from graphc.ir.types import bfloat16, float16, float32
 from graphc.passes.block_tile import THREADS, BlockTile, block_tile, tiles_of
 from graphc.passes.contraction import Contraction
 from graphc.passes.contraction_tiling import Operand, Tiling
-from graphc.passes.on_kernels import on_kernels
-from graphc.passes.tile_contractions import counts, tile_kernel
+from graphc.passes.tile_contractions import counts, in_tiles
+from graphc.passes.widen_accesses import Starts
 
 WARP = 32
 """Threads of a warp."""
@@ -34,27 +34,23 @@ ROWS, COLUMNS, TERMS = 16, 8, 16
 DEPTH = 32
 """Terms that are brought at a time."""
 SKEW = 8
-"""Elements between the rows of a slice, 16 bytes: those that a warp reads lie in all banks."""
+"""Elements between the rows of a slice, 16 bytes: those that a unit loads at once lie in all
+banks."""
 
 
 def use_matrix_units(program: Program) -> Program:
     """Let warps compute the contractions of 16-bit floats that are large enough in tiles."""
-    return on_kernels(program, for_units)
+    return in_tiles(program, tiling_of, "use_matrix_units")
 
 
-def for_units(kernel: Kernel) -> Kernel:
-    """The kernel in tiles for matrix units, if it is a contraction that they can compute."""
-    return tile_kernel(kernel, tiling_of, "use_matrix_units")
-
-
-def tiling_of(found: Contraction) -> Tiling | None:
+def tiling_of(found: Contraction, starts: Starts) -> Tiling | None:
     """The tiles of a contraction of 16-bit floats; None for any other."""
     left, right = halves_in(found.left), halves_in(found.right)
     if left is None or right is None or left.dtype != right.dtype or found.sum.dtype != float32:
         return None
     fitting = [replace(tile, depth=DEPTH) for tile in tiles_of(float32) if warps_of(tile)]
     tile = block_tile(*counts(found), fitting)
-    return UnitTiling(replace(found, left=left, right=right), tile)
+    return UnitTiling(replace(found, left=left, right=right), tile, starts)
 
 
 def halves_in(value: Scalar) -> Load | None:
@@ -110,11 +106,11 @@ class UnitTiling(Tiling):
 
     def elements(self, each: Operand) -> int:
         """Elements of shared memory that a slice takes."""
-        return each.width * (DEPTH + SKEW)
+        return each.width * (DEPTH + SKEW) if each.along else DEPTH * (each.width + SKEW)
 
     def at(self, each: Operand, row: Size, term: Size) -> Size:
-        """Where an element of a slice lies among these: beside the next term."""
-        return row * (DEPTH + SKEW) + term
+        """Where an element of a slice lies among these: beside those that it was brought with."""
+        return row * (DEPTH + SKEW) + term if each.along else term * (each.width + SKEW) + row
 
     def add_up(self) -> For:
         """Add the products of the terms of a slice, as many at a time as a unit takes."""

@@ -1,6 +1,7 @@
 // CUDA C on the processor: one block after another, its threads as coroutines that meet at barriers.
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -107,6 +108,32 @@ void multiply_matrices(float *upper, float *lower, const unsigned *left, const u
 }
 static const auto multiply_matrices_float16 = multiply_matrices<convert_half>;
 static const auto multiply_matrices_bfloat16 = multiply_matrices<convert_bfloat16>;
+
+// What ldmatrix gives a thread: of each 8 by 8 matrix, whose rows eight threads point to, two elements
+// of a row side by side, or of a column.
+static const unsigned short *rows_of[1024];
+
+template <unsigned count, bool transposed>
+void load_matrices(unsigned *parts, const void *row) {
+  const unsigned first = threadIdx.x / 32 * 32, lane = threadIdx.x % 32;
+  if ((uintptr_t)row % 16 != 0) abort();
+  rows_of[threadIdx.x] = (const unsigned short *)row;
+  __syncwarp();
+  for (unsigned matrix = 0; matrix < count; matrix++) {
+    const unsigned short **rows = rows_of + first + 8 * matrix;
+    unsigned short pair[2];
+    for (unsigned k = 0; k < 2; k++) {
+      const unsigned across = lane % 4 * 2 + k, down = lane / 4;
+      pair[k] = transposed ? rows[across][down] : rows[down][across];
+    }
+    memcpy(&parts[matrix], pair, sizeof pair);
+  }
+  __syncwarp();
+}
+static const auto load_matrices_2 = load_matrices<2, false>;
+static const auto load_matrices_4 = load_matrices<4, false>;
+static const auto load_matrices_transposed_2 = load_matrices<2, true>;
+static const auto load_matrices_transposed_4 = load_matrices<4, true>;
 
 struct Call {
   virtual void run() = 0;

@@ -38,7 +38,8 @@ matrix     as serial, over 16 terms that an `accumulate` of a product adds up in
            matrix of sums, 16 by 8: thread t rows t/4 modulo 8 and 8 further, and two columns from
            2*(t mod 4) on, in the lockstep loops over the two. A let has the first factor, which
            differs in rows alone, one the other, which differs in columns alone; both are loaded
-           from shared memory, where the next term is the next element. The order is the unit's.
+           from shared memory, where the next term is the next element, or else the next row or
+           column, and where neighbours begin at multiples of 16 bytes. The order is the unit's.
 thread     iterations are independent; they are dealt to `lanes` threads of a block, the first
            `lanes` one to each, and so on. All are done before the statement after the loop.
 

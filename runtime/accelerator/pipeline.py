@@ -28,7 +28,7 @@ from graphc.runtime.c_source.emit import Module, emit
 
 
 def fuse_in_any_order(graph: Graph) -> Graph:
-    """Fuse; products read transposed operands as they lie, since threads bring them along memory."""
+    """Fuse; products read transposed operands as they lie: threads bring them along memory."""
     return fuse(graph, in_vectors=False)
 
 

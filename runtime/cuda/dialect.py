@@ -34,6 +34,20 @@ FUNCTION void multiply_matrices_{dtype}(
 #endif"""
 
 
+def load_matrices(count: int, transposed: bool) -> str:
+    """The function that loads matrices of 8 by 8 elements from shared memory, turned or not."""
+    parts = ", ".join(f"%{at}" for at in range(count))
+    outputs = ", ".join(f'"=r"(parts[{at}])' for at in range(count))
+    name, word = ("_transposed", ".trans") if transposed else ("", "")
+    return f"""#if {TENSOR_CORES}
+FUNCTION void load_matrices{name}_{count}(uint32_t *parts, const void *row) {{
+  asm volatile(
+      "ldmatrix.sync.aligned.m8n8.x{count}{word}.shared.b16 {{{parts}}}, [%{count}];"
+      : {outputs} : "r"((uint32_t)__cvta_generic_to_shared(row)) : "memory");
+}}
+#endif"""
+
+
 CUDA = Dialect(
     name="cuda",
     suffix="cu",
@@ -52,7 +66,8 @@ CUDA = Dialect(
     bounds="__launch_bounds__({threads})",
     function="static __device__",
     buffer="",
-    shared="__shared__ __align__(16) ",
+    shared="__shared__ ",
+    aligned="__align__(16) ",
     block="blockIdx.x",
     thread="threadIdx.x",
     barrier="__syncthreads()",
@@ -64,6 +79,10 @@ CUDA = Dialect(
     long_suffix="LL",
     functions={
         **HALVES,
+        "load_matrices_2": load_matrices(2, False),
+        "load_matrices_4": load_matrices(4, False),
+        "load_matrices_transposed_2": load_matrices(2, True),
+        "load_matrices_transposed_4": load_matrices(4, True),
         "multiply_matrices_float16": multiply_matrices("float16", "f16"),
         "multiply_matrices_bfloat16": multiply_matrices("bfloat16", "bf16"),
     },
