@@ -56,12 +56,21 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
-def pipeline_of(dialect: Dialect) -> tuple[Pass, ...]:
-    """The passes for a dialect; some have words for units that multiply matrices."""
+def use_matrix_units_in_tf32(program: Program) -> Program:
+    """Let matrix units compute products of float32 as well, whose factors they round."""
+    return use_matrix_units(program, tf32=True)
+
+
+def pipeline_of(dialect: Dialect, tf32: bool = False) -> tuple[Pass, ...]:
+    """The passes for a dialect; some have words for units that multiply matrices.
+
+    tf32 allows these to round the factors of products of float32.
+    """
     if not dialect.matrix:
         return PIPELINE
     place = PIPELINE.index(tile_contractions)
-    return (*PIPELINE[:place], use_matrix_units, *PIPELINE[place:])
+    units = use_matrix_units_in_tf32 if tf32 else use_matrix_units
+    return (*PIPELINE[:place], units, *PIPELINE[place:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,9 @@ class Dialect:
     functions has helper functions that are written otherwise than in plain C, by name. matrix is
     what the preprocessor asks before warps multiply matrices, where the dialect has words for that:
     functions `load_matrices_COUNT(parts, row)` and `load_matrices_transposed_COUNT`, which load
-    matrices of 8 by 8 elements of 16 bits from rows in shared memory, and functions
-    `multiply_matrices_DTYPE(upper, lower, left, right)`, which add to two sums of a row and two of
-    another one the products of pairs of 16-bit floats.
+    matrices of 8 rows of 16 bytes from shared memory, `round_matrices_COUNT(parts)`, which rounds
+    float32 in them to tf32, and `multiply_matrices_DTYPE(upper, lower, left, right)`, which add
+    to two sums of a row and two of another one the products of pairs of 16-bit floats or of tf32.
     """
 
     name: str
