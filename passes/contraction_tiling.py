@@ -26,7 +26,10 @@ from graphc.passes.contraction import Contraction
 from graphc.passes.loop_nests import nested
 from graphc.passes.partial_tiles import both, guarded, is_zero_of_zeros, within
 from graphc.passes.split_kernels import names_in as names_used
+from graphc.passes.widen_accesses import WIDEST, Starts, is_whole
 
+BANK_BYTES = 128
+"""Bytes that the banks of shared memory hold side by side."""
 TOGETHER = 4
 """Neighbours that a thread computes: it reads them from shared memory at once."""
 
@@ -36,7 +39,8 @@ class Operand:
     """A factor of the product, which is brought to shared memory in slices.
 
     width is how many rows (or columns) a tile has of it. along says that neighbours in memory are
-    terms of one sum rather than rows, so that threads side by side bring those.
+    terms of one sum rather than rows, so that threads side by side bring those, and lanes how many
+    of them a thread brings at once.
     """
 
     name: str
@@ -44,20 +48,22 @@ class Operand:
     axis: Axis
     width: int
     along: bool
+    lanes: int
 
     def place(self, number: Size, depth: int) -> tuple[Size, Size]:
-        """The row and the term of an element of a slice, by the number it is brought as."""
-        if self.along:
-            return dim.floor_divide(number, depth), dim.remainder(number, depth)
-        return dim.remainder(number, self.width), dim.floor_divide(number, self.width)
+        """The row and the term of the first neighbours of a slice, by the number they come as."""
+        groups = (depth if self.along else self.width) // self.lanes
+        outer, inner = dim.floor_divide(number, groups), dim.remainder(number, groups) * self.lanes
+        return (outer, inner) if self.along else (inner, outer)
 
 
 class Tiling:
-    """A contraction in tiles."""
+    """A contraction in tiles, over buffers that begin somewhere."""
 
-    def __init__(self, found: Contraction, tile: BlockTile) -> None:
+    def __init__(self, found: Contraction, tile: BlockTile, starts: Starts) -> None:
         self.found = found
         self.tile = tile
+        self.starts = starts
         self.depth = Axis(found.depth)
         self.left = self.operand("left", found.left, found.rows, tile.rows)
         self.right = self.operand("right", found.right, found.columns, tile.columns)
@@ -83,7 +89,11 @@ class Tiling:
         axis = Axis(loops)
         found = [part.offset for part in scalar.walk([value]) if isinstance(part, Load)]
         runs = ((self.depth.run(offset), axis.run(offset)) for offset in found)
-        return Operand(name, value, axis, width, any(terms > rows for terms, rows in runs))
+        along = any(terms > rows for terms, rows in runs)
+        innermost = (self.depth if along else axis).loops[-1]
+        most = width * self.tile.depth // THREADS
+        lanes = lanes_along(value, innermost, self.starts, most)
+        return Operand(name, value, axis, width, along, lanes)
 
     def nest(self) -> For:
         """The loops over separate products and tiles."""
@@ -93,11 +103,25 @@ class Tiling:
 
     def elements(self, each: Operand) -> int:
         """Elements of shared memory that a slice takes."""
-        return (each.width + PADDING) * self.tile.depth
+        together, padding = self.padding(each)
+        return each.width * self.tile.depth + padding * (self.tile.depth // together)
 
     def at(self, each: Operand, row: Size, term: Size) -> Size:
         """Where an element of a slice lies among these."""
-        return (each.width + PADDING) * term + row
+        together, padding = self.padding(each)
+        return each.width * term + padding * dim.floor_divide(term, together) + row
+
+    def padding(self, each: Operand) -> tuple[int, int]:
+        """After how many terms of a slice others begin in other banks, and elements between them.
+
+        The terms that threads of a warp store side by side, each of them some neighbours, then lie
+        in as many different banks as there are, if what a thread reads at once is aligned so too.
+        """
+        if not each.along:
+            return 1, max(PADDING, each.lanes)
+        size = max(each.value.dtype.bytes, 4)
+        banks, aligned = BANK_BYTES // size, min(WIDEST // size, each.width // SIDE)
+        return each.lanes, max(aligned, banks * each.lanes // self.tile.depth)
 
     def half(self, each: Operand, number: Size) -> Size:
         """Where a slice lies in shared memory, which has room for two."""
@@ -137,29 +161,47 @@ class Tiling:
 
     def bring(self, each: Operand, number: Size, target: str) -> For:
         """Load a thread's elements of a slice, into shared memory or into its own."""
-        steps = loop("%step", self.brought(each), "unrolled", ())
-        row, term = each.place(self.element(steps), self.tile.depth)
+        steps, lane = self.steps(each)
+        row, term = each.place(self.group(steps), self.tile.depth)
         place = variable(self.tiles[each.name]) * each.width + row
         at = number * self.tile.depth + term
-        value = self.value(each, place, at, number)
-        to = variable(steps) if target != each.name else self.at(each, row, term)
-        return replace(steps, body=(Store(target, to, value),))
+        value = self.value(each, place, at, number, lane)
+        to = self.own(each, steps, lane) if target != each.name else self.slot(each, steps, lane)
+        return stepwise(steps, lane, Store(target, to, value))
 
-    def element(self, steps: For) -> Size:
-        """The number of the element of a slice that a thread brings in a step."""
+    def steps(self, each: Operand) -> tuple[For, For]:
+        """The loops over what a thread brings: groups of neighbours, and those of one."""
+        count = self.brought(each) // each.lanes
+        lane = loop("%lane", each.lanes, "wide", (), each.lanes)
+        return loop("%step", count, "unrolled", ()), lane
+
+    def group(self, steps: For) -> Size:
+        """The number of the neighbours that a thread brings in a step."""
         return variable(steps) * THREADS + variable(self.thread)
+
+    def own(self, each: Operand, steps: For, lane: For) -> Size:
+        """Where a thread keeps an element for itself."""
+        return variable(steps) * each.lanes + lane_of(lane)
+
+    def slot(self, each: Operand, steps: For, lane: For) -> Size:
+        """Where an element that a thread brings lies in a slice."""
+        row, term = each.place(self.group(steps), self.tile.depth)
+        if each.along:
+            return self.at(each, row, term + lane_of(lane))
+        return self.at(each, row + lane_of(lane), term)
 
     def keep(self, each: Operand, number: Size) -> For:
         """Move a thread's elements of the next slice to the half of shared memory that is free."""
-        steps = loop("%step", self.brought(each), "unrolled", ())
-        row, term = each.place(self.element(steps), self.tile.depth)
-        to = self.half(each, number) + self.at(each, row, term)
-        value = Load(each.value.dtype, f"next_{each.name}", variable(steps), None)
-        return replace(steps, body=(Store(each.name, to, value),))
+        steps, lane = self.steps(each)
+        to = self.half(each, number) + self.slot(each, steps, lane)
+        value = Load(each.value.dtype, f"next_{each.name}", self.own(each, steps, lane), None)
+        return stepwise(steps, lane, Store(each.name, to, value))
 
-    def value(self, each: Operand, place: Size, at: Size, number: Size) -> Scalar:
-        """A factor at a row and a term, zero beyond either's end."""
+    def value(self, each: Operand, place: Size, at: Size, number: Size, lane: For) -> Scalar:
+        """A factor at a row and a term and at their neighbours, zero beyond either's end."""
         indices = {**each.axis.digits(place), **self.depth.digits(at)}
+        innermost = (self.depth if each.along else each.axis).loops[-1].variable.name
+        indices[innermost] = indices[innermost] + lane_of(lane)
         value = moved(each.value, indices)
         row = each.axis.is_inside(place, each.width)
         step = self.tile.depth if number == 0 else 0  # after the last slice there is no other
@@ -208,6 +250,43 @@ class Tiling:
         guard = both(*inside, None)
         body = (*needed(self.found.before, self.found.after), *self.found.after)
         return (*lets, *(within(s, guard) for s in substitute(body, indices)))
+
+
+def lanes_along(value: Scalar, innermost: For, starts: Starts, most: int) -> int:
+    """How many neighbours along a loop a thread loads at once for a factor; 1 where no more.
+
+    Those of each load begin at multiples of their number, and all are there or none.
+    """
+    found = [part for part in scalar.walk([value]) if isinstance(part, Load)]
+    name = innermost.variable.name
+    beside = [load for load in found if name in variables_of(load.offset)]
+    if not beside or any(load.guard is not None for load in found):
+        return 1
+    if any(dim.coefficient(load.offset, name) != 1 for load in beside):
+        return 1
+    lanes = min(most, WIDEST // max(load.dtype.bytes for load in beside))
+    firsts = [load.offset - variable(innermost) for load in beside]
+    begins = [start for load in beside for start in starts.get(load.buffer, ())]
+    while lanes > 1 and not all(
+        is_whole(size, lanes) for size in (innermost.limit, *firsts, *begins)
+    ):
+        lanes //= 2
+    return lanes
+
+
+def variables_of(offset: Size) -> set[str]:
+    """The names of the variables in an offset."""
+    return {symbol.name for symbol in dim.variables(offset)}
+
+
+def stepwise(steps: For, lane: For, store: Store) -> For:
+    """A store in loops over steps and over the neighbours of each, where there are several."""
+    return replace(steps, body=(store if lane.lanes == 1 else replace(lane, body=(store,)),))
+
+
+def lane_of(lane: For) -> Size:
+    """The number of an element among its neighbours."""
+    return 0 if lane.lanes == 1 else variable(lane)
 
 
 def tiles(each: Operand) -> Size:

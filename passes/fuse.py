@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node
@@ -33,12 +34,14 @@ MAX_CANDIDATES = 4
 SMALLER = 8
 
 
-def fuse(graph: Graph) -> Graph:
+def fuse(graph: Graph, in_vectors: bool = True) -> Graph:
     """Group operators into fusions, one kernel each: elementwise chains, movement, reductions.
 
-    So are those inside loops and branches, which themselves are never part of a group.
+    So are those inside loops and branches, which themselves are never part of a group. in_vectors
+    says that products are for vectors of columns, which must lie side by side in memory.
     """
-    return outline(graph, Partition(graph).groups, fuse)
+    inside = partial(fuse, in_vectors=in_vectors)
+    return outline(graph, Partition(graph, in_vectors).groups, inside)
 
 
 class Partition:
@@ -49,8 +52,9 @@ class Partition:
     any other is computed once, in a group of its readers or in a group of its own.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, in_vectors: bool) -> None:
         order = graph.walk()
+        self.in_vectors = in_vectors
         self.position = {node: place for place, node in enumerate(order)}
         self.roots = set(graph.roots)
         self.users = graph.users()
@@ -199,7 +203,7 @@ class Partition:
         """Why a node may not or should not be computed inside a group; None if it may."""
         if not group.is_kernel:
             return "a loop, a branch or a kernel of its own reads it from memory"
-        return legal(node, group) or good(node, group)
+        return legal(node, group) or good(node, group, self.in_vectors)
 
     def output_refusal(self, node: Node, group: Group) -> str | None:
         """Why a group that computes a node cannot store it for others; None if it can."""

@@ -88,11 +88,14 @@ def reduction_refusal(node: Node, group: Group) -> str | None:
     return None
 
 
-def good(node: Node, group: Group) -> str | None:
-    """Why computing a node inside a group would cost more than it saves; None if it pays."""
+def good(node: Node, group: Group, in_vectors: bool) -> str | None:
+    """Why computing a node inside a group would cost more than it saves; None if it pays.
+
+    in_vectors says that products are for vectors of columns (`graphc.passes.fuse`).
+    """
     accesses = group.reads[node]
     if any(access.operand >= 0 for access in accesses):
-        return contraction_operand_refusal(node, group)
+        return contraction_operand_refusal(node, group, in_vectors)
     if is_free(node):
         return None
     if group.operators >= MAX_OPERATORS:
@@ -131,7 +134,7 @@ def follows_outer_loop(access: Access, group: Group) -> bool:
     return any(dim.variables(group.loops[0]) <= dim.variables(part) for part in access.index)
 
 
-def contraction_operand_refusal(node: Node, group: Group) -> str | None:
+def contraction_operand_refusal(node: Node, group: Group, in_vectors: bool) -> str | None:
     """Why an operand that is read again and again must stand in memory as it is."""
     heart = group.contraction
     tiled = heart is not None and heart.op.name == "matmul"
@@ -147,7 +150,8 @@ def contraction_operand_refusal(node: Node, group: Group) -> str | None:
             if tiled and lies_in_panels(offset, column):
                 continue
             stride = dim.coefficient(offset, column)
-            if stride not in (0, 1) and (read.operand == 1 or not tiled):
+            apart = in_vectors and stride not in (0, 1)
+            if apart and (read.operand == 1 or not tiled):
                 what = "the matrix product's" if tiled else "the kernel's"
                 return f"its columns would not be contiguous for {what} vectors"
             if dim_calls(offset):

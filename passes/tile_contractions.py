@@ -35,6 +35,7 @@ from graphc.passes.contraction_tiling import Tiling
 from graphc.passes.decisions import record
 from graphc.passes.on_kernels import on_kernels
 from graphc.passes.split_kernels import is_independent
+from graphc.passes.widen_accesses import Starts, starts_of
 
 FEWEST = 8
 """Rows and columns below which most of the smallest tile would be empty."""
@@ -44,18 +45,28 @@ ENOUGH_WORK = 1 << 20
 
 def tile_contractions(program: Program) -> Program:
     """Let blocks of threads compute the contractions that are large enough in tiles."""
-    return on_kernels(program, lambda kernel: tile_kernel(kernel, tiling_of, "tile_contractions"))
+    return in_tiles(program, tiling_of, "tile_contractions")
 
 
-def tile_kernel(
-    kernel: Kernel, tiling: Callable[[Contraction], Tiling | None], stage: str
-) -> Kernel:
+Choice = Callable[[Contraction, Starts], Tiling | None]
+"""The tiles of a contraction over buffers that begin somewhere, if they are of some kind."""
+
+
+def in_tiles(program: Program, tiling: Choice, stage: str) -> Program:
+    """The program with the kernels in tiles of a kind that are contractions worth them."""
+    starts = starts_of(program)
+    return on_kernels(
+        program, lambda kernel: tile_kernel(kernel, tiling, stage, starts.get(kernel.name, {}))
+    )
+
+
+def tile_kernel(kernel: Kernel, tiling: Choice, stage: str, starts: Starts) -> Kernel:
     """The kernel in tiles of a kind, if it is a contraction that is worth them."""
     if len(kernel.body) != 1 or not isinstance(kernel.body[0], For):
         return kernel
     nest = kernel.body[0]
     found = contraction_of(nest) if is_independent(nest) else None
-    chosen = None if found is None or not is_worth_it(found) else tiling(found)
+    chosen = None if found is None or not is_worth_it(found) else tiling(found, starts)
     if chosen is None:
         return kernel
     note(kernel, chosen, stage)
@@ -68,15 +79,16 @@ def note(kernel: Kernel, chosen: Tiling, stage: str) -> None:
     numbers = (
         ("separate", str(found.count(found.separate))), ("rows", str(found.count(found.rows))),
         ("columns", str(found.count(found.columns))), ("terms", str(found.count(found.depth))),
+        ("elements an access", " and ".join(str(each.lanes) for each in chosen.operands)),
     )  # fmt: skip
     record(Decision(stage, str(chosen.tile), f"@{kernel.name}",
                     "a block of threads reads both operands once for a whole tile", numbers,
                     where=kernel.origin))  # fmt: skip
 
 
-def tiling_of(found: Contraction) -> Tiling:
-    """The tiles of a contraction."""
-    return Tiling(found, block_tile(*counts(found), tiles_of(found.sum.dtype)))
+def tiling_of(found: Contraction, starts: Starts) -> Tiling:
+    """The tiles of a contraction over buffers that begin somewhere."""
+    return Tiling(found, block_tile(*counts(found), tiles_of(found.sum.dtype)), starts)
 
 
 def counts(found: Contraction) -> tuple[Size, Size, Size]:

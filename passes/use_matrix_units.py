@@ -1,60 +1,73 @@
-"""use_matrix_units: let warps multiply the tiles of contractions of 16-bit floats.
+"""use_matrix_units: let warps multiply the tiles of contractions of 16-bit floats, or of tf32.
 
 GPUs have units that add the product of a 16 by 16 and a 16 by 8 matrix to a 16 by 8 one in a few
-cycles, where 32 threads, a warp, hold parts of the three in registers. Here a block's eight warps
-share the tile of a contraction (`passes/contraction_tiling.py`): each has some such matrices of
-sums, and the operands are brought to shared memory as they are, the terms of a row side by side, so
-that a thread reads two at once. A `matrix` loop over 16 terms is what the unit does; it says what
-is multiplied with what, and a device without one runs it as it stands (`graphc.ir.kernel`).
+cycles, where 32 threads, a warp, hold parts of the three in registers. Of float32 they take half as
+many terms, rounded to the 11 bits of tf32, which is for the user to allow. Here a block's eight
+warps share the tile of a contraction (`passes/contraction_tiling.py`): each has some such matrices
+of sums, and the operands are brought to shared memory as they lie in memory, neighbours side by
+side, from where units load them either way. A `matrix` loop over the terms is what the unit does;
+it says what is multiplied with what, and a device without one runs it as it stands
+(`graphc.ir.kernel`).
 
-Sums are of float32, as they are without. Only the order in which a unit adds 16 terms is its own.
+Sums are of float32, as they are without. Only the order in which a unit adds its terms is its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.ir.kernel import Accumulate, For, Kernel, Let, loop, variable
+from graphc.ir.kernel import Accumulate, For, Let, loop, variable
 from graphc.ir.program import Program
 from graphc.ir.scalar import Call, Load, Ref, Scalar, cast
-from graphc.ir.types import bfloat16, float16, float32
+from graphc.ir.types import DType, bfloat16, float16, float32
 from graphc.passes.block_tile import THREADS, BlockTile, block_tile, tiles_of
 from graphc.passes.contraction import Contraction
 from graphc.passes.contraction_tiling import Operand, Tiling
-from graphc.passes.on_kernels import on_kernels
-from graphc.passes.tile_contractions import counts, tile_kernel
+from graphc.passes.tile_contractions import counts, in_tiles
+from graphc.passes.widen_accesses import Starts
 
 WARP = 32
 """Threads of a warp."""
 WARPS = THREADS // WARP
-ROWS, COLUMNS, TERMS = 16, 8, 16
-"""The matrices of a unit."""
-DEPTH = 32
-"""Terms that are brought at a time."""
+ROWS, COLUMNS, TERM_BYTES = 16, 8, 32
+"""The matrices of a unit: rows and columns of sums, and bytes of the terms of one."""
+DEPTH_BYTES = 64
+"""Bytes of the terms of a row that are brought at a time."""
+SKEW_BYTES = 16
+"""Bytes between the rows of a slice: those that a unit loads at once lie in all banks."""
 SKEW = 8
-"""Elements between the rows of a slice, 16 bytes: those that a warp reads lie in all banks."""
+"""Elements between the terms of a slice where rows lie side by side, for the same reason."""
 
 
-def use_matrix_units(program: Program) -> Program:
-    """Let warps compute the contractions of 16-bit floats that are large enough in tiles."""
-    return on_kernels(program, for_units)
+def use_matrix_units(program: Program, tf32: bool = False) -> Program:
+    """Let warps compute the contractions of 16-bit floats that are large enough in tiles.
+
+    Those of float32 as well, where the user allows that their factors are rounded to tf32.
+    """
+    return in_tiles(program, partial(tiling_of, tf32=tf32), "use_matrix_units")
 
 
-def for_units(kernel: Kernel) -> Kernel:
-    """The kernel in tiles for matrix units, if it is a contraction that they can compute."""
-    return tile_kernel(kernel, tiling_of, "use_matrix_units")
-
-
-def tiling_of(found: Contraction) -> Tiling | None:
-    """The tiles of a contraction of 16-bit floats; None for any other."""
-    left, right = halves_in(found.left), halves_in(found.right)
-    if left is None or right is None or left.dtype != right.dtype or found.sum.dtype != float32:
+def tiling_of(found: Contraction, starts: Starts, tf32: bool = False) -> Tiling | None:
+    """The tiles of a contraction of 16-bit floats, or of float32 as tf32; None for any other."""
+    if found.sum.dtype != float32:
         return None
-    fitting = [replace(tile, depth=DEPTH) for tile in tiles_of(float32) if warps_of(tile)]
-    tile = block_tile(*counts(found), fitting)
-    return UnitTiling(replace(found, left=left, right=right), tile)
+    left, right = halves_in(found.left), halves_in(found.right)
+    if left is not None and right is not None and left.dtype == right.dtype:
+        return UnitTiling(
+            replace(found, left=left, right=right), tile_of(found, left.dtype), starts
+        )
+    is_single = found.left.dtype == found.right.dtype == float32
+    return UnitTiling(found, tile_of(found, float32), starts) if tf32 and is_single else None
+
+
+def tile_of(found: Contraction, dtype: DType) -> BlockTile:
+    """The tile of a contraction over factors of a dtype."""
+    depth = DEPTH_BYTES // dtype.bytes
+    fitting = [replace(tile, depth=depth) for tile in tiles_of(float32) if warps_of(tile)]
+    return block_tile(*counts(found), fitting)
 
 
 def halves_in(value: Scalar) -> Load | None:
@@ -77,7 +90,7 @@ def warps_of(tile: BlockTile) -> tuple[int, int] | None:
 
 
 class UnitTiling(Tiling):
-    """A contraction in tiles for matrix units; its factors are the 16-bit floats themselves."""
+    """A contraction in tiles for matrix units; its factors are what these multiply."""
 
     def own_parts(self) -> dict[str, list[For]]:
         """The matrices of a warp, and in each two rows and two columns for a thread."""
@@ -110,18 +123,27 @@ class UnitTiling(Tiling):
 
     def elements(self, each: Operand) -> int:
         """Elements of shared memory that a slice takes."""
-        return each.width * (DEPTH + SKEW)
+        count = each.width if each.along else self.tile.depth
+        return count * self.pitch(each)
 
     def at(self, each: Operand, row: Size, term: Size) -> Size:
-        """Where an element of a slice lies among these: beside the next term."""
-        return row * (DEPTH + SKEW) + term
+        """Where an element of a slice lies among these: beside those that it was brought with."""
+        outer, inner = (row, term) if each.along else (term, row)
+        return outer * self.pitch(each) + inner
+
+    def pitch(self, each: Operand) -> int:
+        """From one row of a slice to the next, or from one term where rows lie side by side."""
+        if each.along:
+            return self.tile.depth + SKEW_BYTES // each.value.dtype.bytes
+        return each.width + SKEW
 
     def add_up(self) -> For:
         """Add the products of the terms of a slice, as many at a time as a unit takes."""
-        steps = loop("%unit", DEPTH // TERMS, "serial", ())
-        term = loop("%term", TERMS, "matrix", ())
+        terms = TERM_BYTES // self.left.value.dtype.bytes
+        steps = loop("%unit", self.tile.depth // terms, "serial", ())
+        term = loop("%term", terms, "matrix", ())
         lets = tuple(
-            self.read(each, variable(steps) * TERMS + variable(term)) for each in self.operands
+            self.read(each, variable(steps) * terms + variable(term)) for each in self.operands
         )
         left, right = (Ref(float32, let.name) for let in lets)
         product = Accumulate(self.found.sum.name, left * right)

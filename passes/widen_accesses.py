@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
@@ -42,6 +43,8 @@ from graphc.passes.ordered_loops import is_ordered, lasts_of
 
 # Bytes of the widest access of a thread, to which memory is aligned at least.
 WIDEST = 16
+Starts: TypeAlias = Mapping[str, Sequence[Size]]
+"""Where in their memory the buffers of a kernel begin, in elements, by its calls."""
 # Accesses of a row, at least: with fewer the threads of a warp would not all have one.
 FEWEST = 32
 
@@ -71,7 +74,7 @@ class Widening:
     """A kernel while its accesses are widened, and where its buffers begin."""
 
     kernel: Kernel
-    starts: Mapping[str, Sequence[Size]]
+    starts: Starts
 
     @property
     def result(self) -> Kernel:

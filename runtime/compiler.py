@@ -30,6 +30,7 @@ def compile(
     winograd: bool = False,
     tune: float | None = None,
     results: str = "host",
+    tf32: bool = False,
 ) -> Executable:
     """Compile a step: from inputs to outputs and to new values of variables.
 
@@ -54,6 +55,10 @@ def compile(
     memory they were computed, as arrays that other libraries take by DLPack without a copy
     (docs/gpu.md). The devices cpu and reference work in the host's memory.
 
+    tf32 lets the device cuda multiply large matrices of float32 on tensor cores, where a GPU has
+    them, which round the factors to 11 bits: a result is off by up to 2**-10 of the sum of
+    its terms' magnitudes, instead of about 2**-24 for each term (docs/gpu.md).
+
     Raises GraphError for an input that is missing, listed twice or not an input, an output that
     is not a node, an update of something else than a variable or of another type, a tune that is
     not a number of seconds, and another place for results.
@@ -62,7 +67,7 @@ def compile(
     graph = Graph(check_inputs(inputs), nodes, check_updates(updates or {}))
     check_listed(graph)
     check_decided(graph)
-    options = Options(winograd, check_tune(tune), check_results(results))
+    options = Options(winograd, check_tune(tune), check_results(results), tf32)
     return compile_graph(graph, device, structure, options)
 
 

@@ -31,6 +31,7 @@ class Options:
     winograd: bool = False
     tune: float | None = None
     results: str = "host"
+    tf32: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 // CUDA C on the processor: one block after another, its threads as coroutines that meet at barriers.
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -77,7 +78,7 @@ T __shfl_sync(unsigned mask, T value, unsigned lane) {
 #define __CUDA_ARCH__ 900
 
 // What mma.m16n8k16 adds up: row r and term k of the left matrix are in thread 4*(r%8) + k%8/2 of the
-// warp, column c and term k of the right one in thread 4*c + k%8/2.
+// warp, column c and term k of the right one in thread 4*c + k%8/2. In mma.m16n8k8 it is k%4.
 struct Parts {
   unsigned left[4], right[2];
 };
@@ -107,6 +108,67 @@ void multiply_matrices(float *upper, float *lower, const unsigned *left, const u
 }
 static const auto multiply_matrices_float16 = multiply_matrices<convert_half>;
 static const auto multiply_matrices_bfloat16 = multiply_matrices<convert_bfloat16>;
+
+// To the nearest tf32, of two the one further from zero; there is one NaN.
+template <unsigned count>
+void round_matrices(unsigned *parts) {
+  for (unsigned at = 0; at < count; at++) {
+    const unsigned rest = parts[at] & 0x7fffffff;
+    if (rest > 0x7f800000) parts[at] = 0x7fffffff;
+    if (rest < 0x7f800000) parts[at] = (parts[at] + 0x1000) & ~0x1fffu;
+  }
+}
+static const auto round_matrices_2 = round_matrices<2>;
+static const auto round_matrices_4 = round_matrices<4>;
+
+static float value_of_tf32(unsigned x) {
+  if ((x & 0x7fffffff) <= 0x7f800000 && x % 0x2000 != 0) abort();  // it was not rounded
+  return bits<float>(x);
+}
+
+static void multiply_matrices_tf32(
+    float *upper, float *lower, const unsigned *left, const unsigned *right) {
+  const unsigned first = threadIdx.x / 32 * 32, lane = threadIdx.x % 32;
+  memcpy(parts_of[threadIdx.x].left, left, sizeof(Parts::left));
+  memcpy(parts_of[threadIdx.x].right, right, sizeof(Parts::right));
+  __syncwarp();
+  for (unsigned half = 0; half < 2; half++)
+    for (unsigned column = 0; column < 2; column++) {
+      float &sum = (half ? lower : upper)[column];
+      for (unsigned k = 0; k < 8; k++) {
+        const Parts &row = parts_of[first + lane / 4 * 4 + k % 4];
+        const Parts &other = parts_of[first + (lane % 4 * 2 + column) * 4 + k % 4];
+        sum = fmaf(value_of_tf32(row.left[k / 4 * 2 + half]), value_of_tf32(other.right[k / 4]), sum);
+      }
+    }
+  __syncwarp();
+}
+
+// What ldmatrix gives a thread: of each 8 by 8 matrix, whose rows eight threads point to, two elements
+// of a row side by side, or of a column.
+static const unsigned short *rows_of[1024];
+
+template <unsigned count, bool transposed>
+void load_matrices(unsigned *parts, const void *row) {
+  const unsigned first = threadIdx.x / 32 * 32, lane = threadIdx.x % 32;
+  if ((uintptr_t)row % 16 != 0) abort();
+  rows_of[threadIdx.x] = (const unsigned short *)row;
+  __syncwarp();
+  for (unsigned matrix = 0; matrix < count; matrix++) {
+    const unsigned short **rows = rows_of + first + 8 * matrix;
+    unsigned short pair[2];
+    for (unsigned k = 0; k < 2; k++) {
+      const unsigned across = lane % 4 * 2 + k, down = lane / 4;
+      pair[k] = transposed ? rows[across][down] : rows[down][across];
+    }
+    memcpy(&parts[matrix], pair, sizeof pair);
+  }
+  __syncwarp();
+}
+static const auto load_matrices_2 = load_matrices<2, false>;
+static const auto load_matrices_4 = load_matrices<4, false>;
+static const auto load_matrices_transposed_2 = load_matrices<2, true>;
+static const auto load_matrices_transposed_4 = load_matrices<4, true>;
 
 struct Call {
   virtual void run() = 0;

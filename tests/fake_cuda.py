@@ -42,9 +42,9 @@ ALIGNMENT = 256  # bytes
 CONVERSION = re.compile(r'asm\("cvt[^"]*" : "=."\((\w+)\) : "."\((\w+)\)\);')
 """PTX that converts between float16 and float32."""
 MULTIPLICATION = re.compile(
-    r"^static __device__ void multiply_matrices_.*?^}$", re.MULTILINE | re.DOTALL
+    r"^static __device__ void (?:multiply|load|round)_matrices_.*?^}$", re.MULTILINE | re.DOTALL
 )
-"""Functions of PTX that multiply matrices."""
+"""Functions of PTX that load, round and multiply matrices."""
 GOOD = CUresult.CUDA_SUCCESS
 Answer = tuple[Any, ...]
 

@@ -14,8 +14,8 @@ import graphc as gx
 from graphc.ir.graph import Graph
 from graphc.ir.types import as_dtype
 from graphc.passes.block_tile import THREADS, tiles_of
-from graphc.passes.use_matrix_units import DEPTH, SKEW, warps_of
-from graphc.runtime.accelerator.pipeline import translate
+from graphc.passes.use_matrix_units import DEPTH_BYTES, SKEW, SKEW_BYTES, warps_of
+from graphc.runtime.accelerator.pipeline import pipeline_of, translate
 from graphc.runtime.cuda import nvrtc
 from graphc.runtime.cuda.dialect import CUDA
 
@@ -48,32 +48,78 @@ def test_products_have_the_values_of_numpy(dtype: str, sizes: tuple[int, int, in
     np.testing.assert_array_equal(got, (left @ right).astype(numpy).astype(np.float32))
 
 
-def test_every_tile_fits_into_shared_memory() -> None:
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("sizes", [(128, 64, 128), (40, 70, 24), (16, 33, 130)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_products_of_float32_where_the_user_allows_tf32(
+    sizes: tuple[int, int, int], turned: bool
+) -> None:
+    m, k, n = sizes
+    shapes = ((k, m), (n, k)) if turned else ((m, k), (k, n))
+    x, w = (gx.input(*given, "float32") for given in zip("xw", shapes, strict=True))
+    total = x.T @ w.T if turned else x @ w
+    assert "multiply_matrices" not in gx.compile([x, w], total, device="cuda").source
+    step = gx.compile([x, w], total, device="cuda", tf32=True)
+    assert "multiply_matrices_tf32" in step.source
+    left, right = (numbers(*shape) for shape in shapes)
+    want = left.T @ right.T if turned else left @ right
+    np.testing.assert_array_equal(step(left, right), want)
+
+
+@pytest.mark.usefixtures("fake")
+def test_the_error_of_tf32_is_that_of_rounded_factors() -> None:
+    x, w = gx.input("x", (64, 200), "float32"), gx.input("w", (200, 48), "float32")
+    step = gx.compile([x, w], gx.sin(x) @ w, device="cuda", tf32=True)
+    draw = np.random.default_rng(5)
+    left, right = (draw.normal(size=s).astype(np.float32) for s in ((64, 200), (200, 48)))
+    factor = np.sin(left.astype(np.float64))
+    error = np.abs(step(left, right) - factor @ right.astype(np.float64))
+    magnitude = np.abs(factor) @ np.abs(right.astype(np.float64))
+    assert np.all(error <= (2.0**-10 + 2.0**-22 + 201 * 2.0**-23) * magnitude)
+    assert np.max(error / magnitude) > 2.0**-16  # they were rounded
+
+
+@pytest.mark.usefixtures("fake")
+def test_tf32_keeps_infinities_and_nan() -> None:
+    x, w = gx.input("x", (16, 24), "float32"), gx.input("w", (24, 16), "float32")
+    step = gx.compile([x, w], x @ w, device="cuda", tf32=True)
+    left, right = numbers(16, 24), np.ones((24, 16), np.float32)
+    left[3, 5], left[4, 0], left[5, 1] = np.inf, np.nan, -np.inf
+    np.testing.assert_array_equal(step(left, right), left @ right)
+
+
+@pytest.mark.parametrize("dtype", [gx.float16, gx.float32], ids=str)
+def test_every_tile_fits_into_shared_memory(dtype: gx.DType) -> None:
     found = [tile for tile in tiles_of(gx.float32) if warps_of(tile)]
     assert len(found) > 1
+    depth, skew = DEPTH_BYTES // dtype.bytes, max(SKEW, SKEW_BYTES // dtype.bytes)
     for tile in found:
-        assert min(tile.rows, tile.columns) * DEPTH % THREADS == 0
-        assert 2 * (tile.rows + tile.columns) * (DEPTH + SKEW) * 2 <= SHARED
+        assert min(tile.rows, tile.columns) * depth % THREADS == 0
+        assert 2 * (tile.rows + tile.columns) * (depth + skew) * dtype.bytes <= SHARED
 
 
 @pytest.mark.parametrize("architecture", ["sm_90", "sm_100"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_registers_hold_what_a_thread_keeps(
-    architecture: str, monkeypatch: pytest.MonkeyPatch
+    architecture: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("cuda.bindings.nvrtc", reason="needs graphc-compiler[cuda]")
     monkeypatch.setattr(nvrtc, "OPTIONS", (*nvrtc.OPTIONS, "--ptxas-options=-v"))
-    x, w = gx.input("x", (4096, 1000), "bfloat16"), gx.input("w", (1000, 4096), "bfloat16")
-    text = translate(Graph((x, w), (gx.maximum(x @ w, 0),)), CUDA).module.text
+    x, w = gx.input("x", (4096, 1000), dtype), gx.input("w", (1000, 4096), dtype)
+    graph = Graph((x, w), (gx.maximum(x @ w, 0),))
+    text = translate(graph, CUDA, pipeline_of(CUDA, tf32=True)).module.text
     compilation = nvrtc.Compilation(text, architecture)
     log = compilation.fill("nvrtcGetProgramLog").decode()
     assert len(re.findall("Used .* registers", log)) == 1
     assert re.findall(r"[1-9]\d* bytes spill", log) == []
 
 
-def test_a_tensor_core_multiplies_where_there_is_one() -> None:
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_tensor_core_multiplies_where_there_is_one(dtype: str) -> None:
     pytest.importorskip("cuda.bindings.nvrtc", reason="needs graphc-compiler[cuda]")
-    x = gx.input("x", (512, 512), "float16")
-    text = translate(Graph((x,), (x @ x,)), CUDA).module.text
+    x = gx.input("x", (512, 512), dtype)
+    passes = pipeline_of(CUDA, tf32=True)
+    text = translate(Graph((x,), (x @ x.T,)), CUDA, passes).module.text
     counts = {
         architecture: nvrtc.Compilation(text, architecture).result("PTX").count(b"mma.sync")
         for architecture in ("compute_75", "compute_80", "compute_90")

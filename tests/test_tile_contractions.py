@@ -15,10 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphc as gx
+from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.kernel import For, stores
 from graphc.ir.parser import parse
 from graphc.passes.block_tile import MOST_REGISTERS, PADDING, THREADS, tiles_of
+from graphc.passes.contraction import Contraction, contraction_of
+from graphc.passes.contraction_tiling import BANK_BYTES, Tiling
 from graphc.runtime.accelerator.pipeline import translate
 from graphc.runtime.cuda import nvrtc
 from graphc.runtime.cuda.dialect import CUDA
@@ -126,6 +129,40 @@ def test_convolutions_and_their_gradients(options: dict[str, int]) -> None:
 
 
 @pytest.mark.usefixtures("tiles_for_all")
+@pytest.mark.parametrize("sizes", [(40, 24, 36), (1, 300, 20), (3, 5, 33)])
+@pytest.mark.parametrize("stack", [(), (2,)])
+def test_transposed_operands_are_read_where_they_lie(
+    sizes: tuple[int, int, int], stack: tuple[int, ...]
+) -> None:
+    m, k, n = sizes
+    x, w = gx.input("x", (*stack, m, k), "float32"), gx.input("w", (*stack, n, k), "float32")
+    step = gx.compile([x, w], x @ gx.matrix_transpose(w), device=OPENCL)
+    assert len(step.program.kernels) == 1
+    left, right = numbers(*stack, m, k), numbers(*stack, n, k)
+    np.testing.assert_array_equal(step(left, right), left @ np.swapaxes(right, -1, -2))
+
+
+@pytest.mark.usefixtures("tiles_for_all")
+def test_columns_with_others_between_are_read_where_they_lie() -> None:
+    x, w = gx.input("x", (20, 30), "float32"), gx.input("w", (30, 50), "float32")
+    step = gx.compile([x, w], x @ w[:, ::2], device=OPENCL)
+    assert len(step.program.kernels) == 1
+    left, right = numbers(20, 30), numbers(30, 50)
+    np.testing.assert_array_equal(step(left, right), left @ right[:, ::2])
+
+
+@pytest.mark.usefixtures("tiles_for_all")
+@pytest.mark.parametrize("first", [1, 2, 4])
+def test_operands_that_begin_anywhere(first: int) -> None:
+    x, w = gx.input("x", (24, 80), "float32"), gx.input("w", (80, 40), "float32")
+    step = gx.compile([x, w], x[:, first : first + 64] @ w[:64, first:], device=OPENCL)
+    assert is_tiled(step)
+    left, right = numbers(24, 80), numbers(80, 40)
+    want = left[:, first : first + 64] @ right[:64, first:]
+    np.testing.assert_array_equal(step(left, right), want)
+
+
+@pytest.mark.usefixtures("tiles_for_all")
 def test_sums_in_chunks() -> None:
     x, w = gx.input("x", (9000, 20), "float32"), gx.input("w", (9000, 24), "float32")
     step = gx.compile([x, w], gx.sqrt(gx.abs(x.T @ w)), device=OPENCL)
@@ -137,7 +174,7 @@ def test_sums_in_chunks() -> None:
 @pytest.mark.usefixtures("tiles_for_all")
 def test_a_producer_that_is_not_zero_of_zeros() -> None:
     kernel = parse(PRODUCER)
-    (nest,) = tiling.tile_kernel(kernel, tiling.tiling_of, "").body
+    (nest,) = tiling.tile_kernel(kernel, tiling.tiling_of, "", {}).body
     assert isinstance(nest, For)
     brought = [store for store in stores((nest,)) if store.buffer == "left"]
     assert "where" in str(brought[0].value)
@@ -206,6 +243,50 @@ def test_every_tile_fits_into_shared_memory(dtype: gx.DType) -> None:
         assert min(tile.rows, tile.columns) * tile.depth % THREADS == 0
         row = tile.rows + tile.columns + 2 * PADDING
         assert 2 * row * tile.depth * max(dtype.bytes, 4) <= SHARED
+
+
+def test_threads_of_a_warp_store_to_different_banks() -> None:
+    dtype = gx.float32
+    sizes = {f"%{loop}": 0 for loop in ("slice", "step")}
+    for tile in tiles_of(dtype):
+        found = Tiling(matrices(tile.rows, tile.columns, dtype), tile, {})
+        for each in found.operands:
+            steps, lane = found.steps(each)
+            threads = BANK_BYTES // dtype.bytes  # as many as all banks serve at once
+            assert each.along
+            assert found.elements(each) <= (each.width + PADDING) * tile.depth
+            slot = found.slot(each, steps, lane)
+            places = [
+                dim.evaluate(slot, {**sizes, "%lane": 0, "%thread": thread})
+                for thread in range(threads)
+            ]
+            assert len({place * dtype.bytes % BANK_BYTES for place in places}) == threads
+
+
+def matrices(rows: int, columns: int, dtype: gx.DType) -> Contraction:
+    """The contraction x @ w^T of matrices of a dtype, both with 64 terms a row."""
+    text = TRANSPOSED.format(rows=rows, columns=columns, dtype=dtype)
+    (nest,) = parse(text).body
+    assert isinstance(nest, For)
+    found = contraction_of(nest)
+    assert found is not None
+    return found
+
+
+TRANSPOSED = """
+kernel @product(%x: {dtype}[64*{rows}], %w: {dtype}[64*{columns}],
+                write %y: {dtype}[{rows}*{columns}]) {{
+  for parallel %i < {rows} {{
+    for parallel %j < {columns} {{
+      accumulator %s: {dtype} = sum
+      for serial %t < 64 {{
+        accumulate %s multiply(load %x[64*%i + %t], load %w[64*%j + %t])
+      }}
+      store %y[{columns}*%i + %j] = %s
+    }}
+  }}
+}}
+"""
 
 
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_90", "sm_100"])

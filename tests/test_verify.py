@@ -129,7 +129,7 @@ READ = [
     ("store %z[0] = 1.0: f32", "there is no buffer %z"),
     ("store %y[0] = load %b[0]", "buffer %y is f32, the value is bool"),
     ("store %y[0] if load %x[0] = 1.0: f32", "the guard of a store is bool, not f32"),
-    ("for serial %i < 16 { for matrix %k < 16 { } }", "a matrix loop has 16 terms and stands in a"),
+    ("for serial %i < 16 { for matrix %k < 16 { } }", "a matrix loop has 8 or 16 terms and stands"),
     ("for grid %i < 8 { barrier }", "a barrier stands in a loop with one iteration for each"),
     ("for thread %i < 64 lanes 32 { barrier }", "a barrier stands in a loop with one iteration"),
     (

@@ -33,12 +33,14 @@ grid       an outermost loop, or one that alone is in a grid loop: as parallel, 
 block      as grid, but each iteration is a block of threads, which work at it together: what
            stands outside of thread loops is done once for the block. A device whose warps can
            meet for themselves may put `lanes` iterations of 32 threads side by side.
-matrix     as serial, over 16 terms that an `accumulate` of a product adds up in lockstep loops of a
-           thread, for a unit of a device that multiplies matrices. A warp, 32 threads, has a
-           matrix of sums, 16 by 8: thread t rows t/4 modulo 8 and 8 further, and two columns from
-           2*(t mod 4) on, in the lockstep loops over the two. A let has the first factor, which
-           differs in rows alone, one the other, which differs in columns alone; both are loaded
-           from shared memory, where the next term is the next element. The order is the unit's.
+matrix     as serial, over 32 bytes of terms that an `accumulate` of a product adds up in lockstep
+           loops of a thread, for a unit of a device that multiplies matrices. A warp, 32 threads,
+           has a matrix of sums, 16 by 8: thread t rows t/4 modulo 8 and 8 further, and two columns
+           from 2*(t mod 4) on, in the lockstep loops over the two. A let has the first factor,
+           which differs in rows alone, one the other, which differs in columns alone; both are
+           loaded from shared memory, where the next term is the next element, or else the next row
+           or column, and where neighbours begin at multiples of 16 bytes. The order is the unit's,
+           which rounds factors of float32 to tf32, of 11 bits.
 thread     iterations are independent; they are dealt to `lanes` threads of a block, the first
            `lanes` one to each, and so on. All are done before the statement after the loop.
 

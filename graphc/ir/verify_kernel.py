@@ -200,8 +200,10 @@ def verify_device_loop(scope: Scope, loop: For) -> None:
     around = {outer.kind for outer in scope.loops}
     if loop.kind in OUTERMOST and not around <= {loop.kind}:
         raise KernelError(f"a {loop.kind} loop stands around all others")
-    if loop.kind == "matrix" and (loop.limit != 16 or not {"thread", "unrolled"} <= around):
-        raise KernelError("a matrix loop has 16 terms and stands in a thread's lockstep loops")
+    if loop.kind == "matrix" and (
+        loop.limit not in (8, 16) or not {"thread", "unrolled"} <= around
+    ):
+        raise KernelError("a matrix loop has 8 or 16 terms and stands in a thread's lockstep loops")
     if loop.kind == "thread" and not around <= {"block", "serial"}:
         raise KernelError("a thread loop stands in block and serial loops alone")
 

@@ -27,6 +27,11 @@ from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module, emit
 
 
+def fuse_in_any_order(graph: Graph) -> Graph:
+    """Fuse; products read transposed operands as they lie: threads bring them along memory."""
+    return fuse(graph, in_vectors=False)
+
+
 def split_into_columns(program: Program) -> Program:
     """Cut long reductions with few results; what lies side by side is for threads side by side."""
     return split_reductions(program, in_memory=False)
@@ -38,7 +43,7 @@ SCHEDULES: tuple[Pass, ...] = (widen_accesses, map_to_grid, keep_rows)
 PIPELINE: tuple[Pass, ...] = (
     *GRAPH_PASSES,
     split_convolutions,
-    fuse,
+    fuse_in_any_order,
     lower,
     split_loops,
     collapse_loops,
@@ -51,12 +56,21 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
-def pipeline_of(dialect: Dialect) -> tuple[Pass, ...]:
-    """The passes for a dialect; some have words for units that multiply matrices."""
+def use_matrix_units_in_tf32(program: Program) -> Program:
+    """Let matrix units compute products of float32 as well, whose factors they round."""
+    return use_matrix_units(program, tf32=True)
+
+
+def pipeline_of(dialect: Dialect, tf32: bool = False) -> tuple[Pass, ...]:
+    """The passes for a dialect; some have words for units that multiply matrices.
+
+    tf32 allows these to round the factors of products of float32.
+    """
     if not dialect.matrix:
         return PIPELINE
     place = PIPELINE.index(tile_contractions)
-    return (*PIPELINE[:place], use_matrix_units, *PIPELINE[place:])
+    units = use_matrix_units_in_tf32 if tf32 else use_matrix_units
+    return (*PIPELINE[:place], units, *PIPELINE[place:])
 
 
 @dataclass(frozen=True, slots=True)

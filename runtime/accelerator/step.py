@@ -21,7 +21,7 @@ from graphc.runtime.accelerator.device_array import DeviceArray, empty_array
 from graphc.runtime.accelerator.failures import does_not_fit, failed
 from graphc.runtime.accelerator.launches import Launches
 from graphc.runtime.accelerator.machine import Place
-from graphc.runtime.accelerator.pipeline import Translated, translate
+from graphc.runtime.accelerator.pipeline import Translated, pipeline_of, translate
 from graphc.runtime.accelerator.profiler import profile
 from graphc.runtime.accelerator.residence import Residence
 from graphc.runtime.accelerator.workshop import translate_tuned
@@ -228,8 +228,9 @@ def load_on(graph: Graph, residence: Residence, options: Options) -> Accelerator
         dtype = getattr(node.type, "dtype", None)
         if isinstance(dtype, DType) and (why := machine.why_not(dtype)):
             raise GraphError(f"{why}: {node!r}{made_at(node)}", node.where)
+    passes = pipeline_of(machine.dialect, options.tf32)
     if options.tune is None:
-        translated = translate(graph, machine.dialect)
+        translated = translate(graph, machine.dialect, passes)
     else:
-        translated = translate_tuned(graph, machine, options.tune)
+        translated = translate_tuned(graph, machine, passes, options.tune)
     return AcceleratorStep(graph, translated, residence, options)

@@ -18,7 +18,7 @@ from graphc.passes.choose import Plans, choosing
 from graphc.passes.machine import typical
 from graphc.passes.pipeline import Pass
 from graphc.runtime.accelerator.machine import Machine
-from graphc.runtime.accelerator.pipeline import SCHEDULES, Translated, pipeline_of, translate
+from graphc.runtime.accelerator.pipeline import SCHEDULES, Translated, translate
 from graphc.runtime.c_source.emit import emit
 from graphc.runtime.cpu.findings import recall, remember
 from graphc.runtime.cpu.work import runs_of
@@ -30,8 +30,13 @@ ROUND = 2e-3  # seconds that a round of launches takes, at least: much more than
 MOST_LAUNCHES = 200
 
 
-def translate_tuned(graph: Graph, machine: Machine, seconds: float) -> Translated:
-    """A graph translated with schedules that were searched for, for at most so many seconds."""
+def translate_tuned(
+    graph: Graph, machine: Machine, passes: Sequence[Pass], seconds: float
+) -> Translated:
+    """A graph translated with schedules that were searched for, for at most so many seconds.
+
+    passes are those that translate it without a search.
+    """
     plans = Plans()
 
     def tune(program: Program) -> Program:
@@ -39,10 +44,9 @@ def translate_tuned(graph: Graph, machine: Machine, seconds: float) -> Translate
         plans.plans = search_schedules(program, DeviceWorkshop(machine, SCHEDULES), seconds, runs)
         return program
 
-    usual = pipeline_of(machine.dialect)
-    place = usual.index(SCHEDULES[0])
+    place = passes.index(SCHEDULES[0])
     with choosing(plans):
-        return translate(graph, machine.dialect, (*usual[:place], tune, *usual[place:]))
+        return translate(graph, machine.dialect, (*passes[:place], tune, *passes[place:]))
 
 
 class DeviceWorkshop:

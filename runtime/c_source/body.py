@@ -27,9 +27,10 @@ EXACT = frozenset((
 class Body:
     """Lines of C, indented by the block that they stand in; index is the type of loop variables.
 
-    elements names those elements of buffers that are in registers, by buffer and offset. locals
+    elements names those elements of buffers that are in registers, by buffer and offset, settled
+    has those that are zero where the guard of their loads does not hold. locals
     has the names of the buffers that are no parameters, registers of those that hold values as they
-    are computed.
+    are computed, shared of those that the threads of a block have in common.
     """
 
     def __init__(self, context: Context, names: Names, index: str = WIDE) -> None:
@@ -37,6 +38,8 @@ class Body:
         self.elements: dict[tuple[str, Size], str] = {}
         self.locals: set[str] = set()
         self.registers: set[str] = set()
+        self.shared: set[str] = set()
+        self.settled: set[tuple[str, Size]] = set()
         self.context = context
         self.names = names
         self.lines: list[str] = []
@@ -112,7 +115,7 @@ class Body:
         element = self.element(node.buffer, node.offset)
         is_value = node.buffer in self.registers
         text = element if is_value else functions.from_memory(self.context, element, node.dtype)
-        if not guard:
+        if not guard or (node.buffer, node.offset) in self.settled:
             return text
         return f"({guard[0]} ? {text} : {literal(self.context.dialect, node.dtype, 0)})"
 
@@ -124,7 +127,9 @@ class Body:
     def copied(self, load: Load) -> str:
         """An element as it lies in memory."""
         element = self.element(load.buffer, load.offset)
-        return element if load.guard is None else f"{self.expression(load.guard)} ? {element} : 0"
+        if load.guard is None or (load.buffer, load.offset) in self.settled:
+            return element
+        return f"{self.expression(load.guard)} ? {element} : 0"
 
     def call(self, node: Call, operands: list[str]) -> str:
         """A function of values."""

@@ -115,6 +115,10 @@ class Lockstep:
         if loop.kind == "matrix":
             self.matrix(loop)
             return
+        if loop.kind == "wide":
+            assert not any(map(self.depends, loop.body)), "neighbours differ in lockstep"
+            self.writer.wide(loop)
+            return
         assert loop.kind in ("serial", "unrolled"), f"a {loop.kind} loop in lockstep"
         self.repeat(loop)
 

@@ -35,7 +35,7 @@ from graphc.runtime.c_source.registers import Deal, own_in, place_in, wide_loop
 from graphc.runtime.c_source.sizes import bare, operand
 from graphc.runtime.c_source.teams import THREAD, States, Team, at, combine_all
 from graphc.runtime.c_source.types import HALVES, MEMORY, REGISTERS, computed
-from graphc.runtime.c_source.wide import at_once, rest_of
+from graphc.runtime.c_source.wide import at_once, rest_of, words_copied
 
 
 class Writer:
@@ -149,8 +149,10 @@ class Writer:
         (self.body.locals if deal is None else self.body.registers).add(local.name)
         size = local.size if deal is None else deal.steps * deal.together
         word = (MEMORY if deal is None else REGISTERS)[local.dtype.name]
-        text = f"{word} {name}[{size}];"
+        aligned = self.dialect.aligned if deal is None else ""
+        text = f"{aligned}{word} {name}[{size}];"
         if self.together and deal is None:
+            self.body.shared.add(local.name)
             self.shared.append(f"{self.dialect.shared}{text}")
         else:
             self.body.line(text)
@@ -239,8 +241,12 @@ class Writer:
     def widely(self, loop: For) -> None:
         """All iterations of a wide loop."""
         with at_once(self.body, loop):
-            self.body.unroll()
-            self.repeat(loop, str(loop.lanes), "0", "++")
+            words = words_copied(self.body, loop)
+            for line in words:
+                self.body.line(line)
+            if not words:
+                self.body.unroll()
+                self.repeat(loop, str(loop.lanes), "0", "++")
 
     def filled(self, loop: For) -> list[Accumulator]:
         """The accumulators from around a loop that it fills."""

@@ -6,16 +6,21 @@ structure of elements they would read and write each by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.kernel import For, Store, accesses, loads, stores, variable
-from graphc.ir.scalar import Load
+from graphc.ir.scalar import Load, Scalar
 from graphc.ir.types import DType, uint8, uint16
 from graphc.runtime.c_source.body import Body
 from graphc.runtime.c_source.types import HALVES
+
+Place: TypeAlias = tuple[str, Size]
+"""A buffer and an offset in it."""
 
 
 def rest_of(loop: For) -> Size | None:
@@ -32,31 +37,29 @@ def rest_of(loop: For) -> Size | None:
 def at_once(body: Body, loop: For) -> Iterator[None]:
     """Around the iterations of a wide loop: what they load is read before, what they store after.
 
-    Inside, its elements are those of unions, each with the name of its buffer.
+    Inside, its elements are those of unions, each with the name of its buffer. What is loaded under
+    a guard is read where that holds, for all iterations or none, and else zero.
     """
-    found = {(a.buffer, a.offset): dtype_of(a) for a in accesses(loop.body)}
-    wide = {
-        place: dtype
-        for place, dtype in found.items()
-        if dim.coefficient(place[1], loop.variable.name) == 1
-        and place not in body.elements
-        and place[0] not in body.locals | body.registers
-    }
-    read = {(load.buffer, load.offset) for load in loads(loop.body)}
+    read: dict[Place, set[Scalar | None]] = {}
+    for load in loads(loop.body):
+        read.setdefault((load.buffer, load.offset), set()).add(load.guard)
     written = {(store.buffer, store.offset) for store in stores(loop.body)}
-    outside = body.elements
-    body.elements = dict(outside)
+    outside, open_before = body.elements, body.settled
+    body.elements, body.settled = dict(outside), set(open_before)
     writes: list[str] = []
-    for (buffer, offset), dtype in wide.items():
+    for (buffer, offset), dtype in wide_in(body, loop).items():
+        guards = read.get((buffer, offset), set())
+        if len(guards) > 1:
+            continue
         pointer, count = body.names.of("buffer", buffer), words_in(body, dtype, loop.lanes)
         name, word = body.names.fresh(f"{pointer}_wide"), together(body, dtype, loop.lanes)
         start = body.size(offset - variable(loop))
-        place = f"(({body.context.dialect.buffer}{{}}{word} *)({pointer} + {start}))->all"
+        place = f"(({space_of(body, buffer)}{{}}{word} *)({pointer} + {start}))->all"
         is_written = (buffer, offset) in written
         source = place.format("" if is_written else "const ")
-        parts = ", ".join(f"{source}[{at}]" for at in range(count))
-        value = f" = {{ {{{parts}}} }}" if (buffer, offset) in read else ""
-        body.line(f"{'' if is_written else 'const '}{word} {name}{value};")
+        wide = Wide(body, name, "" if is_written else "const ", word, loop.lanes)
+        wide.declare([f"{source}[{at}]" for at in range(count)], guards)
+        body.settled.add((buffer, offset))
         if is_written:
             target = place.format("")
             writes += [f"{target}[{at}] = {name}.all[{at}];" for at in range(count)]
@@ -65,7 +68,74 @@ def at_once(body: Body, loop: For) -> Iterator[None]:
     yield
     for line in writes:
         body.line(line)
-    body.elements = outside
+    body.elements, body.settled = outside, open_before
+
+
+def words_copied(body: Body, loop: For) -> list[str]:
+    """The lines of a wide loop that only copies, word by word; none for any other.
+
+    Compilers would not see through elements of 16 bits.
+    """
+    (store, *others) = loop.body
+    if others or not isinstance(store, Store) or not isinstance(store.value, Load):
+        return []
+    target = body.elements.get((store.buffer, store.offset), "")
+    source = body.elements.get((store.value.buffer, store.value.offset), "")
+    if ".at[" not in target or ".at[" not in source:
+        return []
+    count = words_in(body, store.value.dtype, loop.lanes)
+    names = [text.partition(".")[0] for text in (target, source)]
+    return [f"{names[0]}.all[{at}] = {names[1]}.all[{at}];" for at in range(count)]
+
+
+def wide_in(body: Body, loop: For) -> dict[Place, DType]:
+    """The places that a wide loop walks along in memory, not in registers, and their dtypes."""
+    found = {(access.buffer, access.offset): dtype_of(access) for access in accesses(loop.body)}
+    return {
+        place: dtype
+        for place, dtype in found.items()
+        if dim.coefficient(place[1], loop.variable.name) == 1
+        and place not in body.elements
+        and place[0] not in body.registers
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Wide:
+    """A union of so many elements and of words, declared in a body."""
+
+    body: Body
+    name: str
+    qualifier: str
+    word: str
+    lanes: int
+
+    def declare(self, parts: Sequence[str], guards: Collection[Scalar | None]) -> None:
+        """Declare it with the words that are read, if any are; zeros where their guard is false."""
+        (guard,) = guards or (None,)
+        if guard is not None:
+            self.declare_guarded(parts, guard)
+            return
+        value = f" = {{ {{{', '.join(parts)}}} }}" if guards else ""
+        self.body.line(f"{self.qualifier}{self.word} {self.name}{value};")
+
+    def declare_guarded(self, parts: Sequence[str], guard: Scalar) -> None:
+        """Declare it with the words that are read where a guard holds, else with zeros."""
+        body, lane = self.body, self.body.names.fresh("lane")
+        body.line(f"{self.word} {self.name};")
+        with body.unrolled(f"for (int {lane} = 0; {lane} < {self.lanes}; {lane}++)"):
+            body.line(f"{self.name}.at[{lane}] = 0;")
+        with body.block(f"if ({body.expression(guard)})"):
+            for at, part in enumerate(parts):
+                body.line(f"{self.name}.all[{at}] = {part};")
+
+
+def space_of(body: Body, buffer: str) -> str:
+    """The word of pointers into the memory that a buffer lies in."""
+    dialect = body.context.dialect
+    if buffer in body.shared:
+        return dialect.shared_pointer
+    return "" if buffer in body.locals else dialect.buffer
 
 
 def dtype_of(access: Load | Store) -> DType:

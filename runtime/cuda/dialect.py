@@ -20,16 +20,45 @@ HALVES = {
 TENSOR_CORES = "__CUDA_ARCH__ >= 800"
 
 
-def multiply_matrices(dtype: str, word: str) -> str:
+def multiply_matrices(dtype: str, word: str, terms: int) -> str:
     """The function that multiplies matrices of a dtype, by its word in PTX, on a tensor core."""
     return f"""#if {TENSOR_CORES}
 FUNCTION void multiply_matrices_{dtype}(
     float *upper, float *lower, const uint32_t *left, const uint32_t *right) {{
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.{word}.{word}.f32 "
+      "mma.sync.aligned.m16n8k{terms}.row.col.f32.{word}.{word}.f32 "
       "{{%0, %1, %2, %3}}, {{%4, %5, %6, %7}}, {{%8, %9}}, {{%0, %1, %2, %3}};"
       : "+f"(upper[0]), "+f"(upper[1]), "+f"(lower[0]), "+f"(lower[1])
       : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
+}}
+#endif"""
+
+
+def load_matrices(count: int, transposed: bool) -> str:
+    """The function that loads matrices of 8 by 8 elements from shared memory, turned or not."""
+    parts = ", ".join(f"%{at}" for at in range(count))
+    outputs = ", ".join(f'"=r"(parts[{at}])' for at in range(count))
+    name, word = ("_transposed", ".trans") if transposed else ("", "")
+    return f"""#if {TENSOR_CORES}
+FUNCTION void load_matrices{name}_{count}(uint32_t *parts, const void *row) {{
+  asm volatile(
+      "ldmatrix.sync.aligned.m8n8.x{count}{word}.shared.b16 {{{parts}}}, [%{count}];"
+      : {outputs} : "r"((uint32_t)__cvta_generic_to_shared(row)) : "memory");
+}}
+#endif"""
+
+
+def round_matrices(count: int) -> str:
+    """The function that rounds so many float32 to the nearest tf32, halves away from zero."""
+    rounded = "cvt.rna.tf32.f32 %0, %1;"
+    lines = [
+        f'  asm("{rounded}" : "=r"(parts[{at}]) : "f"(__uint_as_float(parts[{at}])));'
+        for at in range(count)
+    ]
+    body = "\n".join(lines)
+    return f"""#if {TENSOR_CORES}
+FUNCTION void round_matrices_{count}(uint32_t *parts) {{
+{body}
 }}
 #endif"""
 
@@ -52,7 +81,8 @@ CUDA = Dialect(
     bounds="__launch_bounds__({threads})",
     function="static __device__",
     buffer="",
-    shared="__shared__ __align__(16) ",
+    shared="__shared__ ",
+    aligned="__align__(16) ",
     block="blockIdx.x",
     thread="threadIdx.x",
     barrier="__syncthreads()",
@@ -64,8 +94,15 @@ CUDA = Dialect(
     long_suffix="LL",
     functions={
         **HALVES,
-        "multiply_matrices_float16": multiply_matrices("float16", "f16"),
-        "multiply_matrices_bfloat16": multiply_matrices("bfloat16", "bf16"),
+        "load_matrices_2": load_matrices(2, False),
+        "load_matrices_4": load_matrices(4, False),
+        "load_matrices_transposed_2": load_matrices(2, True),
+        "load_matrices_transposed_4": load_matrices(4, True),
+        "round_matrices_2": round_matrices(2),
+        "round_matrices_4": round_matrices(4),
+        "multiply_matrices_float16": multiply_matrices("float16", "f16", 16),
+        "multiply_matrices_bfloat16": multiply_matrices("bfloat16", "bf16", 16),
+        "multiply_matrices_tf32": multiply_matrices("tf32", "tf32", 8),
     },
     words={**WORDS, 8: "uint2", 16: "uint4"},
     warp=WarpWords(
