@@ -58,7 +58,7 @@ class NoChainError(Exception):
 
 
 class BrokenChainError(Exception):
-    """What stands between two contractions over the same rows cannot be done for a tile of them."""
+    """Two contractions over the same rows cannot be one kernel; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,12 @@ def chain_of(kernels: Sequence[Kernel], inside: Iterable[str]) -> Chain:
     )
     for statement in row.inside:
         body.add(statement)
-    second = with_middle(product.contraction(), body.middle)
+    if not body.totals:
+        raise NoChainError("no total of a row stands between the contractions")
+    try:
+        second = with_middle(product.contraction(), body.middle)
+    except NoChainError as error:
+        raise BrokenChainError(f"what reads the rows is another kernel: {error}") from error
     weight = body.forwarded(second.left)
     if body.forwarded(second.right) is not second.right:
         raise BrokenChainError("both factors of the second contraction are made of the scores")
@@ -179,7 +184,7 @@ def scored(first: Contraction) -> tuple[Contraction, Store]:
     """The first contraction with the score as the last value after it, and where it was stored."""
     (columns,) = first.columns
     middle = loop("%middle", columns.limit, "serial", ())
-    at = {columns.variable.name: variable(middle)}
+    at: dict[str, Size] = {columns.variable.name: variable(middle)}
     *lets, store = substitute(first.after, at)
     if not isinstance(store, Store) or store.buffer != SCORES or store.guard is not None:
         raise NoChainError("the first contraction has other results")
@@ -300,8 +305,8 @@ class RowBody:
         levels = {total.accumulator.name: self.level[total.accumulator.name]
                   for total in self.totals}  # fmt: skip
         last = 1 + self.needs(weight)
-        if not levels or max(levels.values()) > last:
-            raise BrokenChainError("no total of a row is there before the weights")
+        if max(levels.values()) > last:
+            raise BrokenChainError("a total of a row needs another sweep than the weights")
         return tuple(
             Sweep(
                 tuple(t for t in self.totals if levels[t.accumulator.name] == number),

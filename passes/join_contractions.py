@@ -96,6 +96,7 @@ class Joining:
         self.allocations = program.allocations_by_name
         self.kernels = dict(program.kernels_by_name)
         self.gone: set[str] = set()
+        self.refused: set[tuple[str, str]] = set()
         steps = list(walk_steps(program.steps))
         calls = [step for step in steps if isinstance(step, CallKernel)]
         self.touched = Counter(name for call in calls for name in set(call.arguments))
@@ -108,7 +109,7 @@ class Joining:
         joined: dict[int, CallKernel] = {}
         dropped: set[int] = set()
         for link in self.links(steps):
-            if dropped.isdisjoint(link.at) and (call := self.joined(link)) is not None:
+            if dropped.isdisjoint(link.at) and (call := self.joined(steps, link)) is not None:
                 joined[link.at[-1]] = call
                 dropped.update(link.at)
         left = ((at, s) for at, s in enumerate(steps) if at in joined or at not in dropped)
@@ -128,22 +129,17 @@ class Joining:
         """Calls that hand on temporaries larger than all else that they touch."""
         calls = [(at, step) for at, step in enumerate(steps) if isinstance(step, CallKernel)]
         readers: dict[str, list[tuple[int, CallKernel]]] = {}
-        for at, call in calls:
-            for name in self.names(call, written=False):
-                readers.setdefault(name, []).append((at, call))
+        for placed in calls:
+            for name in self.names(placed[1], written=False):
+                readers.setdefault(name, []).append(placed)
         for placed in calls:
             for scores in self.names(placed[1], written=True):
                 for second in readers.get(scores, []):
                     for weights in self.names(second[1], written=True):
                         reading = readers.get(weights, [])
-                        last = reading if len(reading) == 2 else reading[:1]
-                        link = Link((placed, second, *last), scores, weights)
-                        if last and self.is_apart(steps, link):
-                            yield link
-
-    def is_apart(self, steps: Sequence[Step], link: Link) -> bool:
-        """Whether what calls hand on is large, and nothing comes between them."""
-        return self.is_large(link) and self.is_undisturbed(steps, link)
+                        ways = [reading] if len(reading) == 2 else [[call] for call in reading]
+                        links = (Link((placed, second, *way), scores, weights) for way in ways)
+                        yield from (link for link in links if self.is_large(link))
 
     def names(self, call: CallKernel, written: bool) -> list[str]:
         """The allocations that a call writes, or those that it only reads."""
@@ -152,12 +148,11 @@ class Joining:
         return [name for name, buffer in pairs if buffer.written == written]
 
     def is_large(self, link: Link) -> bool:
-        """Whether what is handed on are temporaries, more than all else that the calls touch."""
+        """Whether calls in order hand on temporaries, more than all else that they touch."""
         between = {link.scores, link.weights}
-        touched = {name for call in link.calls for name in call.arguments}
-        return between <= self.free and self.bytes(between) > self.bytes(
-            touched - between - self.own(link)
-        )
+        others = {name for call in link.calls for name in call.arguments} - self.own(link) - between
+        in_order = link.at == tuple(sorted(set(link.at)))
+        return in_order and between <= self.free and self.bytes(between) > self.bytes(others)
 
     def own(self, link: Link) -> set[str]:
         """The temporaries that the calls hand on to one another, and no other call touches."""
@@ -179,29 +174,28 @@ class Joining:
             for name in self.names(step, written=True)
         }
         read = {name for call in link.calls for name in call.arguments}
-        return link.at == tuple(sorted(set(link.at))) and not changed & read
+        return not changed & read
 
     # --- the joint kernel ------------------------------------------------------------------------
 
-    def joined(self, link: Link) -> CallKernel | None:
+    def joined(self, steps: Sequence[Step], link: Link) -> CallKernel | None:
         """The call of a new kernel that does what a chain does; None if that would be worse."""
         own = self.own(link)
         parts = Parts(link, own, self.kernels)
         try:
             chain = chain_of(parts.kernels, parts.inside)
+            if not {link.scores, link.weights} <= own:
+                raise BrokenChainError("other kernels read what passes between them")
+            if not self.is_undisturbed(steps, link):
+                raise BrokenChainError("another kernel between them changes what they read")
+            tiling = tiling_of(chain)
         except NoChainError:
             return None
         except BrokenChainError as error:
-            return self.refuse(link, str(error))
-        if not {link.scores, link.weights} <= own:
-            return self.refuse(link, "other kernels read what passes between them")
-        if not (is_worth_it(chain.first) and is_worth_it(chain.second)):
-            return self.refuse(link, "there is too little work for tiles")
-        tilings = [ChainTiling(chain, tile) for tile in tiles_for(chain)]
-        fitting = [tiling for tiling in tilings if shared_bytes(tiling) <= SHARED_BYTES]
-        if not fitting:
-            return self.refuse(link, "no tile fits into the memory that a block shares")
-        tiling = min(fitting, key=cost)
+            if (link.scores, link.weights) not in self.refused:
+                self.note(link, "separate kernels", str(error))
+            self.refused.add((link.scores, link.weights))
+            return None
         kernel = parts.kernel(tiling.nest())
         self.kernels[kernel.name] = kernel
         self.gone |= own
@@ -211,10 +205,6 @@ class Joining:
                    ("bytes", str(self.bytes(own))),
                    ("shared bytes", str(shared_bytes(tiling)))))  # fmt: skip
         return make_call(kernel.name, parts.places)
-
-    def refuse(self, link: Link, reason: str) -> None:
-        """Record why a chain stays in parts."""
-        self.note(link, "separate kernels", reason)
 
     def note(
         self, link: Link, choice: str, reason: str, numbers: tuple[tuple[str, str], ...] = ()
@@ -269,6 +259,17 @@ class Parts:
         name = fresh("_then_".join(kernel.name for kernel in self.kernels), set(self.known))
         origin = dict.fromkeys(line for kernel in self.kernels for line in kernel.origin)
         return Kernel(name, buffers, (nest,), tuple(origin))
+
+
+def tiling_of(chain: Chain) -> ChainTiling:
+    """A chain in the tiles that cost least; BrokenChainError where none are worth it or fit."""
+    if not (is_worth_it(chain.first) and is_worth_it(chain.second)):
+        raise BrokenChainError("there is too little work for tiles")
+    tilings = [ChainTiling(chain, tile) for tile in tiles_for(chain)]
+    fitting = [tiling for tiling in tilings if shared_bytes(tiling) <= SHARED_BYTES]
+    if not fitting:
+        raise BrokenChainError("no tile fits into the memory that a block shares")
+    return min(fitting, key=cost)
 
 
 def tiles_for(chain: Chain) -> list[ChainTile]:

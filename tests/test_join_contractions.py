@@ -57,7 +57,7 @@ class Attention:
         if node.dtype == gx.bool:
             values = values > -1
             values[5] = False
-        return values.astype(node.dtype.name) if node.dtype != gx.bfloat16 else values
+        return values.astype(node.dtype.numpy)
 
     def masked(self, dtype: str, *shape: Any) -> gx.Node:
         """A mask as one more input."""
@@ -97,7 +97,7 @@ def test_causal_attention_that_fills_no_tile(dtype: str, bound: float) -> None:
 
 
 def test_an_additive_mask_and_a_scale() -> None:
-    given = Attention(width=200, keys=500)
+    given = Attention(width=72, keys=500)
     mask = given.masked("float32", HEADS[0], 1, 120, 500)
     check(given, given.result(attn_mask=mask, scale=0.3), 2e-6)
 
@@ -140,8 +140,8 @@ def test_what_a_gradient_reads_stays_in_memory() -> None:
     loss = gx.sum(given.result())
     outputs = gx.grad(loss, given.inputs[:3])
     run = translate(Graph(tuple(given.inputs), tuple(outputs)), OPENCL).run
-    reasons = [d.reason for d in run.result.decisions if d.stage == "join_contractions"]
-    assert "other kernels read what passes between them" in reasons
+    choices = [d.choice for d in run.decisions if d.stage == "join_contractions"]
+    assert choices == ["separate kernels"]
 
 
 # --- faults --------------------------------------------------------------------------------------
