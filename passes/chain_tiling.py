@@ -47,7 +47,7 @@ from graphc.ir.scalar import Load, Ref, Scalar
 from graphc.passes.block_tile import PADDING, SIDE, THREADS, BlockTile
 from graphc.passes.contraction import Contraction
 from graphc.passes.contraction_chain import WEIGHTS, Chain, Sweep, Total
-from graphc.passes.contraction_tiling import Operand, Tiling
+from graphc.passes.contraction_tiling import Operand, Tiling, needed
 from graphc.passes.loop_nests import nested
 from graphc.passes.partial_tiles import both, within
 
@@ -164,7 +164,7 @@ class ChainTiling:
         *sweeps, last = self.chain.sweeps
         rows = (
             *self.in_row(),
-            *self.of_row((*self.chain.first.before, *self.chain.before)),
+            *self.of_row(self.chain.before),
             *(s for sweep in sweeps for s in self.sweep(sweep, False)),
             self.cleared(),
             *self.sweep(last, True),
@@ -248,7 +248,7 @@ class ChainTiling:
             found.sum,
             replace(tiling.slices, body=tiling.slice()),
             *self.in_middle(),
-            *self.of_element((*found.after, *made)),
+            *self.of_element((*needed(found.before, found.after), *found.after, *made)),
             *(self.take(total, value) for total, value in zip(sweep.totals, taken, strict=False)),
             *((self.keep(taken[-1]),) if last else ()),
         )

@@ -189,8 +189,9 @@ def scored(first: Contraction) -> tuple[Contraction, Store]:
     if not isinstance(store, Store) or store.buffer != SCORES or store.guard is not None:
         raise NoChainError("the first contraction has other results")
     after = (*lets_of(lets), Let("score", store.value))
+    before = lets_of(substitute(first.before, at))
     right = moved(first.right, at)
-    return replace(first, right=right, columns=(middle,), after=after), store
+    return replace(first, right=right, columns=(middle,), before=before, after=after), store
 
 
 def lets_of(body: Iterable[Statement]) -> tuple[Let, ...]:

@@ -164,17 +164,14 @@ class Joining:
         return sum(usual(self.allocations[name].bytes) for name in names)
 
     def is_undisturbed(self, steps: Sequence[Step], link: Link) -> bool:
-        """Whether nothing changes what the first two calls read before the last one, in order."""
+        """Whether no call between changes what the chain's touch, or reads what they write."""
         first, last = link.at[0], link.at[-1]
         others = [s for at, s in enumerate(steps[:last]) if at > first and at not in link.at]
-        changed = {
-            name
-            for step in walk_steps(others)
-            if isinstance(step, CallKernel)
-            for name in self.names(step, written=True)
-        }
-        read = {name for call in link.calls for name in call.arguments}
-        return not changed & read
+        calls = [step for step in walk_steps(others) if isinstance(step, CallKernel)]
+        touched = {name for call in link.calls for name in call.arguments}
+        changed = {name for call in calls for name in self.names(call, written=True)}
+        written = {name for call in link.calls for name in self.names(call, written=True)}
+        return not changed & touched and not written & {n for c in calls for n in c.arguments}
 
     # --- the joint kernel ------------------------------------------------------------------------
 
@@ -187,7 +184,9 @@ class Joining:
             if not {link.scores, link.weights} <= own:
                 raise BrokenChainError("other kernels read what passes between them")
             if not self.is_undisturbed(steps, link):
-                raise BrokenChainError("another kernel between them changes what they read")
+                raise BrokenChainError(
+                    "another kernel between them reads or changes what they touch"
+                )
             tiling = tiling_of(chain)
         except NoChainError:
             return None
@@ -278,7 +277,8 @@ def tiles_for(chain: Chain) -> list[ChainTile]:
     width = next((width for width in RESULTS if width >= results), RESULTS[-1])
     sides = itertools.product(reversed(WIDTHS), repeat=2)
     tiles = [ChainTile(rows, middle, width) for rows, middle in sides]
-    return [tile for tile in tiles if tile.registers <= MOST_REGISTERS]
+    words = max(chain.second.sum.dtype.bytes // 4, 1)
+    return [tile for tile in tiles if words * tile.registers <= MOST_REGISTERS]
 
 
 def shared_bytes(tiling: ChainTiling) -> int:

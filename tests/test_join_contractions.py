@@ -128,6 +128,15 @@ def test_infinities_and_nan_stay_in_their_rows() -> None:
     np.testing.assert_allclose(step(q, k, v), want, 2e-6, 2e-6)
 
 
+def test_values_of_a_row_and_of_a_key_around_the_scores() -> None:
+    given = Attention(dtype="float64")
+    q, k, v = given.inputs
+    by_key, by_row = gx.input("a", (300,), "float64"), gx.input("b", (120, 1), "float64")
+    given.inputs += [by_key, by_row]
+    scores = gx.tanh(q @ gx.matrix_transpose(k) + by_key) * gx.exp(by_key) * by_row
+    check(given, gx.softmax(scores, axis=-1) @ v, 1e-13)
+
+
 def test_scores_never_are_in_memory() -> None:
     q = gx.input("q", (1, 8, 2048, 64), "float32")
     step = gx.compile([q], gx.nn.scaled_dot_product_attention(q, q, q), device=DEVICE)
