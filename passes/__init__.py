@@ -36,6 +36,7 @@ On programs:
   interchange_loops     put two loops innermost that can become a register tile
   block_sums            cut long sums into blocks whose terms stay in cache
   contract_temporaries  what passes from kernel to kernel stays in cache, a block at a time
+  join_contractions     two products with a softmax between as one, without the scores
   split_reductions      cut long reductions with few results into chunks
   split_contractions    cut the sums of products with few results, for more blocks of threads
   tile_loops            choose how each loop runs: in vectors, in tiles, on threads
@@ -72,6 +73,7 @@ from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.interchange_loops import interchange_loops
 from graphc.passes.invert_sums import invert_sums
+from graphc.passes.join_contractions import join_contractions
 from graphc.passes.join_rows import join_rows
 from graphc.passes.keep_rows import keep_rows
 from graphc.passes.lay_out_constants import lay_out_constants
@@ -136,6 +138,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         interchange_loops,
         block_sums,
         contract_temporaries,
+        join_contractions,
         split_reductions,
         split_contractions,
         tile_loops,

@@ -10,6 +10,7 @@ from graphc.ir.program import Program
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fuse import fuse
 from graphc.passes.graph_passes import GRAPH_PASSES
+from graphc.passes.join_contractions import join_contractions
 from graphc.passes.keep_rows import keep_rows
 from graphc.passes.lower import lower
 from graphc.passes.map_to_grid import map_to_grid
@@ -47,6 +48,7 @@ PIPELINE: tuple[Pass, ...] = (
     lower,
     split_loops,
     collapse_loops,
+    join_contractions,  # before what cuts long sums: it needs the whole of them
     split_into_columns,
     split_contractions,
     split_kernels,  # before plan_memory: what a later launch reads again must not be written over
