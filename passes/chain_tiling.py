@@ -50,6 +50,7 @@ from graphc.passes.contraction_chain import WEIGHTS, Chain, Sweep, Total
 from graphc.passes.contraction_tiling import Operand, Tiling, needed
 from graphc.passes.loop_nests import nested
 from graphc.passes.partial_tiles import both, within
+from graphc.passes.widen_accesses import Starts
 
 DEPTH = 16
 """Terms of either product that are brought at a time: one element for each thread at least."""
@@ -99,8 +100,10 @@ class Staged(Tiling):
 class Weighted(Staged):
     """The second product over a tile of the middle, whose left factor is there already."""
 
-    def __init__(self, found: Contraction, tile: BlockTile, middle_tile: For, middle: int) -> None:
-        super().__init__(found, tile)
+    def __init__(
+        self, found: Contraction, tile: BlockTile, starts: Starts, middle_tile: For, middle: int
+    ) -> None:
+        super().__init__(found, tile, starts)
         self.slices = loop("%slice", middle // DEPTH, "serial", ())
         self.first = variable(middle_tile) * (middle // DEPTH)
 
@@ -123,18 +126,18 @@ def weight_at(rows: int, row: Size, middle: Size) -> Size:
 
 
 class ChainTiling:
-    """A chain in tiles."""
+    """A chain in tiles, over buffers that begin somewhere."""
 
-    def __init__(self, chain: Chain, tile: ChainTile) -> None:
+    def __init__(self, chain: Chain, tile: ChainTile, starts: Starts) -> None:
         self.chain = chain
         self.tile = tile
-        self.scores = Staged(chain.first, tile.scores)
+        self.scores = Staged(chain.first, tile.scores, starts)
         count = self.scores.tiles["right"].limit
         self.middle_tile = loop("%middle_tile", count, "serial", ())
         self.scores.tiles["right"] = self.middle_tile
         total = chain.second.sum
         second = replace(chain.second, sum=replace(total, name=f"{total.name}_tile"))
-        self.results = Weighted(second, tile.results, self.middle_tile, tile.middle)
+        self.results = Weighted(second, tile.results, starts, self.middle_tile, tile.middle)
         self.row_parts = self.scores.parts["left"]
 
     def nest(self) -> For:
@@ -146,13 +149,13 @@ class ChainTiling:
     def shared(self) -> list[Local]:
         """The memory that a block's threads share."""
         left, right = (each.value.dtype for each in self.scores.operands)
-        rows, depth = self.tile.rows, DEPTH
-        width = max(self.tile.middle, self.tile.columns)
+        rows = self.tile.rows
+        first, second = self.scores, self.results
         parts = {self.part_memory(t): t.accumulator.dtype
                  for sweep in self.chain.sweeps for t in sweep.totals}  # fmt: skip
         return [
-            Local("left", left, (rows + PADDING) * depth),
-            Local("right", right, (width + PADDING) * depth),
+            Local("left", left, first.elements(first.left)),
+            Local("right", right, max(t.elements(t.right) for t in (first, second))),
             Local(WEIGHTS, self.chain.second.left.dtype, (rows + PADDING) * self.tile.middle),
             *(Local(name, dtype, rows * SIDE) for name, dtype in parts.items()),
         ]

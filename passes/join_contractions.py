@@ -52,6 +52,7 @@ from graphc.passes.decisions import record
 from graphc.passes.joint_loops import with_own_names
 from graphc.passes.split_kernels import fresh
 from graphc.passes.tile_contractions import is_worth_it, terms_of
+from graphc.passes.widen_accesses import Starts
 
 RESULTS = (16, 32, 48, 64, 128)
 """Columns of the second product that a block may have, whole ones for each of its threads."""
@@ -187,7 +188,7 @@ class Joining:
                 raise BrokenChainError(
                     "another kernel between them reads or changes what they touch"
                 )
-            tiling = tiling_of(chain)
+            tiling = tiling_of(chain, parts.starts)
         except NoChainError:
             return None
         except BrokenChainError as error:
@@ -230,6 +231,7 @@ class Parts:
         every = dict.fromkeys(place for call in link.calls for place in call.places)
         self.places = [place for place in every if place[0] not in own]
         names = {place: f"b{number}" for number, place in enumerate(self.places)}
+        self.starts = {name: [start] for (_, start), name in names.items()}
         taken: set[str] = set()
         self.buffers: dict[str, Buffer] = {}
         self.kernels: list[Kernel] = []
@@ -260,11 +262,11 @@ class Parts:
         return Kernel(name, buffers, (nest,), tuple(origin))
 
 
-def tiling_of(chain: Chain) -> ChainTiling:
+def tiling_of(chain: Chain, starts: Starts) -> ChainTiling:
     """A chain in the tiles that cost least; BrokenChainError where none are worth it or fit."""
     if not (is_worth_it(chain.first) and is_worth_it(chain.second)):
         raise BrokenChainError("there is too little work for tiles")
-    tilings = [ChainTiling(chain, tile) for tile in tiles_for(chain)]
+    tilings = [ChainTiling(chain, tile, starts) for tile in tiles_for(chain)]
     fitting = [tiling for tiling in tilings if shared_bytes(tiling) <= SHARED_BYTES]
     if not fitting:
         raise BrokenChainError("no tile fits into the memory that a block shares")
