@@ -272,7 +272,7 @@ def test_nan_infinity_and_zeros_among_others(name: str, dtype: DType) -> None:
         arrays = random_operands(name, sample, dtype, BINDINGS[0])
         random = np.random.default_rng(seed_of("special", name, sample.shapes))
         special = [with_specials(array, random) for array in arrays]
-        if any(map(any, (sample.attrs.get("low", ()), sample.attrs.get("high", ())))):
+        if name == "convolution" and any((*sample.attrs["low"], *sample.attrs["high"])):
             special[1] = arrays[1]  # test_convolution.py says what a tap beyond a border adds
         groups.append(in_order(row, special))
     Step(name, dtype, row.samples, "cpu").run(groups, BINDINGS[0])
