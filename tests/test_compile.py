@@ -310,7 +310,7 @@ def test_a_dump_has_a_text_for_every_pass(
     gx.compile([x], gx.softmax(x))
     names = [path.stem for path in sorted((tmp_path / "000").iterdir())]
     for word in ("input", "simplify", "fuse", "lower", "collapse_loops", "plan_memory"):
-        assert any(name.endswith(word) for name in names), word
+        assert any(word in name for name in names), word
     for path in (tmp_path / "000").glob("*.txt"):
         parse(path.read_text())
 
