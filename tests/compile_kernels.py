@@ -41,7 +41,7 @@ def main(folder: Path) -> int:
                 processes.shutdown(cancel_futures=True)
                 print(failure)
                 return 1
-            if done % 30 == 0:
+            if done % 100 == 0:
                 print(f"{done} of {len(work)} batches", flush=True)
     architectures = ", ".join(ARCHITECTURES)
     print(

@@ -40,6 +40,11 @@ def test_what_has_no_digits_has_a_word(dialect: object) -> None:
         assert literal(dialect, dtype, -math.nan).startswith(f"{dialect.float_of[dtype.bits]}(0xff")
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_number_beyond_a_dtype_is_infinite_without_a_warning() -> None:
+    assert literal(OPENCL, float32, -1e300) == f"(-{OPENCL.infinity[32]})"
+
+
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
 def test_the_limits_of_integers_are_literals(dtype: DType) -> None:
     for limit in map(int, dtype.limits):

@@ -68,7 +68,9 @@ def float_literal(dialect: Dialect, dtype: DType, value: float) -> str:
     if math.isnan(value):
         return nan_literal(dialect, dtype, value)
     sign = "-" if math.copysign(1.0, value) < 0 else ""
-    if math.isinf(narrowed := abs(dtype.numpy.type(value))):
+    with np.errstate(over="ignore"):  # a number beyond the largest is infinite in the dtype
+        narrowed = abs(dtype.numpy.type(value))
+    if math.isinf(narrowed):
         text = dialect.infinity[dtype.bits]
     else:
         text = np.format_float_scientific(narrowed, trim="-", exp_digits=1)
