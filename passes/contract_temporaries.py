@@ -47,6 +47,7 @@ from graphc.passes.joint_loops import (
     common_variable,
     moves,
     slice_size,
+    with_joint_kernels,
     with_own_names,
 )
 from graphc.passes.loop_nests import nested
@@ -71,13 +72,7 @@ def contract_temporaries(program: Program) -> Program:
     """Join kernels over the same rows where a block of what passes between them stays in cache."""
     work = Contraction(program)
     steps = work.steps(program.steps)
-    called = {s.kernel for s in walk_steps(steps) if isinstance(s, CallKernel)}
-    return replace(
-        program,
-        allocations=tuple(a for a in program.allocations if a.name not in work.contracted),
-        kernels=tuple(k for k in work.kernels.values() if k.name in called),
-        steps=steps,
-    )
+    return with_joint_kernels(program, steps, work.kernels.values(), work.contracted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ from graphc.passes.contraction_chain import (
     chain_of,
 )
 from graphc.passes.decisions import record
-from graphc.passes.joint_loops import with_own_names
+from graphc.passes.joint_loops import with_joint_kernels, with_own_names
 from graphc.passes.split_kernels import fresh
 from graphc.passes.tile_contractions import is_worth_it, terms_of
 from graphc.passes.widen_accesses import Starts
@@ -62,13 +62,7 @@ def join_contractions(program: Program) -> Program:
     """Make one kernel of two products and what is between, where that is the largest by far."""
     work = Joining(program)
     steps = work.steps(program.steps)
-    called = {s.kernel for s in walk_steps(steps) if isinstance(s, CallKernel)}
-    return replace(
-        program,
-        allocations=tuple(a for a in program.allocations if a.name not in work.gone),
-        kernels=tuple(k for k in work.kernels.values() if k.name in called),
-        steps=steps,
-    )
+    return with_joint_kernels(program, steps, work.kernels.values(), work.gone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ results are independent, so that any of them may go outermost.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
@@ -27,7 +27,7 @@ from graphc.ir.kernel import (
     substitute,
     variable,
 )
-from graphc.ir.program import CallKernel, Step
+from graphc.ir.program import CallKernel, Program, Step, walk_steps
 from graphc.passes.loop_nests import independent, perfect
 from graphc.passes.machine import typical
 
@@ -205,3 +205,16 @@ def calls_from(steps: Sequence[Step]) -> list[CallKernel]:
             break
         calls.append(step)
     return calls
+
+
+def with_joint_kernels(
+    program: Program, steps: tuple[Step, ...], kernels: Iterable[Kernel], gone: Collection[str]
+) -> Program:
+    """The program with other steps and the kernels that they call, without some temporaries."""
+    called = {step.kernel for step in walk_steps(steps) if isinstance(step, CallKernel)}
+    return replace(
+        program,
+        allocations=tuple(a for a in program.allocations if a.name not in gone),
+        kernels=tuple(kernel for kernel in kernels if kernel.name in called),
+        steps=steps,
+    )
