@@ -42,9 +42,14 @@ ALIGNMENT = 256  # bytes
 CONVERSION = re.compile(r'asm\("cvt[^"]*" : "=."\((\w+)\) : "."\((\w+)\)\);')
 """PTX that converts between float16 and float32."""
 MULTIPLICATION = re.compile(
-    r"^static __device__ void (?:multiply|load|round)_matrices_.*?^}$", re.MULTILINE | re.DOTALL
+    r"^static __device__ void (?:(?:multiply|load|round)_matrices|begin_copy|end_copies)_.*?^}$",
+    re.MULTILINE | re.DOTALL,
 )
-"""Functions of PTX that load, round and multiply matrices."""
+"""Functions of PTX that load, round and multiply matrices, or copy to shared memory."""
+GIVEN = re.compile(r"extern __shared__ (.*) (\w+)\[\];")
+"""Shared memory that a kernel is launched with."""
+MOST_GIVEN = 64 << 10
+"""Bytes of it that GPUs of compute capability 7.5 have, the least of those that are supported."""
 GOOD = CUresult.CUDA_SUCCESS
 Answer = tuple[Any, ...]
 
@@ -56,6 +61,9 @@ class FakeDriver:
     CUdevice_attribute = SimpleNamespace(
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR="major",
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR="minor",
+    )
+    CUfunction_attribute = SimpleNamespace(
+        CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES="shared",
     )
     CUstream_flags = SimpleNamespace(CU_STREAM_NON_BLOCKING=1)
     CUstreamCaptureMode = SimpleNamespace(CU_STREAM_CAPTURE_MODE_RELAXED=2)
@@ -71,6 +79,7 @@ class FakeDriver:
         self.capturing: list[Callable[[], bool]] | None = None
         self.times: dict[int, float] = {}
         self.waiting: list[int] = []
+        self.given: dict[int, int] = {}
         self.room = 1 << 30
 
     def __getattribute__(self, name: str) -> Any:
@@ -224,9 +233,17 @@ class FakeDriver:
         function = library[f"run_{name.decode()}"]
         return GOOD, self.handle((function, counts[name.decode()], library))
 
+    def cuFuncSetAttribute(self, kernel: int, attribute: str, value: int) -> Answer:
+        if attribute != "shared" or value > MOST_GIVEN:
+            return (CUresult.CUDA_ERROR_INVALID_VALUE,)
+        self.given[kernel] = value
+        return (GOOD,)
+
     def cuLaunchKernel(self, kernel: int, blocks: int, *rest: Any) -> Answer:
         function, count, _ = self.handles[kernel]
-        threads, arguments = rest[2], rest[7]
+        threads, shared, arguments = rest[2], rest[5], rest[7]
+        if shared != self.given.get(kernel, 0):
+            return (CUresult.CUDA_ERROR_INVALID_VALUE,)
         places = (ctypes.c_void_p * count).from_address(arguments)
         words = (ctypes.c_int64 * count)(*(ctypes.c_int64.from_address(p).value for p in places))
 
@@ -263,6 +280,7 @@ def on_host(text: str) -> tuple[str, dict[str, int]]:
 
     What is written in PTX gives way to functions of the header.
     """
+    text = GIVEN.sub(rf"static \1 \2[{MOST_GIVEN}];", text)
     text = MULTIPLICATION.sub("", CONVERSION.sub(r"\1 = convert_half(\2);", text))
     found = re.findall(r"^void (kernel_\w+)\(([^)]*)\)", text, re.MULTILINE)
     counts = {name: len(parameters.split(",")) for name, parameters in found}

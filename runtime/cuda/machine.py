@@ -13,7 +13,7 @@ from graphc.ir.types import DType
 from graphc.runtime.accelerator.failures import refused
 from graphc.runtime.accelerator.machine import Place, as_bytes
 from graphc.runtime.c_source.dialect import Dialect
-from graphc.runtime.c_source.emit import Module
+from graphc.runtime.c_source.emit import Entry, Module
 from graphc.runtime.cuda.dialect import CUDA
 from graphc.runtime.cuda.driver import Driver
 from graphc.runtime.cuda.nvrtc import NvrtcError, compile_cubin
@@ -40,10 +40,11 @@ class Borrowed(NamedTuple):
 
 
 class Function(NamedTuple):
-    """A kernel, and the module that it is in, which stays loaded."""
+    """A kernel, the module that it is in, which stays loaded, and the bytes a block shares."""
 
     handle: Any
     module: Owned
+    shared: int
 
 
 class CudaMachine:
@@ -100,9 +101,16 @@ class CudaMachine:
         if loaded is None:
             handle = self.driver.ask("cuModuleLoadData", self.compile(module))
             loaded = self.modules[module.text] = Owned(self.driver, handle, "cuModuleUnload")
-        names = [entry.name.encode() for entry in module.entries]
-        ask = self.driver.ask
-        return [Function(ask("cuModuleGetFunction", loaded.value, n), loaded) for n in names]
+        return [self.function(entry, loaded) for entry in module.entries]
+
+    def function(self, entry: Entry, module: Owned) -> Function:
+        """A kernel of a module, with as much shared memory as it needs."""
+        handle = self.driver.ask("cuModuleGetFunction", module.value, entry.name.encode())
+        if entry.shared:
+            kinds = self.driver.api.CUfunction_attribute
+            kind = kinds.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            self.driver.ask("cuFuncSetAttribute", handle, kind, entry.shared)
+        return Function(handle, module, entry.shared)
 
     def compile(self, module: Module) -> bytes:
         """The code for this GPU; GraphError with the user's lines where NVRTC refuses the text."""
@@ -119,7 +127,7 @@ class CudaMachine:
         values = np.array(words, np.int64)
         places = values.ctypes.data + WORD * np.arange(len(words), dtype=np.uint64)
         sizes = (blocks, 1, 1, threads, 1, 1)
-        tail = (0, self.stream, places.ctypes.data, 0)
+        tail = (function.shared, self.stream, places.ctypes.data, 0)
         self.note_time()
         self.driver.ask("cuLaunchKernel", function.handle, *sizes, *tail)
         self.note_time()
