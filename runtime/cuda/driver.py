@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from contextlib import suppress
 from typing import Any
 
@@ -35,6 +36,17 @@ def list_devices() -> list[str]:
     return [name.rstrip(b"\0").decode() for name in names]
 
 
+class OutOfMemoryError(GraphError):
+    """The GPU has no memory left of the size that was asked for."""
+
+
+class Owned:
+    """Something of the driver's, which is given back when nothing refers to it any more."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 class Driver:
     """A GPU's primary context, which is that of other libraries in the process as well."""
 
@@ -53,18 +65,25 @@ class Driver:
             self.threads.ready = True
         return self.check(function, *arguments)
 
-    def release(self, function: str, value: Any) -> None:
+    def own(self, value: Any, release: str) -> Owned:
+        """A thing with the function that gives it back in the end, from any thread."""
+        owned = Owned(value)
+        weakref.finalize(owned, self.release, release, value).atexit = False
+        return owned
+
+    def release(self, function: str, *arguments: Any) -> None:
         """Give something back to the driver; after an error that ended the context it is gone."""
         if os.getpid() == self.process:  # a fork has none of what its parent has
             with suppress(GraphError):
-                self.ask(function, value)
+                self.ask(function, *arguments)
 
     def check(self, function: str, *arguments: Any) -> Any:
         """The result of a function of the driver; GraphError where it fails."""
         status, *results = getattr(self.api, function)(*arguments)
-        if status != self.api.CUresult.CUDA_SUCCESS:
+        if status:
             why = REASONS.get(status.name, status.name)
-            raise GraphError(f"the GPU {self.name!r} fails in {function}: {why}")
+            failure = OutOfMemoryError if status.name == "CUDA_ERROR_OUT_OF_MEMORY" else GraphError
+            raise failure(f"the GPU {self.name!r} fails in {function}: {why}")
         return results[0] if results else None
 
     def attribute(self, name: str) -> int:
