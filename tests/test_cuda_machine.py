@@ -120,6 +120,43 @@ void kernel_part(long long *y) {
         assert (status == 0) == good
 
 
+# --- variables -----------------------------------------------------------------------------------
+
+
+def test_a_variable_is_where_it_was_last_changed(fake: FakeDriver) -> None:
+    w = gx.variable(np.zeros(3, np.float32), "w")
+    there, other, here = (
+        gx.compile([], w, {w: w + by}, device=device)
+        for by, device in ((1, "cuda"), (10, "cuda"), (100, "cpu"))
+    )
+    want = 0
+    for number in range(40):
+        step, by = ((there, 1), (there, 1), (other, 10), (here, 100))[(number * number + 1) % 7 % 4]
+        assert step().tolist() == [want] * 3
+        want += by
+        if number % 11 == 5:
+            assert w.value.tolist() == [want] * 3
+        if number % 11 == 8:
+            w.value, want = np.full(3, -5, np.float32), -5
+
+
+def test_a_call_looks_at_variables_only_when_one_has_moved(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = [gx.variable(np.ones(3, np.float32), f"w{at}") for at in range(4)]
+    step = gx.compile([], [], {w: w + 1 for w in variables}, device="cuda")
+    taken: list[Any] = []
+    residence = step.loaded.residence
+    take_variable = residence.take
+    monkeypatch.setattr(residence, "take", lambda a: (taken.append(a), take_variable(a)))
+    for count, move in ((4, False), (4, False), (8, True), (8, False)):
+        if move:
+            assert variables[2].value.tolist() == [3] * 3
+        step()
+        assert len(taken) == count
+    assert [w.value[0] for w in variables] == [5] * 4
+
+
 # --- recorded launches ---------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, made_at
 from graphc.ir.program import Allocation, Decision, Program
-from graphc.ir.turn import turn
+from graphc.ir.turn import RETURNS, turn
 from graphc.ir.types import DType
 from graphc.passes.memory_plan import ALIGNMENT, MemoryPlan, aligned, place
 from graphc.runtime.accelerator.arguments import argument
@@ -60,7 +60,8 @@ class AcceleratorStep:
         self.constants = {
             a.name: self.constant(a) for a in self.program.allocations if a.value is not None
         }
-        self.words = [*self.interface.readers, *self.interface.changed]
+        self.words = (*self.interface.readers, *self.interface.changed)
+        self.settled = self.noted = -1
         self.bindings: dict[tuple[tuple[str, int], ...], Binding] = {}
 
     @property
@@ -92,7 +93,7 @@ class AcceleratorStep:
             given = prepare(*arguments, **named)
             if self.stays and given.results:
                 raise GraphError("results that stay on the device go into no arrays given as out")
-            with turn(self.words, self.residence):
+            with turn(self.words, self.residence, settled=self.settled):
                 results = self.run(given.arrays, given.sizes)
             for target, result in zip(given.results, results, strict=False):
                 np.copyto(target, result)
@@ -116,9 +117,9 @@ class AcceleratorStep:
             if not launched or isinstance(error, GraphError):
                 self.residence.lose(self.updated, str(error) or type(error).__name__)
             else:
-                self.residence.note_changes(self.updated)
+                self.note_changes()
             raise error from None
-        self.residence.note_changes(self.updated)
+        self.note_changes()
         if any(isinstance(array, DeviceArray) and array.borrowed for array in arguments):
             self.machine.finish()  # their owner may use the memory again
         return results
@@ -127,9 +128,17 @@ class AcceleratorStep:
         """The binding of given sizes, with the variables on the device."""
         self.residence.check_process()
         binding = self.binding(sizes)
-        for state in self.states:
-            self.residence.take(state)
+        if self.settled != RETURNS[0]:
+            for state in self.states:
+                self.residence.take(state)
+            self.settled = int(RETURNS[0])
         return binding
+
+    def note_changes(self) -> None:
+        """Say that the variables with updates have new values, unless that is known."""
+        if self.noted != RETURNS[0]:
+            self.residence.note_changes(self.updated)
+            self.noted = int(RETURNS[0])
 
     def binding(self, sizes: Mapping[str, int]) -> Binding:
         """The binding of given sizes."""
@@ -203,7 +212,7 @@ class AcceleratorStep:
         with turn(self.words, self.residence):
             binding = self.prepared(sizes)
             memories = [*binding.bring(arguments), *binding.given(binding.empty())]
-            self.residence.note_changes(self.updated)
+            self.note_changes()
             places = binding.places
             return profile(self.machine, self.program, self.kernels, places, sizes, memories)
 
