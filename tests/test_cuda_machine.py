@@ -1,7 +1,6 @@
 """The device cuda on a driver that runs its kernels on the processor: everything but the GPU."""
 
 import gc
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import NETWORKS, Case
-from fake_cuda import COMPILER, CUresult, FakeDriver, installed
+from fake_cuda import COMPILER, FakeDriver, installed
 
 import graphc as gx
-from graphc.runtime.accelerator.dlpack import take
 from graphc.runtime.compiler import compile_graph
 from graphc.runtime.cuda import device, machine
 from graphc.runtime.cuda.dialect import CUDA
@@ -22,8 +20,6 @@ from graphc.runtime.cuda.staging import BLOCK
 
 CYCLES, COMPILED = 1000, 250
 """Steps that are compiled, called and forgotten, and after how many the module is loaded anew."""
-ONES = np.ones(3, np.float32)
-
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="runs kernels through g++ or clang++")
 
 
@@ -34,10 +30,10 @@ def fake(tmp_path: Path) -> Iterator[FakeDriver]:
         yield found
 
 
-def double(results: str = "host") -> gx.Executable:
+def double() -> gx.Executable:
     """A step that doubles its input."""
     x = gx.input("x", ("n",), "float32")
-    return gx.compile([x], x * 2, device="cuda", results=results)
+    return gx.compile([x], x * 2, device="cuda")
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -247,136 +243,6 @@ def test_a_step_that_needs_too_much_memory_says_so(fake: FakeDriver) -> None:
         step(np.ones(1000, np.float32))
     fake.room = 1 << 20
     assert step(np.ones(1000, np.float32)).sum() == 2000
-
-
-# --- the pool ------------------------------------------------------------------------------------
-
-
-def test_memory_that_was_freed_serves_the_next_call(fake: FakeDriver) -> None:
-    step = double(results="device")
-    addresses = []
-    for _ in range(4):
-        result = step(np.ones(1000, np.float32))
-        addresses.append(result.place.memory.value)
-    assert addresses == 2 * addresses[:2]  # a result is freed when the name has the next one
-    assert not {"cuMemAlloc", "cuMemFree", "cuCtxSynchronize"} & set(fake.asked)
-
-
-def test_memory_that_is_kept_is_given_up_before_there_is_not_enough(fake: FakeDriver) -> None:
-    step = double(results="device")
-    for size in (30_000, 40_000):
-        step(np.ones(size, np.float32))
-    fake.room = 4 * (30_000 + 40_000 + 50_000)
-    assert step(np.ones(50_000, np.float32)).numpy().sum() == 100_000
-    assert fake.asked.count("cuMemPoolTrimTo") == 1
-    assert fake.asked[fake.asked.index("cuMemPoolTrimTo") - 1] == "cuStreamSynchronize"
-    fake.room = 1000
-    with pytest.raises(
-        gx.GraphError, match=r"not suffice; the step needs 480,000 bytes for n=60000"
-    ):
-        step(np.ones(60_000, np.float32))
-    assert fake.asked.count("cuMemPoolTrimTo") > 1
-
-
-def test_what_others_were_handed_is_freed_when_they_have_ended(fake: FakeDriver) -> None:
-    step = double(results="device")
-    result, other = step(ONES), step(ONES)
-    taken = take(result.__dlpack__())
-    del result, other
-    assert taken.address in fake.memory
-    assert "cuCtxSynchronize" not in fake.asked
-    del taken
-    assert fake.asked[-2:] == ["cuCtxSynchronize", "cuMemFreeAsync"]
-    del step
-    gc.collect()
-    assert fake.asked.count("cuCtxSynchronize") == 1
-
-
-def test_a_gpu_without_pools_allocates_as_it_can(fake: FakeDriver) -> None:
-    fake.attributes["pools"] = 0
-    step = double(results="device")
-    result = step(ONES)
-    result.__dlpack__()
-    assert step(result).numpy().tolist() == [4, 4, 4]
-    before = len(fake.memory)
-    del result
-    assert len(fake.memory) == before - 1
-    assert fake.asked[-1] == "cuMemFree"
-
-
-def test_memory_may_be_freed_by_any_thread_while_a_step_is_recorded(
-    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = [double(results="device")(ONES)]
-    add = fake.cuGraphAddKernelNode
-
-    def free_meanwhile(*arguments: Any) -> Any:
-        thread = threading.Thread(target=held.clear)
-        thread.start()
-        thread.join()
-        return add(*arguments)
-
-    monkeypatch.setattr(fake, "cuGraphAddKernelNode", free_meanwhile, raising=False)
-    assert double()(np.ones(5, np.float32)).tolist() == [2] * 5
-    assert not held
-
-
-# --- arrays where they lie -----------------------------------------------------------------------
-
-
-def test_arrays_of_the_device_are_neither_copied_nor_moved(fake: FakeDriver) -> None:
-    step = double(results="device")
-    result = step(ONES)
-    launches = fake.asked.count("cuGraphAddKernelNode")
-    for number in range(2, 7):
-        result = step(result)
-        assert result.numpy().tolist() == [2**number] * 3
-    assert "cuMemcpyDtoDAsync" not in fake.asked
-    assert fake.asked.count("cuGraphAddKernelNode") == launches
-
-
-def test_only_launches_that_use_other_memory_are_changed(fake: FakeDriver) -> None:
-    x, y = gx.input("x", (3,), "float32"), gx.input("y", (2, 40), "float32")
-    step = gx.compile([x, y], [x * 2, gx.sum(y)], device="cuda")
-    copy = gx.compile([x, y], [x, y], device="cuda", results="device")
-    there = copy(ONES, np.ones((2, 40), np.float32))
-    before = fake.asked.count("cuGraphExecKernelNodeSetParams")
-    assert [r.tolist() for r in step(*there)] == [[2, 2, 2], 80]
-    changes = fake.asked.count("cuGraphExecKernelNodeSetParams")
-    assert changes == before + 2
-    step(*there)
-    assert fake.asked.count("cuGraphExecKernelNodeSetParams") == changes
-    assert [r.tolist() for r in step(3 * ONES, there[1])] == [[6, 6, 6], 80]
-    assert fake.asked.count("cuGraphExecKernelNodeSetParams") == changes + 1
-
-
-def test_a_change_that_fails_is_made_anew(fake: FakeDriver) -> None:
-    x, y = gx.input("x", (3,), "float32"), gx.input("y", (3,), "float32")
-    step = gx.compile([x, y], x - y, device="cuda")
-    copy = gx.compile([x, y], [x * 1, y * 1, x + y], device="cuda", results="device")
-    one, two, three = copy(ONES, 2 * ONES)
-    assert step(one, two).tolist() == [-1, -1, -1]
-    fake.failing = "cuGraphExecKernelNodeSetParams", CUresult.CUDA_ERROR_INVALID_VALUE
-    with pytest.raises(gx.GraphError, match="cuGraphExecKernelNodeSetParams"):
-        step(three, one)
-    fake.failing = "", CUresult.CUDA_SUCCESS
-    assert step(one, two).tolist() == [-1, -1, -1]
-    assert step(three, three).tolist() == [0, 0, 0]
-    assert step(three, two).tolist() == [1, 1, 1]
-
-
-def test_small_arrays_of_many_launches_are_copied(fake: FakeDriver) -> None:
-    x = gx.input("x", (6, 3), "float32")
-    total, rows = gx.scan(lambda c, e: (c + e, c), np.zeros(3, np.float32), x)
-    step = gx.compile([x], [total, rows], device="cuda", results="device")
-    there = gx.compile([x], x * 1, device="cuda", results="device")(np.ones((6, 3), np.float32))
-    for _ in range(2):
-        total, rows = step(there)
-        assert total.numpy().tolist() == [6, 6, 6]
-        assert rows.numpy()[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
-    copies = fake.asked.count("cuMemcpyDtoDAsync")
-    assert copies == 2 * 2  # the rows that go in, and those that come out
-    assert fake.asked.count("cuGraphExecKernelNodeSetParams") < 6
 
 
 # --- what is said --------------------------------------------------------------------------------

@@ -60,8 +60,8 @@ class Launches:
         self.sizes = sizes
         self.bytes = {a.name: a.type.dtype.bytes for a in program.allocations}
         self.steps = self.sequence(program.steps)
-        numbers = {p.memory.number for p in places.values() if isinstance(p.memory, Given)}
-        stand_ins = [Given(number) for number in sorted(numbers)]
+        given = {name: p.memory for name, p in places.items() if isinstance(p.memory, Given)}
+        stand_ins = sorted(given.values(), key=lambda memory: memory.number)
         why_not = why_not_recorded(program, sizes)
         recorded = (
             None if why_not else machine.recorded(lambda launch: self.launch(stand_ins, launch))
@@ -74,6 +74,7 @@ class Launches:
             "every call launches the same kernels"
             if recorded
             else why_not or f"the device {machine.dialect.name!r} records no launches",
+            (("where the caller has them", ", ".join(given) or "none"),),
         )
 
     def launch(self, memories: Sequence[Any], launch: Launch | None = None) -> None:

@@ -187,6 +187,8 @@ class AcceleratorStep:
             if name not in offsets:
                 offsets[name] = end
                 end += aligned(dim.evaluate(self.program.allocation(name).bytes, sizes))
+        if not offsets:
+            return {}
         memory = self.allocate(max(end, ALIGNMENT), sizes)
         return {name: Place(memory, offset) for name, offset in offsets.items()}
 

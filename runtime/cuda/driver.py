@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -56,14 +57,24 @@ class Driver:
         self.number = number
         self.threads = threading.local()
         self.process = os.getpid()
+        self.give_up_memory: Callable[[], None] | None = None
         self.context = self.check("cuDevicePrimaryCtxRetain", number)
 
     def ask(self, function: str, *arguments: Any) -> Any:
-        """The result of a function of the driver in this context; GraphError where it fails."""
+        """The result of a function of the driver in this context; GraphError where it fails.
+
+        Where memory does not suffice, what is kept for later is given up first.
+        """
         if not hasattr(self.threads, "ready"):  # a context is current in one thread alone
             self.check("cuCtxSetCurrent", self.context)
             self.threads.ready = True
-        return self.check(function, *arguments)
+        try:
+            return self.check(function, *arguments)
+        except OutOfMemoryError:
+            if self.give_up_memory is None:
+                raise
+            self.give_up_memory()
+            return self.check(function, *arguments)
 
     def own(self, value: Any, release: str) -> Owned:
         """A thing with the function that gives it back in the end, from any thread."""

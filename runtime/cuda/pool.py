@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from graphc.runtime.cuda.driver import Driver, OutOfMemoryError, Owned
+from graphc.runtime.cuda.driver import Driver, Owned
 
 ALL = (1 << 64) - 1  # bytes: keep whatever is freed
 
@@ -23,31 +23,22 @@ class Pool:
         self.stream = stream
         self.shared: set[int] = set()
         self.handle = make_pool(driver) if driver.attribute("MEMORY_POOLS_SUPPORTED") else None
+        driver.give_up_memory = self.trim
 
     def allocate(self, size: int) -> Owned:
-        """Memory, by its address, which goes back with the last reference to it.
-
-        Kept memory is given up before OutOfMemoryError says that there is not enough.
-        """
+        """Memory, by its address, which goes back with the last reference to it."""
         if self.handle is None:
             return self.driver.own(int(self.driver.ask("cuMemAlloc", max(size, 1))), "cuMemFree")
-        try:
-            address = self.take(max(size, 1))
-        except OutOfMemoryError:
-            self.trim()
-            address = self.take(max(size, 1))
-        memory = Owned(address)
-        weakref.finalize(memory, self.free, address).atexit = False
+        taken = self.driver.ask("cuMemAllocFromPoolAsync", max(size, 1), self.handle, self.stream)
+        memory = Owned(int(taken))
+        weakref.finalize(memory, self.free, memory.value).atexit = False
         return memory
 
-    def take(self, size: int) -> int:
-        """The address of so many bytes of the pool."""
-        return int(self.driver.ask("cuMemAllocFromPoolAsync", size, self.handle, self.stream))
-
     def trim(self) -> None:
-        """Give all that the pool keeps to whoever asks the GPU next."""
-        self.driver.ask("cuStreamSynchronize", self.stream)  # until then freed memory is in use
-        self.driver.ask("cuMemPoolTrimTo", self.handle, 0)
+        """Leave all that is kept to whoever asks the GPU next."""
+        self.driver.check("cuStreamSynchronize", self.stream)  # until then it may be in use
+        if self.handle is not None:
+            self.driver.check("cuMemPoolTrimTo", self.handle, 0)
 
     def share(self, address: int) -> None:
         """Note that other libraries are handed memory, which they may use in other streams."""
