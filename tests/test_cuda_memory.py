@@ -11,7 +11,11 @@ import pytest
 from fake_cuda import COMPILER, CUresult, FakeDriver, installed
 
 import graphc as gx
+from graphc.runtime.accelerator.binding import COPIED, FREE, given_by_calls
 from graphc.runtime.accelerator.dlpack import take
+from graphc.runtime.accelerator.launches import count_users
+from graphc.runtime.accelerator.pipeline import translate
+from graphc.runtime.cuda.dialect import CUDA
 
 ONES = np.ones(3, np.float32)
 
@@ -175,3 +179,14 @@ def test_small_arrays_of_many_launches_are_copied(fake: FakeDriver) -> None:
     (decision,) = [d for d in step.decisions if d.stage == "launch"]
     assert decision.numbers == (("where the caller has them", "y1"),)
     assert fake.asked.count("cuGraphExecKernelNodeSetParams") < 6
+
+
+def test_arrays_are_copied_where_that_takes_less_time_than_telling_launches() -> None:
+    x = gx.input("x", (6, "m"), "float32")
+    total, _ = gx.scan(lambda c, e: (c + e, ()), gx.zeros_like(x[0]), x)
+    program = translate(gx.compile([x], total).graph, CUDA).program
+    users = count_users(program, {"m": 1})["x"]
+    assert users >= 6
+    enough = COPIED * (users - FREE) // (6 * 4) + 1
+    for size, given in ((1, []), (enough - 2, []), (enough, ["x"])):
+        assert list(given_by_calls(program, ["x"], {"m": size})) == given
