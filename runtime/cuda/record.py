@@ -6,7 +6,7 @@ same graph, but while it lasts nothing may free or copy memory there, in any thr
 
 from __future__ import annotations
 
-import ctypes
+from array import array
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -27,11 +27,10 @@ class Words:
     """The arguments of a launch, and the array of their addresses that the driver takes."""
 
     def __init__(self, arguments: Sequence[Any]) -> None:
-        words = ctypes.c_int64 * len(arguments)
-        self.values = words(*(a if isinstance(a, int) else a.value for a in arguments))
-        first = ctypes.addressof(self.values)
-        self.places = words(*range(first, first + WORD * len(arguments), WORD))
-        self.address = ctypes.addressof(self.places)
+        self.values = array("q", [a if isinstance(a, int) else a.value for a in arguments])
+        first, count = self.values.buffer_info()
+        self.places = array("q", range(first, first + WORD * count, WORD))
+        self.address, _ = self.places.buffer_info()
 
 
 class Node(NamedTuple):
