@@ -182,7 +182,9 @@ class FakeDriver:
 
     def covered(self, address: int, size: int) -> bool:
         """Whether bytes lie in one allocation."""
-        return any(a <= address and address + size <= a + len(m) for a, m in self.memory.items())
+        return any(
+            a <= address and address + size <= a + len(m) for a, m in list(self.memory.items())
+        )
 
     def cuMemcpyHtoDAsync(self, target: int, source: int, size: int, stream: int) -> Answer:
         if not (self.covered(target, size) and self.covered(source, size)):

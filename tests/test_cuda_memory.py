@@ -121,6 +121,30 @@ def test_memory_may_be_freed_by_any_thread_while_a_step_is_recorded(
     assert not held
 
 
+def test_a_thread_copies_when_another_has_its_elements(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = double().loaded.machine
+    mine, other = (machine.allocate(12) for _ in range(2))
+    machine.write(mine, 0, ONES)
+    threads: list[threading.Thread] = []
+
+    def interrupted(event: int) -> Any:
+        if not threads:
+            threads.append(threading.Thread(target=machine.write, args=(other, 0, 2 * ONES)))
+            threads[0].start()
+            threads[0].join(0.1)
+        return (CUresult.CUDA_SUCCESS,)
+
+    monkeypatch.setattr(fake, "cuEventSynchronize", interrupted, raising=False)
+    array = np.zeros(3, np.float32)
+    machine.read(mine, 0, array)
+    assert array.tolist() == [1, 1, 1]
+    threads[0].join()
+    machine.read(other, 0, array)
+    assert array.tolist() == [2, 2, 2]
+
+
 # --- arrays where they lie -----------------------------------------------------------------------
 
 
