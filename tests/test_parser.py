@@ -64,7 +64,7 @@ KERNEL = [
     ),
     (
         "for ordered %i < 8 {}",
-        "expected one of serial, parallel, unrolled, vector, wide, grid, block, thread, matrix, "
+        "expected one of serial, parallel, unrolled, vector, wide, copy, grid, block, thread, matrix, "
         "found 'ordered'",
     ),
     ("for serial %i < %j {}", "no loop variable or value %j is in scope here"),
