@@ -19,7 +19,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.kernel import For, stores
 from graphc.ir.parser import parse
-from graphc.passes.block_tile import MOST_REGISTERS, PADDING, THREADS, tiles_of
+from graphc.passes.block_tile import MOST_REGISTERS, PADDING, PROCESSORS, THREADS, tiles_of
 from graphc.passes.contraction import Contraction, contraction_of
 from graphc.passes.contraction_tiling import BANK_BYTES, Tiling
 from graphc.runtime.accelerator.pipeline import translate
@@ -172,6 +172,31 @@ def test_sums_in_chunks() -> None:
 
 
 @pytest.mark.usefixtures("tiles_for_all")
+@pytest.mark.parametrize("terms", [20_000, 20_002])
+def test_chunks_that_are_uneven(terms: int) -> None:
+    x, w = gx.input("x", (6, terms), "float32"), gx.input("w", (terms, 28), "float32")
+    step = gx.compile([x, w], x @ w, device=OPENCL)
+    assert is_tiled(step)
+    assert "minimum" in str(step.program.kernels[0].body[0])
+    left, right = numbers(6, terms), numbers(terms, 28)
+    np.testing.assert_array_equal(step(left, right), left @ right)
+
+
+@pytest.mark.usefixtures("tiles_for_all")
+def test_the_gradient_of_six_kernels() -> None:
+    x, w = gx.input("x", (70, 1, 12, 12), "float32"), gx.input("w", (6, 1, 5, 5), "float32")
+    slope = gx.input("slope", (70, 6, 12, 12), "float32")
+    y = gx.nn.conv2d(x, w, padding=2)
+    gradient = gx.grad(gx.sum(y * slope), w)
+    step = gx.compile([x, w, slope], gradient, device=OPENCL)
+    assert "split_contractions" in {d.stage for d in step.decisions}
+    assert is_tiled(step)
+    arrays = [numbers(70, 1, 12, 12), numbers(6, 1, 5, 5), numbers(70, 6, 12, 12)]
+    want = gx.compile([x, w, slope], gradient)(*arrays)
+    np.testing.assert_array_equal(step(*arrays), want)
+
+
+@pytest.mark.usefixtures("tiles_for_all")
 def test_a_producer_that_is_not_zero_of_zeros() -> None:
     kernel = parse(PRODUCER)
     (nest,) = tiling.tile_kernel(kernel, tiling.tiling_of, "", {}).body
@@ -234,6 +259,16 @@ def test_nothing_is_reported_of_tiles(tmp_path: Path) -> None:
 
 
 # --- what a GPU gives them -----------------------------------------------------------------------
+
+
+def test_several_blocks_share_a_processor() -> None:
+    for tile in tiles_of(gx.float32):
+        assert 2 <= tile.together <= 2048 // THREADS
+        one, two, more = (
+            tile.cost(PROCESSORS * n, tile.rows, tile.columns) for n in (1, 2, tile.together + 1)
+        )
+        assert one <= two < 2 * one  # while one waits the other adds up
+        assert more > tile.cost(PROCESSORS * tile.together, tile.rows, tile.columns)
 
 
 @pytest.mark.parametrize("dtype", [gx.float32, gx.float64, gx.int8], ids=str)
