@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from graphc.ir import dim, scalar
@@ -22,8 +22,9 @@ from graphc.ir.kernel import (
 from graphc.ir.scalar import Load, Ref, Scalar
 from graphc.passes.axis import Axis
 from graphc.passes.block_tile import PADDING, SIDE, THREADS, BlockTile
-from graphc.passes.contraction import Contraction
+from graphc.passes.contraction import Contraction, moved
 from graphc.passes.loop_nests import nested
+from graphc.passes.order_terms import apart, in_even_slices
 from graphc.passes.partial_tiles import both, guarded, is_zero_of_zeros, within
 from graphc.passes.split_kernels import names_in as names_used
 from graphc.passes.widen_accesses import WIDEST, Starts, is_whole
@@ -61,7 +62,7 @@ class Tiling:
     """A contraction in tiles, over buffers that begin somewhere."""
 
     def __init__(self, found: Contraction, tile: BlockTile, starts: Starts) -> None:
-        self.found = found
+        self.found = found = in_even_slices(found, tile.depth)
         self.tile = tile
         self.starts = starts
         self.depth = Axis(found.depth)
@@ -88,12 +89,18 @@ class Tiling:
         """A factor, brought along the terms where more of these lie side by side than rows do."""
         axis = Axis(loops)
         found = [part.offset for part in scalar.walk([value]) if isinstance(part, Load)]
-        runs = ((self.depth.run(offset), axis.run(offset)) for offset in found)
-        along = any(terms > rows for terms, rows in runs)
+        along = any(self.is_along(offset, axis) for offset in found)
         innermost = (self.depth if along else axis).loops[-1]
         most = width * self.tile.depth // THREADS
         lanes = lanes_along(value, innermost, self.starts, most)
         return Operand(name, value, axis, width, along, lanes)
+
+    def is_along(self, offset: Size, axis: Axis) -> bool:
+        """Whether more terms than rows lie side by side, or else terms nearer to one another."""
+        terms, rows = self.depth.run(offset), axis.run(offset)
+        if terms != rows:
+            return terms > rows
+        return 0 < apart(offset, self.depth.loops[-1]) < apart(offset, axis.loops[-1])
 
     def nest(self) -> For:
         """The loops over separate products and tiles."""
@@ -305,13 +312,6 @@ def parts(name: str, count: int) -> list[For]:
         return [loop(name, count, "unrolled", ())]
     outer = loop(f"{name}_part", count // TOGETHER, "unrolled", ())
     return [outer, loop(name, TOGETHER, "unrolled", ())]
-
-
-def moved(value: Scalar, indices: Mapping[str, Size]) -> Scalar:
-    """A formula with loop variables replaced."""
-    (statement,) = substitute((Let("moved", value),), dict(indices))
-    assert isinstance(statement, Let)
-    return statement.value
 
 
 def needed(lets: Sequence[Let], later: Sequence[Statement]) -> list[Let]:

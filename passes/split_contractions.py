@@ -25,6 +25,7 @@ from graphc.passes.block_tile import LONGEST_SLICE, PROCESSORS, tiles_of, usual
 from graphc.passes.contraction import Contraction, contraction_of
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import nested, perfect
+from graphc.passes.order_terms import innermost
 from graphc.passes.split_reductions import Chunks, Split, with_splits
 from graphc.passes.tile_contractions import counts, is_worth_it, terms_of
 
@@ -108,6 +109,6 @@ def length_of(found: Contraction, wanted: int) -> int:
     limit, terms = usual(found.depth[0].limit), terms_of(found)
     fewest = -(-FEWEST_TERMS * limit // terms)
     length = max(-(-limit // max(wanted, 1)), fewest)
-    if len(found.depth) == 1:
+    if len(found.depth) == 1 or innermost(found, LONGEST_SLICE) == 0:
         length = -(-length // LONGEST_SLICE) * LONGEST_SLICE  # whole slices
     return min(length, limit)

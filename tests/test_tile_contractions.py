@@ -129,6 +129,21 @@ def test_convolutions_and_their_gradients(options: dict[str, int]) -> None:
 
 
 @pytest.mark.usefixtures("tiles_for_all")
+@pytest.mark.parametrize("options", [{"padding": 1}, {"stride": 2}, {"groups": 2}], ids=str)
+def test_convolutions_over_channels_in_parts(options: dict[str, int]) -> None:
+    x = gx.input("x", (3, 64, 7, 6), "float32")
+    w = gx.input("w", (32, 64 // options.get("groups", 1), 3, 3), "float32")
+    y = gx.nn.conv2d(x, w, **options)
+    slope = gx.input("slope", y.shape, "float32")
+    outputs = [y, *gx.grad(gx.sum(y * slope), [x, w])]
+    step = gx.compile([x, w, slope], outputs, device=OPENCL)
+    assert "(slice + 1) % 3" in step.source
+    arrays = [numbers(*map(int, node.shape)) for node in (x, w, slope)]
+    for got, want in zip(step(*arrays), gx.compile([x, w, slope], outputs)(*arrays), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.usefixtures("tiles_for_all")
 @pytest.mark.parametrize("sizes", [(40, 24, 36), (1, 300, 20), (3, 5, 33)])
 @pytest.mark.parametrize("stack", [(), (2,)])
 def test_transposed_operands_are_read_where_they_lie(
