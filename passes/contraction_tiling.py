@@ -15,6 +15,7 @@ from graphc.ir.kernel import (
     Local,
     Statement,
     Store,
+    accesses,
     loop,
     substitute,
     variable,
@@ -77,6 +78,8 @@ class Tiling:
         self.slices = loop("%slice", over(self.depth.count, tile.depth), "serial", ())
         self.term = loop("%term", tile.depth, "serial", ())
         self.parts = self.own_parts()
+        *outer, inner = self.parts["right"]
+        self.parts["right"] = [*outer, replace(inner, lanes=self.stored_at_once(inner))]
 
     def own_parts(self) -> dict[str, list[For]]:
         """The lockstep loops over a thread's rows and columns."""
@@ -257,6 +260,22 @@ class Tiling:
         guard = both(*inside, None)
         body = (*needed(self.found.before, self.found.after), *self.found.after)
         return (*lets, *(within(s, guard) for s in substitute(body, indices)))
+
+    def stored_at_once(self, inner: For) -> int:
+        """How many neighbouring columns are stored at once, and what goes with them loaded."""
+        name, count = inner.variable.name, inner.limit
+        assert isinstance(count, int)
+        beside = [a for a in accesses(self.finish()) if dim.coefficient(a.offset, name) == 1]
+        if not any(isinstance(access, Store) for access in beside):
+            return 1
+        for access in beside:
+            dtype = access.dtype if isinstance(access, Load) else access.value.dtype
+            begins = (access.offset - variable(inner), *self.starts.get(access.buffer, ()))
+            if access.guard is not None or count * dtype.bytes > WIDEST:
+                return 1
+            if not all(is_whole(size, count) for size in begins):
+                return 1
+        return count
 
 
 def lanes_along(value: Scalar, innermost: For, starts: Starts, most: int) -> int:
