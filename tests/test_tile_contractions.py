@@ -187,6 +187,24 @@ def test_sums_in_chunks() -> None:
 
 
 @pytest.mark.usefixtures("tiles_for_all")
+@pytest.mark.parametrize("columns", [1024, 1020])
+def test_updates_in_place_are_stored_at_once(columns: int) -> None:
+    x, slope = gx.input("x", (40, 512), "float32"), gx.input("slope", (40, columns), "float32")
+    weights = [gx.variable(numbers(512, columns), name=name) for name in "wm"]
+    w, m = weights
+    moved = m * 0.5 + x.T @ slope
+    step = gx.compile([x, slope], [], {m: moved, w: w - moved * 0.25}, device=OPENCL)
+    assert is_tiled(step)
+    assert len(step.program.kernels) == 1
+    assert ("_wide.at[column]" in step.source) == (columns == 1024)
+    left, right = numbers(40, 512), numbers(40, columns)
+    step(left, right)
+    want = numbers(512, columns) * 0.5 + left.T @ right
+    np.testing.assert_array_equal(m.value, want)
+    np.testing.assert_array_equal(w.value, numbers(512, columns) - want * 0.25)
+
+
+@pytest.mark.usefixtures("tiles_for_all")
 @pytest.mark.parametrize("terms", [20_000, 20_002])
 def test_chunks_that_are_uneven(terms: int) -> None:
     x, w = gx.input("x", (6, terms), "float32"), gx.input("w", (terms, 28), "float32")
