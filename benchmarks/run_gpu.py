@@ -7,14 +7,17 @@
 The checks are the numeric tests with `--device`, for a part of the time at most. Programs are
 those of the other benchmarks (`contenders/`); data and parameters stay on the card. Each program's
 results are compared with those of PyTorch before it is timed. A round gives each contender its
-turn; times are medians of rounds, by the wall clock, of calls that end when the card is done.
-float32 is full precision for all. What does not fit into `--seconds` is left out, and named.
+turn; times are medians of rounds, by the wall clock, of calls that end when the card is done. The
+column `on GPU` is what graphc's kernels take by the card's own clock, one after another: rates are
+of that. float32 is full precision for all. What does not fit into `--seconds` is left out, and
+named.
 """
 
 import argparse
 import importlib
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -133,11 +136,12 @@ def jobs_of(workload, peers, options, where):
     makers = {"graphc": (ours, {"device": options.device})}
     makers |= {c: (m, PEERS[c][1] | {"device": where}) for c, m in peers.items()}
     jobs, results = {}, {}
+    given = data_of(workload)
     for column, (module, settings) in makers.items():
         if module.missing(workload, settings):
             continue
         try:
-            job = module.build(workload, *data_of(workload), settings)
+            job = module.build(workload, *given, settings)
             results[column] = [np.asarray(a, np.float64) for a in job.results(job.step())]
             jobs[column] = job
         except Exception as error:
@@ -161,13 +165,15 @@ def check(options):
     """Run the numeric tests on the device; what is to be said of them."""
     tests = [str(ROOT / "tests" / name) for name in CHECKS]
     workers = str(min(8, os.cpu_count() or 1))
-    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, f"--device={options.device}"]
+    command = [sys.executable, "-m", "pytest", "-q", "-rf", "-n", workers]
+    limit = CHECKING * options.seconds
+    running = subprocess.Popen([*command, f"--device={options.device}", *tests], cwd=ROOT)
     try:
-        limit = CHECKING * options.seconds
-        done = subprocess.run([*command, *tests], cwd=ROOT, check=False, timeout=limit)
+        return "all passed" if running.wait(limit) == 0 else "FAILED"
     except subprocess.TimeoutExpired:
+        running.send_signal(signal.SIGINT)  # it names what has failed so far
+        running.wait()
         return f"cut off after {limit:.0f} s without an end"
-    return "all passed" if done.returncode == 0 else "FAILED"
 
 
 def time_in_turns(jobs, seconds):
@@ -184,6 +190,11 @@ def time_in_turns(jobs, seconds):
     return {name: statistics.median(found) for name, found in times.items()}
 
 
+def time_on_device(job):
+    """The seconds that the kernels of a step take by the device's own clock."""
+    return sum(call.seconds for call in job.function.profile())
+
+
 def time_parts(options, where):
     """The times of each workload, and which there was no time for."""
     peers = find_peers(options, where)
@@ -196,34 +207,38 @@ def time_parts(options, where):
         chosen = replace(workload.small(), work=Work()) if options.quick else workload
         jobs = jobs_of(chosen, peers, options, where)
         if jobs:
-            lines.append((chosen, time_in_turns(jobs, 0.01 if options.quick else options.turns)))
+            times = time_in_turns(jobs, 0.01 if options.quick else options.turns)
+            if "graphc" in jobs:
+                times["on GPU"] = time_on_device(jobs["graphc"])
+            lines.append((chosen, times))
     return lines, left
 
 
 def table(lines):
     """The rows of the table: milliseconds of each, graphc's by the best other's, and its rate."""
-    columns = ["graphc", *PEERS]
+    columns = ["on GPU", "graphc", *PEERS]
     yield f"{'milliseconds':<26}" + "".join(f"{name:>10}" for name in columns) + f"{'ratio':>8}"
     for workload, times in lines:
         shown = "".join(f"{1e3 * times[c]:10.3f}" if c in times else f"{'-':>10}" for c in columns)
-        others = [seconds for column, seconds in times.items() if column != "graphc"]
+        others = [times[column] for column in PEERS if column in times]
         both = others and "graphc" in times
         ratio = f"{times['graphc'] / min(others):8.2f}" if both else f"{'-':>8}"
         yield f"{workload.name:<26}{shown}{ratio}  {rate(workload, times, lines)}"
 
 
 def rate(workload, times, lines):
-    """How much graphc does in a second, and how that compares with the best copy or cuBLAS."""
-    work, seconds = workload.work, times.get("graphc")
+    """How much graphc's kernels do in a second, and how that compares with a copy, or cuBLAS."""
+    work, seconds = workload.work, times.get("on GPU")
     if seconds is None or not work.operations + work.read:
         return ""
     if work.operations:
-        share = f"{100 * times['eager'] / seconds:.0f} % of cuBLAS" if "eager" in times else ""
+        both = "eager" in times and "graphc" in times  # whole calls
+        share = f"{100 * times['eager'] / times['graphc']:.0f} % of cuBLAS" if both else ""
         return f"{work.operations / seconds / 1e12:.2f} TFLOP/s  {share}"
     reached = (work.read + work.written) / seconds
     copies = [
         (w.work.read + w.work.written) / min(t.values()) for w, t in lines if w.name == "copy"
-    ]
+    ]  # the fastest of anybody's
     share = f"{100 * reached / copies[0]:.0f} % of a copy" if copies else ""
     return f"{reached / 1e9:.0f} GB/s  {share}"
 

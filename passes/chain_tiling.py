@@ -86,7 +86,7 @@ class ChainTile:
 class Staged(Tiling):
     """A contraction with room for one slice: other blocks work while it is on its way."""
 
-    def half(self, each: Operand, number: Size) -> Size:
+    def slot(self, each: Operand, number: Size) -> Size:
         """Where a slice lies in shared memory."""
         return 0
 

@@ -108,7 +108,9 @@ class Tiling:
     def nest(self) -> For:
         """The loops over separate products and tiles."""
         separate = [replace(loop, kind="block") for loop in self.found.separate]
-        shared = (Local(o.name, o.value.dtype, 2 * self.elements(o)) for o in self.operands)
+        shared = (
+            Local(o.name, o.value.dtype, self.slots * self.elements(o)) for o in self.operands
+        )
         return nested([*separate, *self.tiles.values()], (*shared, self.block()))
 
     def elements(self, each: Operand) -> int:
@@ -133,9 +135,14 @@ class Tiling:
         banks, aligned = BANK_BYTES // size, min(WIDEST // size, each.width // SIDE)
         return each.lanes, max(aligned, banks * each.lanes // self.tile.depth)
 
-    def half(self, each: Operand, number: Size) -> Size:
-        """Where a slice lies in shared memory, which has room for two."""
-        return dim.remainder(number, 2) * self.elements(each)
+    @property
+    def slots(self) -> int:
+        """How many slices shared memory has room for."""
+        return 2
+
+    def slot(self, each: Operand, number: Size) -> Size:
+        """Where a slice lies in shared memory."""
+        return dim.remainder(number, self.slots) * self.elements(each)
 
     def block(self) -> For:
         """The loop over threads: each with its sums in registers, in lockstep."""
@@ -176,7 +183,8 @@ class Tiling:
         place = variable(self.tiles[each.name]) * each.width + row
         at = number * self.tile.depth + term
         value = self.value(each, place, at, number, lane)
-        to = self.own(each, steps, lane) if target != each.name else self.slot(each, steps, lane)
+        shared = self.slot(each, number) + self.place(each, steps, lane)
+        to = shared if target == each.name else self.own(each, steps, lane)
         return stepwise(steps, lane, Store(target, to, value))
 
     def steps(self, each: Operand) -> tuple[For, For]:
@@ -193,7 +201,7 @@ class Tiling:
         """Where a thread keeps an element for itself."""
         return variable(steps) * each.lanes + lane_of(lane)
 
-    def slot(self, each: Operand, steps: For, lane: For) -> Size:
+    def place(self, each: Operand, steps: For, lane: For) -> Size:
         """Where an element that a thread brings lies in a slice."""
         row, term = each.place(self.group(steps), self.tile.depth)
         if each.along:
@@ -201,9 +209,9 @@ class Tiling:
         return self.at(each, row + lane_of(lane), term)
 
     def keep(self, each: Operand, number: Size) -> For:
-        """Move a thread's elements of the next slice to the half of shared memory that is free."""
+        """Move a thread's elements of the next slice to where shared memory has room for it."""
         steps, lane = self.steps(each)
-        to = self.half(each, number) + self.slot(each, steps, lane)
+        to = self.slot(each, number) + self.place(each, steps, lane)
         value = Load(each.value.dtype, f"next_{each.name}", self.own(each, steps, lane), None)
         return stepwise(steps, lane, Store(each.name, to, value))
 
@@ -233,7 +241,7 @@ class Tiling:
     def read(self, each: Operand, term: Size) -> Let:
         """An element of a slice, for the rows or columns of a thread."""
         number = variable(self.slices)
-        at = self.half(each, number) + self.at(each, self.own_place(each), term)
+        at = self.slot(each, number) + self.at(each, self.own_place(each), term)
         return Let(f"{each.name}_term", Load(each.value.dtype, each.name, at, None))
 
     def own_place(self, each: Operand) -> Size:

@@ -2,13 +2,14 @@
 
 In `h @ u + x @ w` of a recurrent cell the second product does not wait for the step before. Done
 for all steps at once it is a product of large matrices instead of many small ones. What follows
-it goes along as long as nothing else in the loop needs what is between. A step that has rows enough
-by itself keeps its product where all of them together would leave the cache.
+it goes along as long as nothing else in the loop needs what is between. On a processor a step that
+has rows enough by itself keeps its product where all of them together would leave the cache.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from graphc.ir.closure import depending_on, fresh_inputs
 from graphc.ir.dim import Size
@@ -28,14 +29,18 @@ ENOUGH_ROWS = 32
 NEAR = SECOND_CACHE // 2
 
 
-def hoist_from_loops(graph: Graph) -> Graph:
-    """Compute products of elements by matrices before the loops, but for those kept compact."""
-    return on_scans(graph, hoisted)
+def hoist_from_loops(graph: Graph, enough_rows: int | None = ENOUGH_ROWS) -> Graph:
+    """Compute products of elements by matrices before the loops, but for those kept compact.
+
+    With enough_rows a product stays where it is, if all of them are too much for the cache; None
+    says that each step costs more by itself, whatever it does.
+    """
+    return on_scans(graph, partial(hoisted, enough_rows=enough_rows))
 
 
-def hoisted(scan: Scan) -> list[Node]:
+def hoisted(scan: Scan, enough_rows: int | None) -> list[Node]:
     """The results of a scan, of one that reads products where this one computes them."""
-    roots = [] if scan.node.attrs["compact"] else hoistable(scan)
+    roots = [] if scan.node.attrs["compact"] else hoistable(scan, enough_rows)
     if not roots:
         return items_of(scan.node)
     decide(scan, roots)
@@ -69,7 +74,7 @@ def say(choice: str, node: Node, reason: str) -> None:
 # --- what can leave ------------------------------------------------------------------------------
 
 
-def hoistable(scan: Scan) -> list[Node]:
+def hoistable(scan: Scan, enough_rows: int | None) -> list[Node]:
     """The values to compute for all steps at once."""
     order = scan.body.walk()
     waiting = depending_on(scan.carried, order)
@@ -80,16 +85,17 @@ def hoistable(scan: Scan) -> list[Node]:
         if node in moving and node.inputs and can_batch(node, moving):
             free |= {node} if all(operand in free for operand in inputs) else set()
     products = [node for node in order if node in free and node.op.name == "matmul"]
-    products = [node for node in products if pays(node, scan.node.attrs["length"])]
+    length = scan.node.attrs["length"]
+    products = [node for node in products if pays(node, length, enough_rows)]
     users = scan.body.users()
     ends = (follow(node, users, free, set(scan.body.outputs)) for node in products)
     return list(dict.fromkeys(ends))
 
 
-def pays(product: Node, length: Size) -> bool:
+def pays(product: Node, length: Size, enough_rows: int | None) -> bool:
     """Whether a product is faster for all steps at once than in each of them; says so if not."""
     rows = product.shape[0]
-    few = not isinstance(rows, int) or rows < ENOUGH_ROWS
+    few = enough_rows is None or not isinstance(rows, int) or rows < enough_rows
     if few or typical(product.size) * typical(length) * product.dtype.bytes <= NEAR:
         return True
     say("in the loop", product, "it has rows enough, and would be read again from afar")

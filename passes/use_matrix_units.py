@@ -9,6 +9,11 @@ side, from where units load them either way. A `matrix` loop over the terms is w
 it says what is multiplied with what, and a device without one runs it as it stands
 (`graphc.ir.kernel`).
 
+Where operands come as they lie in memory, several neighbours at once, `copy` loops bring them while
+the units multiply. Shared memory has room for three slices: one that is added up, one that is there
+when the threads meet next, and one that may still be on its way then. What a thread loads into its
+registers would be there as early, but compilers load it as late as they can.
+
 Sums are of float32, as they are without. Only the order in which a unit adds its terms is its own.
 """
 
@@ -19,13 +24,14 @@ from functools import partial
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.ir.kernel import Accumulate, For, Let, loop, variable
+from graphc.ir.kernel import Accumulate, Barrier, For, Let, Statement, loop, variable
 from graphc.ir.program import Program
 from graphc.ir.scalar import Call, Load, Ref, Scalar, cast
 from graphc.ir.types import DType, bfloat16, float16, float32
 from graphc.passes.block_tile import THREADS, BlockTile, block_tile, tiles_of
 from graphc.passes.contraction import Contraction
 from graphc.passes.contraction_tiling import Operand, Tiling
+from graphc.passes.loop_nests import nested
 from graphc.passes.tile_contractions import counts, in_tiles
 from graphc.passes.widen_accesses import Starts
 
@@ -40,6 +46,8 @@ SKEW_BYTES = 16
 """Bytes between the rows of a slice: those that a unit loads at once lie in all banks."""
 SKEW = 8
 """Elements between the terms of a slice where rows lie side by side, for the same reason."""
+COPIES = (4, 8, 16)
+"""Bytes that a device copies to shared memory by itself."""
 
 
 def use_matrix_units(program: Program, tf32: bool = False) -> Program:
@@ -91,6 +99,60 @@ def warps_of(tile: BlockTile) -> tuple[int, int] | None:
 
 class UnitTiling(Tiling):
     """A contraction in tiles for matrix units; its factors are what these multiply."""
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether both operands are as they lie in memory, neighbours that are copied together."""
+        return all(
+            isinstance(each.value, Load)
+            and each.lanes > 1
+            and each.lanes * each.value.dtype.bytes in COPIES
+            for each in self.operands
+        )
+
+    @property
+    def slots(self) -> int:
+        """How many slices shared memory has room for: copies are one more ahead."""
+        return 3 if self.is_copied else 2
+
+    def block(self) -> For:
+        """The loop over threads; what is copied is in no registers on its way."""
+        if not self.is_copied:
+            return super().block()
+        sums = nested(
+            [*self.parts["left"], *self.parts["right"]],
+            (
+                self.found.sum,
+                *(self.bring(each, 0, each.name) for each in self.operands),
+                self.meet(),
+                *(self.bring(each, 1, each.name) for each in self.operands),
+                replace(self.slices, body=self.slice()),
+                Barrier(),
+                *self.finish(),
+            ),
+        )
+        return replace(self.thread, body=(sums,))
+
+    def meet(self) -> Barrier:
+        """Wait for all copies but those of the newest slice."""
+        return Barrier(pending=1)
+
+    def slice(self) -> tuple[Statement, ...]:
+        """Add up the slice that is there while two others are on their way."""
+        if not self.is_copied:
+            return super().slice()
+        later = variable(self.slices) + 2
+        copies = (self.bring(each, later, each.name) for each in self.operands)
+        return (self.meet(), *copies, self.add_up())
+
+    def bring(self, each: Operand, number: Size, target: str) -> For:
+        """Load or copy a thread's elements of a slice."""
+        steps = super().bring(each, number, target)
+        if not self.is_copied:
+            return steps
+        (lane,) = steps.body
+        assert isinstance(lane, For)
+        return replace(steps, body=(replace(lane, kind="copy"),))
 
     def own_parts(self) -> dict[str, list[For]]:
         """The matrices of a warp, and in each two rows and two columns for a thread."""

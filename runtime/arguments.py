@@ -17,6 +17,8 @@ def match_arguments(
     inputs: Sequence[Node], given: Sequence[Any], named: Mapping[str, Any]
 ) -> list[Any]:
     """One value for each input, by position or by name; GraphError for missing or extra ones."""
+    if not named and len(given) == len(inputs):
+        return list(given)
     names = [node.attrs["name"] for node in inputs]
     if len(given) > len(names):
         raise GraphError(

@@ -170,6 +170,39 @@ static const auto load_matrices_4 = load_matrices<4, false>;
 static const auto load_matrices_transposed_2 = load_matrices<2, true>;
 static const auto load_matrices_transposed_4 = load_matrices<4, true>;
 
+// Copies that have begun, in groups that threads wait for; nothing has arrived before it must have.
+struct Copy {
+  void *to;
+  const void *from;
+  size_t size;
+  bool is_read;
+};
+static std::vector<std::vector<Copy>> copies_of[1024];
+
+template <size_t size>
+void begin_copy(void *to, const void *from, bool is_read) {
+  if ((uintptr_t)to % size != 0 || (is_read && (uintptr_t)from % size != 0)) abort();
+  auto &groups = copies_of[threadIdx.x];
+  if (groups.empty()) groups.emplace_back();
+  groups.back().push_back({to, from, size, is_read});
+}
+static const auto begin_copy_4 = begin_copy<4>;
+static const auto begin_copy_8 = begin_copy<8>;
+static const auto begin_copy_16 = begin_copy<16>;
+
+template <size_t pending>
+void end_copies() {
+  auto &groups = copies_of[threadIdx.x];
+  while (groups.size() > pending) {
+    for (const Copy &copy : groups.front())
+      copy.is_read ? memcpy(copy.to, copy.from, copy.size) : memset(copy.to, 0, copy.size);
+    groups.erase(groups.begin());
+  }
+  groups.emplace_back();
+}
+static const auto end_copies_but_0 = end_copies<0>;
+static const auto end_copies_but_1 = end_copies<1>;
+
 struct Call {
   virtual void run() = 0;
 };

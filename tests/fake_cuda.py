@@ -1,7 +1,7 @@
 """A CUDA driver without a GPU, for tests: memory of the host, kernels compiled by a C++ compiler.
 
 It stands in for `cuda.bindings.driver`, records what it is asked, and is as strict as a driver
-about what may be captured and what was freed.
+about handles, and about memory that was freed, which it fills with what nobody expects.
 """
 # ruff: noqa: N802, N815 (its functions have NVIDIA's names)
 
@@ -35,16 +35,22 @@ CUresult = enum.IntEnum(
         "CUDA_ERROR_INVALID_CONTEXT": 201,
         "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES": 701,
         "CUDA_ERROR_LAUNCH_FAILED": 719,
-        "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED": 900,
+        "CUDA_ERROR_NOT_SUPPORTED": 801,
     },
 )
 ALIGNMENT = 256  # bytes
+FREED = 0xFD  # what each byte of memory becomes that is given back
 CONVERSION = re.compile(r'asm\("cvt[^"]*" : "=."\((\w+)\) : "."\((\w+)\)\);')
 """PTX that converts between float16 and float32."""
 MULTIPLICATION = re.compile(
-    r"^static __device__ void (?:multiply|load|round)_matrices_.*?^}$", re.MULTILINE | re.DOTALL
+    r"^static __device__ void (?:(?:multiply|load|round)_matrices|begin_copy|end_copies)_.*?^}$",
+    re.MULTILINE | re.DOTALL,
 )
-"""Functions of PTX that load, round and multiply matrices."""
+"""Functions of PTX that load, round and multiply matrices, or copy to shared memory."""
+GIVEN = re.compile(r"extern __shared__ (.*) (\w+)\[\];")
+"""Shared memory that a kernel is launched with."""
+MOST_GIVEN = 64 << 10
+"""Bytes of it that GPUs of compute capability 7.5 have, the least of those that are supported."""
 GOOD = CUresult.CUDA_SUCCESS
 Answer = tuple[Any, ...]
 
@@ -56,9 +62,21 @@ class FakeDriver:
     CUdevice_attribute = SimpleNamespace(
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR="major",
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR="minor",
+        CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED="pools",
+    )
+    CUfunction_attribute = SimpleNamespace(
+        CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES="shared",
     )
     CUstream_flags = SimpleNamespace(CU_STREAM_NON_BLOCKING=1)
-    CUstreamCaptureMode = SimpleNamespace(CU_STREAM_CAPTURE_MODE_RELAXED=2)
+    CUmemAllocationType = SimpleNamespace(CU_MEM_ALLOCATION_TYPE_PINNED=1)
+    CUmemLocationType = SimpleNamespace(CU_MEM_LOCATION_TYPE_DEVICE=1)
+    CUmemPool_attribute = SimpleNamespace(CU_MEMPOOL_ATTR_RELEASE_THRESHOLD=4)
+    cuuint64_t = ctypes.c_uint64
+    CUDA_KERNEL_NODE_PARAMS = SimpleNamespace
+
+    @staticmethod
+    def CUmemPoolProps() -> SimpleNamespace:
+        return SimpleNamespace(allocType=0, location=SimpleNamespace(type=0, id=0))
 
     def __init__(self, folder: Path, names: tuple[str, ...] = ("Fake GPU",)) -> None:
         self.folder = folder
@@ -68,9 +86,11 @@ class FakeDriver:
         self.memory: dict[int, Any] = {}
         self.handles: dict[int, Any] = {}
         self.numbers = itertools.count(1)
-        self.capturing: list[Callable[[], bool]] | None = None
+        self.attributes = {"major": 9, "minor": 0, "pools": 1}
+        self.kept: dict[int, list[Any]] = {}
         self.times: dict[int, float] = {}
         self.waiting: list[int] = []
+        self.given: dict[int, int] = {}
         self.room = 1 << 30
 
     def __getattribute__(self, name: str) -> Any:
@@ -106,7 +126,10 @@ class FakeDriver:
         return (GOOD,)
 
     def cuDeviceGetAttribute(self, attribute: str, number: int) -> Answer:
-        return GOOD, {"major": 9, "minor": 0}[attribute]
+        return GOOD, self.attributes[attribute]
+
+    def cuCtxSynchronize(self) -> Answer:
+        return (GOOD,)
 
     # --- memory ------------------------------------------------------------------------------
 
@@ -127,16 +150,52 @@ class FakeDriver:
         found = self.memory.pop(address, None)
         return (CUresult.CUDA_ERROR_INVALID_VALUE if found is None else GOOD,)
 
+    def cuMemPoolCreate(self, properties: Any) -> Answer:
+        if not self.attributes["pools"]:
+            return CUresult.CUDA_ERROR_NOT_SUPPORTED, None
+        good = (properties.allocType, properties.location.type, properties.location.id) == (1, 1, 0)
+        return (GOOD, self.handle("pool")) if good else (CUresult.CUDA_ERROR_INVALID_VALUE, None)
+
+    def cuMemPoolSetAttribute(self, pool: int, attribute: int, value: ctypes.c_uint64) -> Answer:
+        good = self.handles[pool] == "pool" and attribute == 4 and value.value == (1 << 64) - 1
+        return (GOOD if good else CUresult.CUDA_ERROR_INVALID_VALUE,)
+
+    def cuMemAllocFromPoolAsync(self, size: int, pool: int, stream: int) -> Answer:
+        """Memory that was freed, of the same size, before any other."""
+        if size == 0 or (self.handles[pool], self.handles[stream]) != ("pool", "stream"):
+            return CUresult.CUDA_ERROR_INVALID_VALUE, None
+        if blocks := self.kept.get(size):
+            block = blocks.pop()
+            self.memory[ctypes.addressof(block)] = block
+            return GOOD, ctypes.addressof(block)
+        kept = sum(size * len(blocks) for size, blocks in self.kept.items())
+        if size > self.room - kept:
+            return CUresult.CUDA_ERROR_OUT_OF_MEMORY, None
+        return GOOD, self.new_block(size)
+
+    def cuMemFreeAsync(self, address: int, stream: int) -> Answer:
+        block = self.memory.pop(address, None)
+        if block is None or self.handles[stream] != "stream":
+            return (CUresult.CUDA_ERROR_INVALID_VALUE,)
+        ctypes.memset(address, FREED, len(block))
+        self.kept.setdefault(len(block), []).append(block)
+        return (GOOD,)
+
+    def cuMemPoolTrimTo(self, pool: int, size: int) -> Answer:
+        assert size == 0
+        self.kept.clear()
+        return (GOOD,)
+
     def cuMemHostAlloc(self, size: int, flags: int) -> Answer:
         return GOOD, self.new_block(size)
 
     def covered(self, address: int, size: int) -> bool:
         """Whether bytes lie in one allocation."""
-        return any(a <= address and address + size <= a + len(m) for a, m in self.memory.items())
+        return any(
+            a <= address and address + size <= a + len(m) for a, m in list(self.memory.items())
+        )
 
     def cuMemcpyHtoDAsync(self, target: int, source: int, size: int, stream: int) -> Answer:
-        if self.capturing is not None:
-            return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,)
         if not (self.covered(target, size) and self.covered(source, size)):
             return (CUresult.CUDA_ERROR_INVALID_VALUE,)
         ctypes.memmove(target, source, size)
@@ -158,15 +217,10 @@ class FakeDriver:
         return (GOOD,)
 
     def cuEventSynchronize(self, event: int) -> Answer:
-        return self.wait()
+        return (GOOD,)
 
     def cuStreamSynchronize(self, stream: int) -> Answer:
-        return self.wait()
-
-    def wait(self) -> Answer:
-        """What is answered who waits: nothing is waited for while a stream is captured."""
-        forbidden = self.capturing is not None
-        return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED if forbidden else GOOD,)
+        return (GOOD,)
 
     def cuEventElapsedTime(self, first: int, last: int) -> Answer:
         return GOOD, 1e3 * (self.times[last] - self.times[first])
@@ -181,16 +235,42 @@ class FakeDriver:
         self.waiting.append(stream)
         return (GOOD,)
 
-    def cuStreamBeginCapture(self, stream: int, mode: int) -> Answer:
-        self.capturing = []
-        return (GOOD,)
+    def cuGraphCreate(self, flags: int) -> Answer:
+        return GOOD, self.handle({})
 
-    def cuStreamEndCapture(self, stream: int) -> Answer:
-        captured, self.capturing = self.capturing, None
-        return GOOD, self.handle(captured)
+    def cuGraphAddKernelNode(
+        self, graph: int, dependencies: list[int], count: int, parameters: Any
+    ) -> Answer:
+        """A node of a chain: here a graph is nothing else."""
+        nodes = self.handles[graph]
+        if count != len(dependencies) or dependencies != list(nodes)[-1:]:
+            return CUresult.CUDA_ERROR_INVALID_VALUE, None
+        node = next(self.numbers)
+        nodes[node] = self.node(parameters)
+        return GOOD, node
+
+    def node(self, parameters: Any) -> tuple[int, Callable[[], bool]]:
+        """The kernel of a node, and its launch with the arguments that there are now."""
+        p = parameters
+        assert (p.gridDimY, p.gridDimZ, p.blockDimY, p.blockDimZ, p.sharedMemBytes) == (
+            1,
+            1,
+            1,
+            1,
+            self.given.get(p.func, 0),
+        )
+        return p.func, self.prepared(p.func, p.gridDimX, p.blockDimX, p.kernelParams)
 
     def cuGraphInstantiate(self, graph: int, flags: int) -> Answer:
-        return GOOD, self.handle(list(self.handles[graph]))
+        return GOOD, self.handle((graph, dict(self.handles[graph])))
+
+    def cuGraphExecKernelNodeSetParams(self, step: int, node: int, parameters: Any) -> Answer:
+        """Change a launch; a graph that is gone has no nodes."""
+        graph, nodes = self.handles[step]
+        if node not in nodes or node not in self.handles.get(graph, {}):
+            return (CUresult.CUDA_ERROR_INVALID_VALUE,)
+        nodes[node] = self.node(parameters)
+        return (GOOD,)
 
     def cuGraphDestroy(self, graph: int) -> Answer:
         del self.handles[graph]
@@ -198,8 +278,8 @@ class FakeDriver:
 
     cuGraphExecDestroy = cuGraphDestroy
 
-    def cuGraphLaunch(self, graph: int, stream: int) -> Answer:
-        for launch in self.handles[graph]:
+    def cuGraphLaunch(self, step: int, stream: int) -> Answer:
+        for _, launch in self.handles[step][1].values():
             if launch():
                 return (CUresult.CUDA_ERROR_LAUNCH_FAILED,)
         return (GOOD,)
@@ -224,9 +304,23 @@ class FakeDriver:
         function = library[f"run_{name.decode()}"]
         return GOOD, self.handle((function, counts[name.decode()], library))
 
+    def cuFuncSetAttribute(self, kernel: int, attribute: str, value: int) -> Answer:
+        if attribute != "shared" or value > MOST_GIVEN:
+            return (CUresult.CUDA_ERROR_INVALID_VALUE,)
+        self.given[kernel] = value
+        return (GOOD,)
+
     def cuLaunchKernel(self, kernel: int, blocks: int, *rest: Any) -> Answer:
+        if rest[5] != self.given.get(kernel, 0):
+            return (CUresult.CUDA_ERROR_INVALID_VALUE,)
+        launch = self.prepared(kernel, blocks, rest[2], rest[7])
+        return (CUresult.CUDA_ERROR_LAUNCH_FAILED if launch() else GOOD,)
+
+    def prepared(
+        self, kernel: int, blocks: int, threads: int, arguments: int
+    ) -> Callable[[], bool]:
+        """A launch with copies of its arguments, which says whether it fails."""
         function, count, _ = self.handles[kernel]
-        threads, arguments = rest[2], rest[7]
         places = (ctypes.c_void_p * count).from_address(arguments)
         words = (ctypes.c_int64 * count)(*(ctypes.c_int64.from_address(p).value for p in places))
 
@@ -235,10 +329,7 @@ class FakeDriver:
             own = (ctypes.c_void_p * count)(*range(start, start + 8 * count, 8))
             return bool(function(ctypes.c_uint(blocks), ctypes.c_uint(threads), own))
 
-        if self.capturing is not None:
-            self.capturing.append(launch)
-            return (GOOD,)
-        return (CUresult.CUDA_ERROR_LAUNCH_FAILED if launch() else GOOD,)
+        return launch
 
 
 @contextmanager
@@ -263,6 +354,7 @@ def on_host(text: str) -> tuple[str, dict[str, int]]:
 
     What is written in PTX gives way to functions of the header.
     """
+    text = GIVEN.sub(rf"static \1 \2[{MOST_GIVEN}];", text)
     text = MULTIPLICATION.sub("", CONVERSION.sub(r"\1 = convert_half(\2);", text))
     found = re.findall(r"^void (kernel_\w+)\(([^)]*)\)", text, re.MULTILINE)
     counts = {name: len(parameters.split(",")) for name, parameters in found}

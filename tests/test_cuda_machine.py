@@ -20,7 +20,6 @@ from graphc.runtime.cuda.staging import BLOCK
 
 CYCLES, COMPILED = 1000, 250
 """Steps that are compiled, called and forgotten, and after how many the module is loaded anew."""
-
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="runs kernels through g++ or clang++")
 
 
@@ -31,9 +30,9 @@ def fake(tmp_path: Path) -> Iterator[FakeDriver]:
         yield found
 
 
-def double(shape: Any = ("n",)) -> gx.Executable:
+def double() -> gx.Executable:
     """A step that doubles its input."""
-    x = gx.input("x", shape, "float32")
+    x = gx.input("x", ("n",), "float32")
     return gx.compile([x], x * 2, device="cuda")
 
 
@@ -117,6 +116,43 @@ void kernel_part(long long *y) {
         assert (status == 0) == good
 
 
+# --- variables -----------------------------------------------------------------------------------
+
+
+def test_a_variable_is_where_it_was_last_changed(fake: FakeDriver) -> None:
+    w = gx.variable(np.zeros(3, np.float32), "w")
+    there, other, here = (
+        gx.compile([], w, {w: w + by}, device=device)
+        for by, device in ((1, "cuda"), (10, "cuda"), (100, "cpu"))
+    )
+    want = 0
+    for number in range(40):
+        step, by = ((there, 1), (there, 1), (other, 10), (here, 100))[(number * number + 1) % 7 % 4]
+        assert step().tolist() == [want] * 3
+        want += by
+        if number % 11 == 5:
+            assert w.value.tolist() == [want] * 3
+        if number % 11 == 8:
+            w.value, want = np.full(3, -5, np.float32), -5
+
+
+def test_a_call_looks_at_variables_only_when_one_has_moved(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = [gx.variable(np.ones(3, np.float32), f"w{at}") for at in range(4)]
+    step = gx.compile([], [], {w: w + 1 for w in variables}, device="cuda")
+    taken: list[Any] = []
+    residence = step.loaded.residence
+    take_variable = residence.take
+    monkeypatch.setattr(residence, "take", lambda a: (taken.append(a), take_variable(a)))
+    for count, move in ((4, False), (4, False), (8, True), (8, False)):
+        if move:
+            assert variables[2].value.tolist() == [3] * 3
+        step()
+        assert len(taken) == count
+    assert [w.value[0] for w in variables] == [5] * 4
+
+
 # --- recorded launches ---------------------------------------------------------------------------
 
 
@@ -124,12 +160,15 @@ def test_a_step_is_recorded_once_and_replayed(fake: FakeDriver) -> None:
     case = NETWORKS["adam_step"]()
     step = compile_graph(case.graph, "cuda")
     step(*case.arguments)
-    launches = fake.asked.count("cuLaunchKernel")
+    launches = fake.asked.count("cuGraphAddKernelNode")
     assert launches > 1
+    changes = fake.asked.count("cuGraphExecKernelNodeSetParams")
     for _ in range(3):
         step(*case.arguments)
-    assert fake.asked.count("cuLaunchKernel") == launches
+    assert fake.asked.count("cuGraphAddKernelNode") == launches
+    assert fake.asked.count("cuGraphExecKernelNodeSetParams") == changes
     assert fake.asked.count("cuGraphLaunch") == 4
+    assert "cuLaunchKernel" not in fake.asked
 
 
 def test_other_sizes_are_recorded_anew(fake: FakeDriver) -> None:
@@ -153,10 +192,11 @@ def test_a_call_allocates_nothing_after_the_first(fake: FakeDriver) -> None:
     case = NETWORKS["adam_step"]()
     step = compile_graph(case.graph, "cuda")
     step(*case.arguments)
-    allocated = fake.asked.count("cuMemAlloc")
-    assert allocated == 1 + len(case.graph.variables)  # one arena, and the variables that stay
+    allocated = fake.asked.count("cuMemAllocFromPoolAsync")
+    # an arena, a place for each input, and the variables that stay
+    assert allocated == 1 + len(case.graph.inputs) + len(case.graph.variables)
     step(*case.arguments)
-    assert fake.asked.count("cuMemAlloc") == allocated
+    assert fake.asked.count("cuMemAllocFromPoolAsync") == allocated
 
 
 def test_nothing_is_left_of_a_thousand_steps(
@@ -166,9 +206,9 @@ def test_nothing_is_left_of_a_thousand_steps(
     device.residence("0")
     left = alive(fake)
     kept = cycle()
-    # an arena and a graph for each of two sizes, w, the module and its kernels
+    # for each of two sizes a place for the input, and a graph in two forms; w, and a module
     held = np.subtract(alive(fake), left).tolist()
-    assert held == [2 + 1, 2 + 1 + len(kept.program.kernels)]
+    assert held == [2 + 1, 2 * 2 + 1 + len(kept.program.kernels)]
     for number in range(CYCLES):
         cycle()
         if number % COMPILED == 0:  # nobody has the module any more: it is loaded anew

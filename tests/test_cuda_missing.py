@@ -32,13 +32,20 @@ def nvrtcCreateProgram() -> None:  # noqa: N802 (NVIDIA's name)
     raise DynamicLibNotFoundError("libnvrtc.so.13")
 
 
-def cuInit() -> None:  # noqa: N802 (NVIDIA's name)
-    raise DynamicLibNotFoundError("libcuda.so.1")
+MISSING = DynamicLibNotFoundError("libcuda.so.1"), RuntimeError("Failed to dlopen libcuda.so.1")
+"""What the newest cuda-bindings raises without a driver, and what 13.0 does."""
 
 
 def test_without_a_library_what_has_it_is_named() -> None:
     with pytest.raises(gx.GraphError, match="needs the package nvidia-cuda-nvrtc: pip install"):
         bindings.first_call(nvrtcCreateProgram)
+
+
+@pytest.mark.parametrize("error", MISSING, ids=lambda error: type(error).__name__)
+def test_without_a_driver_it_is_named(error: RuntimeError) -> None:
+    def cuInit() -> None:  # noqa: N802 (NVIDIA's name)
+        raise error
+
     with pytest.raises(gx.GraphError, match=r"NVIDIA GPU and its driver: there is no driver"):
         bindings.first_call(cuInit)
 

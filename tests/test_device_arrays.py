@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fake_cuda import COMPILER, FakeDriver, installed
 import graphc as gx
 from graphc.runtime.accelerator.device_array import DeviceArray
 from graphc.runtime.accelerator.dlpack import GIVEN, take
+from graphc.runtime.accelerator.machine import Place
 from graphc.runtime.cuda.machine import CudaExchange
 from graphc.runtime.opencl.machine import POCL
 
@@ -89,6 +91,51 @@ def test_results_are_arrays_of_their_own(device: str) -> None:
     assert first["again"][0].place.memory is not first["again"][1].place.memory
 
 
+def test_results_may_be_arguments_and_each_other(device: str) -> None:
+    x, y = gx.input("x", ("n",), "float32"), gx.input("y", ("n",), "float32")
+    total = x + y
+    step = gx.compile([x, y], [x, total, x, total], device=device, results="device")
+    first = step(ROWS[0], ROWS[1])
+    second = step(first[1], first[1])
+    third = step(second[0], first[0])
+    del first
+    assert [r.numpy().tolist() for r in second] == [[3, 5, 7], [6, 10, 14]] * 2
+    assert [r.numpy().tolist() for r in third] == [[3, 5, 7], [3, 6, 9]] * 2
+    memories = [r.place.memory for r in second + third]
+    assert len({id(memory) for memory in memories}) == len(memories)
+
+
+def test_loops_and_branches_of_the_host_read_and_write_where_arrays_lie(device: str) -> None:
+    x, flag = gx.input("x", (2,), "float32"), gx.input("flag", (), "bool")
+    powers = gx.while_loop(lambda v: v[0] < 100, lambda v: v * 2, x)
+    chosen = gx.cond(flag, lambda v: v + 1, lambda v: v - 1, powers)
+    step = gx.compile([x, flag], [chosen, ~flag], device=device, results="device")
+    values, flag = np.array([3, 4], np.float32), np.array(True)
+    for want in ([193, 257], [192, 256], [193, 257]):
+        values, flag = step(values, flag)
+        assert values.numpy().tolist() == want
+
+
+def test_a_profile_of_a_step_whose_results_stay(device: str) -> None:
+    step = doubled(device)
+    there = step(ROWS)
+    assert [call.runs for call in step.profile(there)] == [1] * len(step.program.calls)
+    np.testing.assert_array_equal(there.numpy(), 2 * ROWS)
+
+
+def test_threads_have_arrays_of_their_own(device: str) -> None:
+    step = doubled(device)
+
+    def chain(start: int) -> float:
+        array: Any = np.full((4, 3), start, np.float32)
+        for _ in range(10):
+            array = step(array)
+        return float(array.numpy()[2, 1])
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(chain, range(8))) == [1024 * start for start in range(8)]
+
+
 def test_a_scalar_is_a_number(device: str) -> None:
     x = gx.input("x", (), "float32")
     result = gx.compile([x], x * 2.5, device=device, results="device")(np.float32(1))
@@ -127,6 +174,25 @@ def test_an_array_of_another_library_is_not_copied_to_the_host(device: str) -> N
     del there
     gc.collect()
     assert not GIVEN
+
+
+@pytest.mark.parametrize("offset", [4, 16])
+def test_an_array_that_begins_within_other_memory_is_read(offset: int, device: str) -> None:
+    step = doubled(device)
+    whole = step(np.arange(24, dtype=np.float32).reshape(8, 3))
+    part = DeviceArray(whole.machine, Place(whole.place.memory, offset), whole.type, (2, 3))
+    want = 4 * (np.arange(6, dtype=np.float32).reshape(2, 3) + offset // 4)
+    np.testing.assert_array_equal(step(part).numpy(), want)
+    np.testing.assert_array_equal(step(Foreign(part)).numpy(), want)
+
+
+def test_kernels_are_given_aligned_memory_alone(fake: FakeDriver) -> None:
+    step = doubled("cuda")
+    whole = step(np.zeros((8, 3), np.float32))
+    for offset, copies in ((0, 0), (16, 0), (4, 1)):
+        part = DeviceArray(whole.machine, Place(whole.place.memory, offset), whole.type, (1, 3))
+        step(Foreign(part))
+        assert fake.asked.count("cuMemcpyDtoDAsync") == copies
 
 
 def test_an_array_of_another_dtype_is_converted_where_that_loses_nothing(device: str) -> None:
@@ -190,6 +256,9 @@ def test_work_on_borrowed_memory_has_ended_when_the_call_returns(fake: FakeDrive
     assert fake.asked.count("cuStreamSynchronize") == waits
     step(Foreign(there))
     assert fake.asked.count("cuStreamSynchronize") == waits + 1
+    x, w = gx.input("x", ("n", 3), "float32"), gx.variable(np.zeros(3, np.float32), "w")
+    gx.compile([x], [], {w: gx.sum(x, axis=0)}, device="cuda")(Foreign(there))
+    assert fake.asked.count("cuStreamSynchronize") == waits + 2
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax.numpy"])

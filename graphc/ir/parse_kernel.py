@@ -163,8 +163,10 @@ def parse_local(reader: Reader, scope: Scope) -> Local:
 
 
 def parse_barrier(reader: Reader, scope: Scope) -> Barrier:
-    """Nothing follows the word."""
-    return Barrier()
+    """`[pending 1]`."""
+    if not reader.accept("pending"):
+        return Barrier()
+    return Barrier(int(reader.expect_kind("int", "a number of barriers").text))
 
 
 def parse_value(reader: Reader, scope: Scope) -> Scalar:

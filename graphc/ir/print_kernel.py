@@ -70,7 +70,7 @@ def print_statement(
         guard = "" if statement.guard is None else f" if {print_scalar(statement.guard)}"
         return f"store {target}{guard} = {print_scalar(statement.value)}"
     if isinstance(statement, Barrier):
-        return "barrier"
+        return f"barrier pending {statement.pending}" if statement.pending else "barrier"
     name = quote_name("%", statement.name)
     if isinstance(statement, Local):
         return f"local {name}: {statement.dtype}[{statement.size}]"

@@ -49,22 +49,28 @@ ABSENT: dict[int, tuple[weakref.ref[Word], Absence]] = {}  # by identity the wor
 
 WAITING = word()  # turns in Python that have begun or want to
 RUNNING = word()  # native calls in flight that have marked variables, and variables that are away
+RETURNS = word()  # values that have come home, or are lost, so far
 HOLDER = word()  # the thread that has its turn in Python, 0 while none has
 LOCK = threading.RLock()
 ENDED = threading.Condition(LOCK)
 
 
 @contextmanager
-def turn(users: Iterable[Word], keeper: object = None, assigns: bool = False) -> Iterator[None]:
+def turn(
+    users: Iterable[Word], keeper: object = None, assigns: bool = False, settled: int = -1
+) -> Iterator[None]:
     """The time in which no other code uses variables, given by their words (`State.users`).
 
     Values that are away are brought home, but for those that the keeper has; they are given up
-    where all of the variables are assigned new ones.
+    where all of the variables are assigned new ones. settled is the number of returns when the
+    keeper last had all values: without another one it still has them.
     """
     words = tuple(users)
     with LOCK:
         WAITING[0] += 1
         try:
+            if settled == RETURNS[0]:
+                words = ()
             while any(map(in_use, words)):
                 ENDED.wait(PATIENCE)
             for word in words:
@@ -109,6 +115,12 @@ def end_absence(key: int) -> None:
     """Forget that a value is away: it is at home, or its variable is no more."""
     del ABSENT[key]
     np.subtract(RUNNING, 1, RUNNING)
+    note_return()
+
+
+def note_return() -> None:
+    """Have everybody look again at who keeps which values."""
+    np.add(RETURNS, 1, RETURNS)
 
 
 def let_others_go(users: Iterable[Word]) -> None:

@@ -34,12 +34,12 @@ from graphc.ir.kernel import (
     values,
 )
 from graphc.ir.print_kernel import print_statement
-from graphc.ir.scalar import Scalar
+from graphc.ir.scalar import Load, Scalar
 from graphc.ir.types import DType, bool_, int64
 from graphc.ir.verify_scalar import KernelError, verify_scalar
 
-LOCKSTEP = ("unrolled", "vector", "wide")
-SIDE_BY_SIDE = ("vector", "thread", "wide", "grid", "block")
+LOCKSTEP = ("unrolled", "vector", "wide", "copy")
+SIDE_BY_SIDE = ("vector", "thread", "wide", "copy", "grid", "block")
 WITH_LANES = ("vector", "thread")
 OUTERMOST = ("grid", "block")
 WITH_POSITION = ("argmax", "argmin")
@@ -171,8 +171,10 @@ def verify_loop(scope: Scope, loop: For) -> None:
     several = loop.kind in SIDE_BY_SIDE or (loop.kind == "unrolled" and loop.lanes == loop.limit)
     if loop.lanes < 1 or odd or (loop.lanes > 1) > several:
         raise KernelError(f"{loop.lanes} lanes: a vector or thread loop has an even number")
-    if loop.kind == "wide":
+    if loop.kind in ("wide", "copy"):
         verify_wide(loop)
+    if loop.kind == "copy":
+        verify_copy(scope, loop)
     elif loop.kind == "unrolled" and loop.lanes > 1:
         verify_aligned(loop, tuple(s for s in loop.body if not isinstance(s, For)))
     verify_device_loop(scope, loop)
@@ -203,6 +205,21 @@ def verify_aligned(loop: For, body: tuple[Statement, ...]) -> None:
                 raise KernelError(
                     f"{access.buffer}[{start}] is no multiple of {loop.lanes} elements"
                 )
+
+
+def verify_copy(scope: Scope, loop: For) -> None:
+    """One store of what one load reads, element by element, by each thread of a block."""
+    name, (first, *others) = loop.variable.name, loop.body
+    is_copy = isinstance(first, Store) and isinstance(first.value, Load) and not others
+    if not is_copy or loop.limit != loop.lanes or loop.lanes == 1:
+        raise KernelError("a copy loop has as many iterations as lanes, and stores what it loads")
+    assert isinstance(first, Store)
+    if first.guard is not None or any(
+        coefficient(a.offset, name) != 1 for a in accesses(loop.body)
+    ):
+        raise KernelError("a copy loop copies neighbours, all of them or none")
+    if not any(outer.kind == "thread" for outer in scope.loops):
+        raise KernelError("a copy loop stands in a thread loop")
 
 
 def verify_device_loop(scope: Scope, loop: For) -> None:

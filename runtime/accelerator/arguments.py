@@ -10,7 +10,7 @@ from graphc.errors import GraphError
 from graphc.ir.node import Node
 from graphc.runtime.accelerator.device_array import DeviceArray
 from graphc.runtime.accelerator.dlpack import take
-from graphc.runtime.accelerator.machine import Exchange, Machine, Place
+from graphc.runtime.accelerator.machine import Exchange, Machine
 from graphc.runtime.arguments import made, to_array
 from graphc.runtime.loaded import Array
 
@@ -55,5 +55,5 @@ def borrowed(machine: Machine, exchange: Exchange, node: Node, value: Any) -> De
             f"argument {name!r} is not contiguous in row-major order: "
             f"pass a contiguous copy of it{made(node)}"
         )
-    memory = exchange.adopt(taken.address, taken.owner)
-    return DeviceArray(machine, Place(memory, taken.offset), taken.dtype, taken.shape, True)
+    place = exchange.adopt(taken.address, taken.offset, taken.owner)
+    return DeviceArray(machine, place, taken.dtype, taken.shape, True)

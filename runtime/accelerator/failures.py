@@ -9,6 +9,7 @@ from pathlib import Path
 from graphc.errors import GraphError
 from graphc.ir import dim
 from graphc.ir.program import Allocation, Program
+from graphc.passes.memory_plan import place
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Entry, Module
 
@@ -36,16 +37,16 @@ def not_launched(entry: Entry, error: GraphError) -> GraphError:
     return GraphError(f"{error.message}, which is to run {entry.name}")
 
 
-def does_not_fit(
-    program: Program, sizes: Mapping[str, int], needed: int, error: GraphError
-) -> GraphError:
+def does_not_fit(program: Program, sizes: Mapping[str, int], error: GraphError) -> GraphError:
     """The error where a device has no room for the arrays that a step works on."""
+    plan = place(program, sizes)
     inside = [a for a in program.allocations if a.kind not in ("state", "constant")]
     counted = {a.name: dim.evaluate(a.bytes, sizes) for a in inside}
     largest = max(inside, key=lambda a: counted[a.name])
     given = ", ".join(f"{name}={size}" for name, size in sizes.items())
     return GraphError(
-        f"{error.message}; the step needs {needed:,} bytes{given and f' for {given}'}, "
+        f"{error.message}; the step needs {plan.arena + plan.inputs + plan.outputs:,} bytes"
+        f"{given and f' for {given}'}, "
         f"{counted[largest.name]:,} of them for the {largest.kind} {largest.name}"
         f"{listed(users_of(program, largest))}"
     )

@@ -1,12 +1,15 @@
 """Launches: the steps of a program, as functions that launch kernels with given sizes.
 
 What does not change from call to call is worked out once for each binding of the symbolic sizes:
-memory, offsets, numbers of blocks. Loops and branches are run by the host.
+memory, offsets, numbers of blocks. Some memory is `Given` by each call. Loops and branches are run
+by the host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,22 +19,31 @@ from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.program import Branch, CallKernel, Decision, Program, Repeat, Step, While, walk_steps
 from graphc.runtime.accelerator.failures import not_launched
-from graphc.runtime.accelerator.machine import Machine, Place
+from graphc.runtime.accelerator.machine import Given, Launch, Machine, Place
 from graphc.runtime.c_source.emit import Entry
 
 Values: TypeAlias = dict[str, int]
 """The variables of the program's loops that run."""
-Run: TypeAlias = Callable[[Values], None]
-
-
 MOST_RECORDED = 20_000
 """Launches of a call that are recorded; a record takes about a kilobyte of memory for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call has of its own: what launches, the memory that is given, and variables."""
+
+    launch: Launch
+    memories: Sequence[Any]
+    variables: Values
+
+
+Run: TypeAlias = Callable[[Call], None]
 
 
 class Launches:
     """The steps of a program for one binding of its sizes, over places of its allocations.
 
-    run launches everything; decision says how.
+    run launches everything with the memory for each `Given` in the places; decision says how.
     """
 
     def __init__(
@@ -48,8 +60,12 @@ class Launches:
         self.sizes = sizes
         self.bytes = {a.name: a.type.dtype.bytes for a in program.allocations}
         self.steps = self.sequence(program.steps)
-        why_not = self.why_not_recorded(program)
-        recorded = None if why_not else machine.recorded(self.launch)
+        given = {name: p.memory for name, p in places.items() if isinstance(p.memory, Given)}
+        stand_ins = sorted(given.values(), key=lambda memory: memory.number)
+        why_not = why_not_recorded(program, sizes)
+        recorded = (
+            None if why_not else machine.recorded(lambda launch: self.launch(stand_ins, launch))
+        )
         self.run = recorded or self.launch
         self.decision = Decision(
             "launch",
@@ -58,22 +74,14 @@ class Launches:
             "every call launches the same kernels"
             if recorded
             else why_not or f"the device {machine.dialect.name!r} records no launches",
+            (("where the caller has them", ", ".join(given) or "none"),),
         )
 
-    def why_not_recorded(self, program: Program) -> str:
-        """Why launches are not recorded once and replayed; empty where they are."""
-        if any(isinstance(step, While | Branch) for step in walk_steps(program.steps)):
-            return "what the device computes decides about loops or branches"
-        count = count_launches(program.steps, self.sizes)
-        if count > MOST_RECORDED:
-            return f"a call has {count:,} launches, and {MOST_RECORDED:,} are recorded at most"
-        return ""
-
-    def launch(self) -> None:
+    def launch(self, memories: Sequence[Any], launch: Launch | None = None) -> None:
         """Launch everything in order."""
-        variables: Values = {}
+        call = Call(launch or self.machine.launch, memories, {})
         for step in self.steps:
-            step(variables)
+            step(call)
 
     def sequence(self, steps: Iterable[Step]) -> list[Run]:
         """A function for each step."""
@@ -90,11 +98,11 @@ class Launches:
     def call(self, call: CallKernel) -> Run:
         """The launch of a kernel; offsets that depend on loops are worked out at each launch."""
         entry, function = self.kernels[call.kernel]
-        launch = self.launcher()
         blocks = dim.evaluate(entry.blocks, self.sizes)
         if blocks == 0:
             return nothing
         arguments: list[Any] = []
+        given: list[tuple[int, int]] = []
         moving: list[tuple[int, int, Callable[[Values], int]]] = []
         for name, offset in call.places:
             place = self.places[name]
@@ -103,33 +111,34 @@ class Launches:
             if not isinstance(known, int):
                 moving.append((len(arguments) + 1, start, evaluator(known)))
                 known = 0
+            if isinstance(place.memory, Given):
+                given.append((len(arguments), place.memory.number))
             arguments += [place.memory, start + known]
         arguments += [self.sizes[name] for name in entry.sizes]
 
-        def run(variables: Values) -> None:
+        def run(call: Call) -> None:
+            own = arguments.copy()
+            for at, number in given:
+                own[at] = call.memories[number]
             for at, start, offset in moving:
-                arguments[at] = start + offset(variables)
+                own[at] = start + offset(call.variables)
             try:
-                launch(function, blocks, entry.threads, arguments)
+                call.launch(function, blocks, entry.threads, own)
             except GraphError as error:
                 raise not_launched(entry, error) from None
 
         return run
-
-    def launcher(self) -> Callable[..., None]:
-        """What launches the next call of the program, in the order in which they stand."""
-        return self.machine.launch
 
     def repeat(self, step: Repeat) -> Run:
         """A loop with a counter."""
         name, inner = step.variable.name, self.sequence(step.steps)
         limit = evaluator(dim.substitute(limit_of(step), self.sizes))
 
-        def run(variables: Values) -> None:
-            for number in range(limit(variables)):
-                variables[name] = number
+        def run(call: Call) -> None:
+            for number in range(limit(call.variables)):
+                call.variables[name] = number
                 for each in inner:
-                    each(variables)
+                    each(call)
 
         return run
 
@@ -137,10 +146,10 @@ class Launches:
         """A loop whose condition is read from the device before each iteration."""
         inner, holds = self.sequence(step.steps), self.condition(step.condition)
 
-        def run(variables: Values) -> None:
-            while holds():
+        def run(call: Call) -> None:
+            while holds(call):
                 for each in inner:
-                    each(variables)
+                    each(call)
 
         return run
 
@@ -149,34 +158,56 @@ class Launches:
         yes, no = self.sequence(step.yes), self.sequence(step.no)
         holds = self.condition(step.condition)
 
-        def run(variables: Values) -> None:
-            for each in yes if holds() else no:
-                each(variables)
+        def run(call: Call) -> None:
+            for each in yes if holds(call) else no:
+                each(call)
 
         return run
 
-    def condition(self, name: str) -> Callable[[], bool]:
+    def condition(self, name: str) -> Callable[[Call], bool]:
         """What reads a bool from the device."""
         place, byte = self.places[name], np.empty(1, np.bool_)
 
-        def holds() -> bool:
-            self.machine.read(place.memory, place.offset, byte)
+        def holds(call: Call) -> bool:
+            known = place.memory
+            memory = call.memories[known.number] if isinstance(known, Given) else known
+            self.machine.read(memory, place.offset, byte)
             return bool(byte[0])
 
         return holds
 
 
-def count_launches(steps: Iterable[Step], sizes: Mapping[str, int]) -> int:
-    """How many launches steps have altogether, where loops have counters alone."""
-    total, stack = 0, [(step, 1) for step in steps]
+def why_not_recorded(program: Program, sizes: Mapping[str, int]) -> str:
+    """Why launches are not recorded once and replayed; empty where they are."""
+    if any(isinstance(step, While | Branch) for step in walk_steps(program.steps)):
+        return "what the device computes decides about loops or branches"
+    count = sum(times for _, times in repeated_calls(program.steps, sizes))
+    if count > MOST_RECORDED:
+        return f"a call has {count:,} launches, and {MOST_RECORDED:,} are recorded at most"
+    return ""
+
+
+def count_users(program: Program, sizes: Mapping[str, int]) -> Counter[str]:
+    """In how many launches each allocation is used, where loops have counters alone."""
+    counts: Counter[str] = Counter()
+    for call, times in repeated_calls(program.steps, sizes):
+        for name in set(call.arguments):
+            counts[name] += times
+    return counts
+
+
+def repeated_calls(
+    steps: Iterable[Step], sizes: Mapping[str, int]
+) -> Iterator[tuple[CallKernel, int]]:
+    """The calls of kernels, and how often each runs, where loops have counters alone."""
+    stack = [(step, 1) for step in steps]
     while stack:
         step, times = stack.pop()
-        if isinstance(step, Repeat):
+        if isinstance(step, CallKernel):
+            yield step, times
+        elif isinstance(step, Repeat):
             times *= dim.evaluate(limit_of(step), sizes)
             stack += [(inner, times) for inner in step.steps]
-        else:
-            total += times
-    return total
 
 
 def limit_of(step: Repeat) -> Size:
@@ -185,7 +216,7 @@ def limit_of(step: Repeat) -> Size:
     return step.variable.limit
 
 
-def nothing(variables: Values) -> None:
+def nothing(call: Call) -> None:
     """Do nothing: a launch without blocks."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module
 from graphc.runtime.loaded import Array
 
+Launch: TypeAlias = Callable[..., None]
+"""What launches a function, with the parameters of `Machine.launch`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -21,6 +24,13 @@ class Place:
 
     memory: Any
     offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What stands for memory that each call gives, by its number, where launches are recorded."""
+
+    number: int
 
 
 class Exchange(Protocol):
@@ -37,8 +47,11 @@ class Exchange(Protocol):
     def address(self, memory: Any) -> int:
         """What others know memory by."""
 
-    def adopt(self, address: int, owner: object) -> Any:
-        """The memory of others at an address, for as long as its owner lives."""
+    def adopt(self, address: int, offset: int, owner: object) -> Place:
+        """Memory of others, so many bytes beyond an address, for as long as its owner lives.
+
+        A place at offset 0 has the alignment of memory that the machine allocates.
+        """
 
     def hold_back(self, stream: int | None) -> None:
         """Have another stream wait for all launches so far; None is the usual one."""
@@ -87,8 +100,14 @@ class Machine(Protocol):
     def launch(self, function: Any, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
         """Launch a function after all before; arguments are memory and integers of 64 bits."""
 
-    def recorded(self, launches: Callable[[], None]) -> Callable[[], None] | None:
-        """What does the launches of a function, the same each time, as a whole; None if nothing."""
+    def recorded(
+        self, launches: Callable[[Launch], None]
+    ) -> Callable[[Sequence[Any]], None] | None:
+        """What does the launches of a function as a whole, each time the same; None if nothing.
+
+        The function is handed what it has to launch with. Arguments may be `Given`: what does the
+        launches is called with the memory for each, by its number.
+        """
 
     def timed(self, launches: Callable[[], None]) -> list[float]:
         """Run a function to the end of its launches: the seconds of each launch, in order."""
@@ -110,7 +129,7 @@ class SynchronousMachine:
     def finish(self) -> None:
         """There is nothing to wait for."""
 
-    def recorded(self, launches: Callable[[], None]) -> None:
+    def recorded(self, launches: Callable[[Launch], None]) -> None:
         """None: there is nothing to gain from a record."""
 
     def timed(self, launches: Callable[[], None]) -> list[float]:

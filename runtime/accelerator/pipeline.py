@@ -10,6 +10,7 @@ from graphc.ir.program import Program
 from graphc.passes.collapse_loops import collapse_loops
 from graphc.passes.fuse import fuse
 from graphc.passes.graph_passes import GRAPH_PASSES
+from graphc.passes.hoist_from_loops import hoist_from_loops
 from graphc.passes.join_contractions import join_contractions
 from graphc.passes.keep_rows import keep_rows
 from graphc.passes.lower import lower
@@ -33,6 +34,11 @@ def fuse_in_any_order(graph: Graph) -> Graph:
     return fuse(graph, in_vectors=False)
 
 
+def hoist_every_product(graph: Graph) -> Graph:
+    """Compute products before loops; a launch for each step costs more than memory does."""
+    return hoist_from_loops(graph, enough_rows=None)
+
+
 def split_into_columns(program: Program) -> Program:
     """Cut long reductions with few results; what lies side by side is for threads side by side."""
     return split_reductions(program, in_memory=False)
@@ -42,7 +48,7 @@ def split_into_columns(program: Program) -> Program:
 SCHEDULES: tuple[Pass, ...] = (widen_accesses, map_to_grid, keep_rows)
 
 PIPELINE: tuple[Pass, ...] = (
-    *GRAPH_PASSES,
+    *(hoist_every_product if each is hoist_from_loops else each for each in GRAPH_PASSES),
     split_convolutions,
     fuse_in_any_order,
     lower,

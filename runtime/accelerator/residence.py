@@ -20,7 +20,7 @@ from typing import Any
 from graphc.errors import GraphError
 from graphc.ir.program import Allocation
 from graphc.ir.state import State
-from graphc.ir.turn import AWAY, Absence, forget, leave_home
+from graphc.ir.turn import AWAY, Absence, forget, leave_home, note_return
 from graphc.runtime.accelerator.machine import Machine
 from graphc.runtime.loaded import Array
 
@@ -106,6 +106,7 @@ class Residence:
             resident = self.resident(allocation)
             if resident.changed:
                 resident.lost = why
+                note_return()
             else:
                 forget(state_of(allocation).users)
 

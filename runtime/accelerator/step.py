@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, made_at
 from graphc.ir.program import Allocation, Decision, Program
-from graphc.ir.turn import turn
+from graphc.ir.turn import RETURNS, turn
 from graphc.ir.types import DType
 from graphc.passes.memory_plan import ALIGNMENT, MemoryPlan, aligned, place
 from graphc.runtime.accelerator.arguments import argument
-from graphc.runtime.accelerator.device_array import DeviceArray, empty_array
+from graphc.runtime.accelerator.binding import Binding, given_by_calls, targets_of
+from graphc.runtime.accelerator.device_array import DeviceArray
 from graphc.runtime.accelerator.failures import does_not_fit, failed
 from graphc.runtime.accelerator.launches import Launches
 from graphc.runtime.accelerator.machine import Place
@@ -25,23 +26,13 @@ from graphc.runtime.accelerator.pipeline import Translated, pipeline_of, transla
 from graphc.runtime.accelerator.profiler import profile
 from graphc.runtime.accelerator.residence import Residence
 from graphc.runtime.accelerator.workshop import translate_tuned
-from graphc.runtime.interface import Result, interface_of
+from graphc.runtime.interface import interface_of
 from graphc.runtime.loaded import Options, Prepare
 from graphc.runtime.profile import Profile
-from graphc.runtime.sizes import shape_for
 from graphc.structure import Rebuild
 
 BINDINGS = 8
 """Bindings of the symbolic sizes whose memory is kept; the oldest goes first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What calls with the same sizes share: the plan, where everything lies, and the launches."""
-
-    plan: MemoryPlan
-    places: Mapping[str, Place]
-    launches: Launches
 
 
 class AcceleratorStep:
@@ -69,7 +60,8 @@ class AcceleratorStep:
         self.constants = {
             a.name: self.constant(a) for a in self.program.allocations if a.value is not None
         }
-        self.words = [*self.interface.readers, *self.interface.changed]
+        self.words = (*self.interface.readers, *self.interface.changed)
+        self.settled = self.noted = -1
         self.bindings: dict[tuple[tuple[str, int], ...], Binding] = {}
 
     @property
@@ -101,7 +93,7 @@ class AcceleratorStep:
             given = prepare(*arguments, **named)
             if self.stays and given.results:
                 raise GraphError("results that stay on the device go into no arrays given as out")
-            with turn(self.words, self.residence):
+            with turn(self.words, self.residence, settled=self.settled):
                 results = self.run(given.arrays, given.sizes)
             for target, result in zip(given.results, results, strict=False):
                 np.copyto(target, result)
@@ -111,55 +103,42 @@ class AcceleratorStep:
 
     def run(self, arguments: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
         """One call: inputs and variables to the device, the launches, the outputs back."""
-        binding = self.prepared(arguments, sizes)
-        results = [self.empty(result, sizes) for result in self.interface.results]
+        binding = self.prepared(sizes)
+        memories = binding.bring(arguments)
+        results = binding.empty()
         launched = False
         try:
-            binding.launches.run()
+            binding.launches.run([*memories, *binding.given(results)])
             launched = True
-            self.fetch(binding, results)
+            binding.fetch(results)
         except BaseException as error:
             if isinstance(error, GraphError):
                 error = failed(self.machine.dialect, self.translated.module, error)
             if not launched or isinstance(error, GraphError):
                 self.residence.lose(self.updated, str(error) or type(error).__name__)
+            else:
+                self.note_changes()
             raise error from None
-        self.residence.note_changes(self.updated)
-        if self.stays and any(isinstance(a, DeviceArray) and a.borrowed for a in arguments):
+        self.note_changes()
+        if any(isinstance(array, DeviceArray) and array.borrowed for array in arguments):
             self.machine.finish()  # their owner may use the memory again
         return results
 
-    def prepared(self, arguments: Sequence[Any], sizes: Mapping[str, int]) -> Binding:
-        """The binding of given sizes, with the arguments and variables in their places."""
+    def prepared(self, sizes: Mapping[str, int]) -> Binding:
+        """The binding of given sizes, with the variables on the device."""
         self.residence.check_process()
         binding = self.binding(sizes)
-        for state in self.states:
-            self.residence.take(state)
-        for buffer, array in zip(self.interface.inputs, arguments, strict=True):
-            where = binding.places[self.program.allocations[buffer.slot].name]
-            if isinstance(array, DeviceArray):
-                self.machine.copy(array.place, where, array.nbytes)
-            else:
-                self.machine.write(where.memory, where.offset, array)
+        if self.settled != RETURNS[0]:
+            for state in self.states:
+                self.residence.take(state)
+            self.settled = int(RETURNS[0])
         return binding
 
-    def empty(self, result: Result, sizes: Mapping[str, int]) -> Any:
-        """An array for a result, on the device or on the host, made before anything runs."""
-        buffer = self.interface.outputs[result.output]
-        shape = shape_for(buffer.type, sizes)
-        if self.stays:
-            return empty_array(self.machine, buffer.type.dtype, shape)
-        return np.empty(shape, buffer.type.dtype.numpy)
-
-    def fetch(self, binding: Binding, results: Sequence[Any]) -> None:
-        """Copy results to where they are wanted."""
-        for array, result in zip(results, self.interface.results, strict=True):
-            buffer = self.interface.outputs[result.output]
-            where = binding.places[self.program.allocations[buffer.slot].name]
-            if self.stays:
-                self.machine.copy(where, array.place, array.nbytes)
-            else:
-                self.machine.read(where.memory, where.offset, array)
+    def note_changes(self) -> None:
+        """Say that the variables with updates have new values, unless that is known."""
+        if self.noted != RETURNS[0]:
+            self.residence.note_changes(self.updated)
+            self.noted = int(RETURNS[0])
 
     def binding(self, sizes: Mapping[str, int]) -> Binding:
         """The binding of given sizes."""
@@ -173,27 +152,52 @@ class AcceleratorStep:
     def make_binding(self, sizes: Mapping[str, int]) -> Binding:
         """Memory for given sizes, and launches over it."""
         plan = place(self.program, sizes)
-        places = self.arena(plan, sizes) | self.constants
-        for allocation in self.program.allocations:
-            if allocation.state is not None:
-                places[allocation.name] = Place(self.residence.memory(allocation), 0)
+        inputs, outputs = (self.names_of(kind) for kind in ("input", "output"))
+        given = given_by_calls(self.program, inputs + (outputs if self.stays else []), sizes)
+        kept = [name for name in (*plan.offsets, *inputs, *outputs) if name not in given]
+        places = self.arena(plan, kept, sizes) | self.constants
+        places |= {name: Place(memory, 0) for name, memory in given.items()}
+        for allocation in self.states:
+            places[allocation.name] = Place(self.residence.memory(allocation), 0)
         places |= {new: places[self.owner(new)] for new in self.owners}
-        launches = Launches(self.machine, self.program, self.kernels, places, sizes)
-        return Binding(plan, places, launches)
+        targets = targets_of(self.interface, outputs, sizes)
+        firsts = {t.output: at for at, t in enumerate(targets) if t.same is None}
+        return Binding(
+            self.machine,
+            plan,
+            places,
+            Launches(self.machine, self.program, self.kernels, places, sizes),
+            inputs,
+            targets,
+            [firsts[name] for name in outputs if name in given],
+            self.stays,
+            partial(self.allocate, sizes=sizes),
+        )
 
-    def arena(self, plan: MemoryPlan, sizes: Mapping[str, int]) -> dict[str, Place]:
-        """Places for temporaries, inputs and outputs in one block of memory."""
+    def names_of(self, kind: str) -> list[str]:
+        """The allocations of a kind in order."""
+        return [a.name for a in self.program.allocations if a.kind == kind]
+
+    def arena(
+        self, plan: MemoryPlan, names: Iterable[str], sizes: Mapping[str, int]
+    ) -> dict[str, Place]:
+        """Places for temporaries, and for inputs and outputs that are copied, in one block."""
         offsets, end = dict(plan.offsets), aligned(plan.arena)
-        for allocation in self.program.allocations:
-            if allocation.kind in ("input", "output"):
-                offsets[allocation.name] = end
-                end += aligned(dim.evaluate(allocation.bytes, sizes))
-        needed = max(end, ALIGNMENT)
-        try:
-            memory = self.machine.allocate(needed)
-        except GraphError as error:
-            raise does_not_fit(self.program, sizes, needed, error) from None
+        for name in names:
+            if name not in offsets:
+                offsets[name] = end
+                end += aligned(dim.evaluate(self.program.allocation(name).bytes, sizes))
+        if not offsets:
+            return {}
+        memory = self.allocate(max(end, ALIGNMENT), sizes)
         return {name: Place(memory, offset) for name, offset in offsets.items()}
+
+    def allocate(self, size: int, sizes: Mapping[str, int]) -> Any:
+        """Memory for a call with given sizes; GraphError that counts what such a call needs."""
+        try:
+            return self.machine.allocate(size)
+        except GraphError as error:
+            raise does_not_fit(self.program, sizes, error) from None
 
     def owner(self, name: str) -> str:
         """The allocation whose memory one takes over, in the end."""
@@ -208,9 +212,11 @@ class AcceleratorStep:
     def profile(self, arguments: Sequence[Any], sizes: Mapping[str, int]) -> Profile:
         """Where the time of a step goes, from running it some times; variables are updated."""
         with turn(self.words, self.residence):
-            places = self.prepared(arguments, sizes).places
-            self.residence.note_changes(self.updated)
-            return profile(self.machine, self.program, self.kernels, places, sizes)
+            binding = self.prepared(sizes)
+            memories = [*binding.bring(arguments), *binding.given(binding.empty())]
+            self.note_changes()
+            places = binding.places
+            return profile(self.machine, self.program, self.kernels, places, sizes, memories)
 
     def code(self, kind: str) -> str:
         """The source text."""

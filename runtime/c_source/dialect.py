@@ -33,19 +33,23 @@ class Dialect:
     suffix ends the names of files, heading stands before all else. integers maps the names of
     <stdint.h> to the dialect's own. entry begins a kernel, bounds says how many threads a block of
     it has, function begins any other function. buffer and shared qualify memory of the device and
-    of a block, shared_pointer pointers into the latter, aligned arrays of which one access takes
-    16 bytes. block and thread are the numbers of the running ones, barrier lets a block's threads
-    meet. bits and float_of turn a float into the unsigned integer of its bits and back, by the
-    float's width. single is what the names of functions of floats end in, as in floorf. infinity
-    and nan are by the float's width. long_suffix marks a 64-bit integer. warp has words for
-    warps of WARP threads, where the dialect promises them. unroll stands before loops whose arrays
-    become registers when they are taken apart. words are what one access reads or writes, by bytes.
-    functions has helper functions that are written otherwise than in plain C, by name. matrix is
-    what the preprocessor asks before warps multiply matrices, where the dialect has words for that:
-    functions `load_matrices_COUNT(parts, row)` and `load_matrices_transposed_COUNT`, which load
-    matrices of 8 rows of 16 bytes from shared memory, `round_matrices_COUNT(parts)`, which rounds
-    float32 in them to tf32, and `multiply_matrices_DTYPE(upper, lower, left, right)`, which add
-    to two sums of a row and two of another one the products of pairs of 16-bit floats or of tf32.
+    of a block, shared_pointer pointers into the latter, aligned arrays of which one access takes 16
+    bytes. given declares shared memory that a kernel is launched with. block and thread are the
+    numbers of the running ones, barrier lets a block's threads meet. bits and float_of turn a float
+    into the unsigned integer of its bits and back, by the float's width. single is what the names
+    of functions of floats end in, as in floorf. infinity and nan are by the float's width.
+    long_suffix marks a 64-bit integer. warp has words for warps of WARP threads, where the dialect
+    promises them. unroll stands before loops whose arrays become registers when they are taken
+    apart. words are what one access reads or writes, by bytes. functions has helper functions that
+    are written otherwise than in plain C, by name. matrix is what the preprocessor asks before
+    warps multiply matrices, where the dialect has words for that: functions
+    `load_matrices_COUNT(parts, row)` and `load_matrices_transposed_COUNT`, which load matrices of 8
+    rows of 16 bytes from shared memory, `round_matrices_COUNT(parts)`, which rounds float32 in them
+    to tf32, and `multiply_matrices_DTYPE(upper, lower, left, right)`, which add to two sums of a
+    row and two of another one the products of pairs of 16-bit floats or of tf32. A device that
+    copies to shared memory by itself has `begin_copy_BYTES(to, from, is_read)`, which may put zeros
+    there instead, and `end_copies_but_PENDING()`, which waits for those begun, but for those since
+    so many calls of that kind before it.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Dialect:
     long_suffix: str
     shared_pointer: str = ""
     aligned: str = ""
+    given: str = ""
     warp: WarpWords | None = None
     unroll: str = "#pragma unroll"
     functions: Mapping[str, str] = field(default_factory=dict)

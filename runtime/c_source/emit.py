@@ -25,6 +25,7 @@ from graphc.runtime.c_source.helpers import Helpers
 from graphc.runtime.c_source.index_width import index_word
 from graphc.runtime.c_source.names import Names, identifier
 from graphc.runtime.c_source.registers import own_buffers
+from graphc.runtime.c_source.shared_memory import declared
 from graphc.runtime.c_source.sizes import bare, operand
 from graphc.runtime.c_source.statements import Writer
 from graphc.runtime.c_source.teams import THREAD
@@ -40,7 +41,8 @@ class Entry:
     """A kernel's function, and what launching it takes.
 
     sizes names the symbolic sizes that follow the buffers as arguments. blocks is how many blocks
-    there are of so many threads. origin is the text of the user's lines.
+    there are of so many threads. origin is the text of the user's lines. shared is how many bytes
+    of memory that its threads share each block is given, besides what the kernel declares.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Entry:
     blocks: Size
     threads: int
     origin: tuple[str, ...]
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +135,11 @@ def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -
     writer.write(shape.body)
     bounds = dialect.bounds.format(threads=shape.threads)
     head = f"{dialect.entry} {bounds}\n{signature(name, parameters)} {{".lstrip()
-    shared = [f"  {line}" for line in writer.shared]
+    arrays, given = declared(dialect, writer.arrays, names)
+    shared = [f"  {line}" for line in (*arrays, *writer.shared)]
     comments = [f"// {line}" for text in kernel.origin for line in text.splitlines()]
     text = "\n".join([*comments, head, *shared, *writer.finished(), "}"])
-    return Entry(name, symbols, shape.blocks, shape.threads, kernel.origin), text
+    return Entry(name, symbols, shape.blocks, shape.threads, kernel.origin, given), text
 
 
 def signature(name: str, parameters: Sequence[str]) -> str:

@@ -111,16 +111,17 @@ class Lockstep:
         elif isinstance(statement, For):
             self.once(statement)
         else:
-            self.writer.barrier()
+            assert isinstance(statement, Barrier)
+            self.writer.barrier(statement)
 
     def once(self, loop: For) -> None:
         """A loop that all iterations run together, each its part of every statement in it."""
         if loop.kind == "matrix":
             self.matrix(loop)
             return
-        if loop.kind == "wide":
+        if loop.kind in ("wide", "copy"):
             assert not any(map(self.depends, loop.body)), "neighbours differ in lockstep"
-            self.writer.wide(loop)
+            self.writer.loop(loop)
             return
         assert loop.kind in ("serial", "unrolled"), f"a {loop.kind} loop in lockstep"
         self.repeat(loop)

@@ -28,10 +28,12 @@ from graphc.ir.kernel import (
 from graphc.ir.scalar import Call, Load, Scalar
 from graphc.runtime.c_source.accumulators import combine, has_position, identity, words
 from graphc.runtime.c_source.body import Body
+from graphc.runtime.c_source.copies import all_copies, begin_copy, end_copies
 from graphc.runtime.c_source.dialect import WARP
 from graphc.runtime.c_source.functions import apply, to_memory
 from graphc.runtime.c_source.lockstep import Lockstep, holds_barrier, is_lockstep
 from graphc.runtime.c_source.registers import Deal, own_in, place_in, wide_loop
+from graphc.runtime.c_source.shared_memory import SharedArray
 from graphc.runtime.c_source.sizes import bare, operand
 from graphc.runtime.c_source.teams import THREAD, States, Team, at, combine_all
 from graphc.runtime.c_source.types import HALVES, MEMORY, REGISTERS, computed
@@ -43,9 +45,10 @@ class Writer:
 
     together says that a block's threads run side by side here, each the same statements; meeting is
     the barrier that they meet at, own names the local buffers that threads have for themselves.
-    shared collects the memory that they have in common. states holds what each accumulator in
-    scope is called, met whether nothing was read or written since the last barrier, depth how many
-    loops stand around. thread is the loop of which each thread runs one iteration.
+    shared collects the memory that they have in common, arrays that of the kernel's own text.
+    states holds what each accumulator in scope is called, met whether nothing was read or written
+    since the last barrier, depth how many loops stand around. thread is the loop of which each
+    thread runs one iteration, copies whether some copies may not have ended.
     """
 
     def __init__(self, body: Body, together: bool, meeting: str, own: Mapping[str, Deal]) -> None:
@@ -55,16 +58,20 @@ class Writer:
         self.dialect = body.context.dialect
         self.together = together
         self.shared: list[str] = []
+        self.arrays: list[SharedArray] = []
         self.accumulators: dict[str, Accumulator] = {}
         self.states: dict[str, tuple[str, ...]] = {}
         self.met = True
         self.depth = 0
         self.thread: For | None = None
+        self.copies = False
 
     def finished(self) -> list[str]:
         """The lines of the function; a barrier at the end is for nobody."""
         lines = self.body.lines
-        return lines[:-1] if lines[-1].strip() == f"{self.meeting};" else lines
+        while lines[-1].strip() in (f"{self.meeting};", f"{all_copies(self)};"):
+            lines.pop()
+        return lines
 
     def write(self, body: Sequence[Statement]) -> None:
         """Statements in order; what is for one thread of a block alone stands in an `if`."""
@@ -149,13 +156,12 @@ class Writer:
         (self.body.locals if deal is None else self.body.registers).add(local.name)
         size = local.size if deal is None else deal.steps * deal.together
         word = (MEMORY if deal is None else REGISTERS)[local.dtype.name]
-        aligned = self.dialect.aligned if deal is None else ""
-        text = f"{aligned}{word} {name}[{size}];"
         if self.together and deal is None:
             self.body.shared.add(local.name)
-            self.shared.append(f"{self.dialect.shared}{text}")
+            self.arrays.append(SharedArray(word, name, size, size * local.dtype.bytes))
         else:
-            self.body.line(text)
+            aligned = self.dialect.aligned if deal is None else ""
+            self.body.line(f"{aligned}{word} {name}[{size}];")
 
     def store(self, store: Store) -> None:
         """Write an element."""
@@ -176,8 +182,10 @@ class Writer:
         if not self.met:
             self.barrier()
 
-    def barrier(self, _: Barrier | None = None) -> None:
-        """All threads of the block meet here, and see what the others have written."""
+    def barrier(self, statement: Barrier | None = None) -> None:
+        """All threads of the block meet here, and see what the others have written or copied."""
+        if self.copies:
+            end_copies(self, statement)
         self.body.line(f"{self.meeting};")
         self.met = True
 
@@ -193,6 +201,8 @@ class Writer:
             self.in_lanes(loop)
         elif loop.kind == "wide":
             self.wide(loop)
+        elif loop.kind == "copy":
+            self.copy(loop)
         else:
             assert loop.kind != "unrolled" or not self.filled(loop), "its order would be another"
             if loop.kind == "unrolled":
@@ -247,6 +257,13 @@ class Writer:
             if not words:
                 self.body.unroll()
                 self.repeat(loop, str(loop.lanes), "0", "++")
+
+    def copy(self, loop: For) -> None:
+        """A copy that the device makes by itself; a wide access where it has no word for that."""
+        if begin_copy(self, loop):
+            self.copies, self.met = True, False
+        else:
+            self.widely(loop)
 
     def filled(self, loop: For) -> list[Accumulator]:
         """The accumulators from around a loop that it fills."""

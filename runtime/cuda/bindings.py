@@ -25,14 +25,23 @@ def first_call(function: Any, *arguments: Any) -> Any:
     """Call a function whose library is loaded now; GraphError where there is no such library."""
     try:
         return function(*arguments)
-    except RuntimeError as error:  # what cuda.pathfinder raises is one, of a class of its own
-        if "NotFound" not in type(error).__name__:
+    except RuntimeError as error:
+        if not is_missing(error):
             raise
         if function.__name__.startswith("nvrtc"):
             said = f"the device 'cuda' needs the package nvidia-cuda-nvrtc: {INSTALL}"
         else:
             said = without_gpu("there is no driver (libcuda) on this machine")
         raise GraphError(said) from None
+
+
+def is_missing(error: RuntimeError) -> bool:
+    """Whether an error says that there is no such library.
+
+    What cuda.pathfinder raises is of a class of its own; cuda-bindings 13.0 to 13.3 open the driver
+    without it.
+    """
+    return "NotFound" in type(error).__name__ or "Failed to dlopen" in str(error)
 
 
 def without_gpu(why: str) -> str:

@@ -63,6 +63,31 @@ FUNCTION void round_matrices_{count}(uint32_t *parts) {{
 #endif"""
 
 
+def begin_copy(size: int, cached: str, word: str) -> str:
+    """The function that has so many bytes copied to shared memory, or zeros where none are read."""
+    return f"""FUNCTION void begin_copy_{size}(void *to, const void *from, bool is_read) {{
+#if {TENSOR_CORES}
+  asm volatile(
+      "cp.async.{cached}.shared.global [%0], [%1], {size}, %2;"
+      :: "r"((uint32_t)__cvta_generic_to_shared(to)), "l"(__cvta_generic_to_global(from)),
+         "r"(is_read ? {size} : 0) : "memory");
+#else
+  {word} copied = {{}};
+  if (is_read) copied = *(const {word} *)from;
+  *({word} *)to = copied;
+#endif
+}}"""
+
+
+def end_copies(pending: int) -> str:
+    """The function that waits for copies, but for those begun since so many calls before it."""
+    return f"""FUNCTION void end_copies_but_{pending}() {{
+#if {TENSOR_CORES}
+  asm volatile("cp.async.commit_group; cp.async.wait_group {pending};" ::: "memory");
+#endif
+}}"""
+
+
 CUDA = Dialect(
     name="cuda",
     suffix="cu",
@@ -83,6 +108,7 @@ CUDA = Dialect(
     buffer="",
     shared="__shared__ ",
     aligned="__align__(16) ",
+    given="extern __shared__ __align__(16) unsigned char {name}[]",
     block="blockIdx.x",
     thread="threadIdx.x",
     barrier="__syncthreads()",
@@ -103,6 +129,11 @@ CUDA = Dialect(
         "multiply_matrices_float16": multiply_matrices("float16", "f16", 16),
         "multiply_matrices_bfloat16": multiply_matrices("bfloat16", "bf16", 16),
         "multiply_matrices_tf32": multiply_matrices("tf32", "tf32", 8),
+        "begin_copy_4": begin_copy(4, "ca", "uint32_t"),
+        "begin_copy_8": begin_copy(8, "ca", "uint2"),
+        "begin_copy_16": begin_copy(16, "cg", "uint4"),
+        "end_copies_but_0": end_copies(0),
+        "end_copies_but_1": end_copies(1),
     },
     words={**WORDS, 8: "uint2", 16: "uint4"},
     warp=WarpWords(

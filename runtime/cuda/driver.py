@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -35,6 +37,17 @@ def list_devices() -> list[str]:
     return [name.rstrip(b"\0").decode() for name in names]
 
 
+class OutOfMemoryError(GraphError):
+    """The GPU has no memory left of the size that was asked for."""
+
+
+class Owned:
+    """Something of the driver's, which is given back when nothing refers to it any more."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 class Driver:
     """A GPU's primary context, which is that of other libraries in the process as well."""
 
@@ -44,27 +57,44 @@ class Driver:
         self.number = number
         self.threads = threading.local()
         self.process = os.getpid()
+        self.give_up_memory: Callable[[], None] | None = None
         self.context = self.check("cuDevicePrimaryCtxRetain", number)
 
     def ask(self, function: str, *arguments: Any) -> Any:
-        """The result of a function of the driver in this context; GraphError where it fails."""
+        """The result of a function of the driver in this context; GraphError where it fails.
+
+        Where memory does not suffice, what is kept for later is given up first.
+        """
         if not hasattr(self.threads, "ready"):  # a context is current in one thread alone
             self.check("cuCtxSetCurrent", self.context)
             self.threads.ready = True
-        return self.check(function, *arguments)
+        try:
+            return self.check(function, *arguments)
+        except OutOfMemoryError:
+            if self.give_up_memory is None:
+                raise
+            self.give_up_memory()
+            return self.check(function, *arguments)
 
-    def release(self, function: str, value: Any) -> None:
+    def own(self, value: Any, release: str) -> Owned:
+        """A thing with the function that gives it back in the end, from any thread."""
+        owned = Owned(value)
+        weakref.finalize(owned, self.release, release, value).atexit = False
+        return owned
+
+    def release(self, function: str, *arguments: Any) -> None:
         """Give something back to the driver; after an error that ended the context it is gone."""
         if os.getpid() == self.process:  # a fork has none of what its parent has
             with suppress(GraphError):
-                self.ask(function, value)
+                self.ask(function, *arguments)
 
     def check(self, function: str, *arguments: Any) -> Any:
         """The result of a function of the driver; GraphError where it fails."""
         status, *results = getattr(self.api, function)(*arguments)
-        if status != self.api.CUresult.CUDA_SUCCESS:
+        if status:
             why = REASONS.get(status.name, status.name)
-            raise GraphError(f"the GPU {self.name!r} fails in {function}: {why}")
+            failure = OutOfMemoryError if status.name == "CUDA_ERROR_OUT_OF_MEMORY" else GraphError
+            raise failure(f"the GPU {self.name!r} fails in {function}: {why}")
         return results[0] if results else None
 
     def attribute(self, name: str) -> int:

@@ -7,29 +7,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-import numpy as np
-
 from graphc.ir.types import DType
+from graphc.passes.widen_accesses import WIDEST
 from graphc.runtime.accelerator.failures import refused
-from graphc.runtime.accelerator.machine import Place, as_bytes
+from graphc.runtime.accelerator.machine import Launch, Place, as_bytes
 from graphc.runtime.c_source.dialect import Dialect
-from graphc.runtime.c_source.emit import Module
+from graphc.runtime.c_source.emit import Entry, Module
 from graphc.runtime.cuda.dialect import CUDA
-from graphc.runtime.cuda.driver import Driver
+from graphc.runtime.cuda.driver import Driver, Owned
 from graphc.runtime.cuda.nvrtc import NvrtcError, compile_cubin
+from graphc.runtime.cuda.pool import Pool
+from graphc.runtime.cuda.record import Function, Record, Words
 from graphc.runtime.cuda.staging import Staging
 from graphc.runtime.loaded import Array
 
-WORD = 8  # bytes of an argument: an address or an integer
 UNTIMED = 2  # CU_EVENT_DISABLE_TIMING
-
-
-class Owned:
-    """Something of the driver's, which is given back when nothing refers to it any more."""
-
-    def __init__(self, driver: Driver, value: Any, release: str) -> None:
-        self.value = value
-        weakref.finalize(self, driver.release, release, value).atexit = False
 
 
 class Borrowed(NamedTuple):
@@ -37,13 +29,6 @@ class Borrowed(NamedTuple):
 
     value: int
     owner: object
-
-
-class Function(NamedTuple):
-    """A kernel, and the module that it is in, which stays loaded."""
-
-    handle: Any
-    module: Owned
 
 
 class CudaMachine:
@@ -57,10 +42,11 @@ class CudaMachine:
         self.architecture = driver.architecture
         non_blocking = driver.api.CUstream_flags.CU_STREAM_NON_BLOCKING
         self.stream = driver.ask("cuStreamCreate", non_blocking)
+        self.pool = Pool(driver, self.stream)
         self.staging = Staging(driver, self.stream)
         self.modules: WeakValueDictionary[str, Owned] = WeakValueDictionary()
         self.events: list[Owned] | None = None
-        self.exchange = CudaExchange(driver, self.stream)
+        self.exchange = CudaExchange(driver, self.stream, self.pool)
 
     def why_not(self, dtype: DType) -> str:
         """Every dtype of graphc is one of CUDA C."""
@@ -69,8 +55,8 @@ class CudaMachine:
     # --- memory ------------------------------------------------------------------------------
 
     def allocate(self, size: int) -> Owned:
-        """Memory, by its address; the driver frees it when all launches have ended."""
-        return Owned(self.driver, int(self.driver.ask("cuMemAlloc", max(size, 1))), "cuMemFree")
+        """Memory, by its address, which others have when the launches so far have ended."""
+        return self.pool.allocate(size)
 
     def write(self, memory: Owned, offset: int, array: Array) -> None:
         """Copy an array to memory."""
@@ -98,11 +84,28 @@ class CudaMachine:
             return []
         loaded = self.modules.get(module.text)
         if loaded is None:
-            handle = self.driver.ask("cuModuleLoadData", self.compile(module))
-            loaded = self.modules[module.text] = Owned(self.driver, handle, "cuModuleUnload")
-        names = [entry.name.encode() for entry in module.entries]
-        ask = self.driver.ask
-        return [Function(ask("cuModuleGetFunction", loaded.value, n), loaded) for n in names]
+            loaded = self.modules[module.text] = self.load(self.compile(module))
+        return [self.function(entry, loaded) for entry in module.entries]
+
+    def function(self, entry: Entry, module: Owned) -> Function:
+        """A kernel of a module, with as much shared memory as it needs."""
+        handle = self.driver.ask("cuModuleGetFunction", module.value, entry.name.encode())
+        if entry.shared:
+            kinds = self.driver.api.CUfunction_attribute
+            kind = kinds.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            self.driver.ask("cuFuncSetAttribute", handle, kind, entry.shared)
+        return Function(handle, module, entry.shared)
+
+    def load(self, code: bytes) -> Owned:
+        """A module of machine code, which stays until its launches have ended."""
+        module = Owned(self.driver.ask("cuModuleLoadData", code))
+        weakref.finalize(module, self.unload, module.value).atexit = False
+        return module
+
+    def unload(self, handle: Any) -> None:
+        """Give a module up that nobody has any more, from any thread."""
+        self.driver.release("cuStreamSynchronize", self.stream)
+        self.driver.release("cuModuleUnload", handle)
 
     def compile(self, module: Module) -> bytes:
         """The code for this GPU; GraphError with the user's lines where NVRTC refuses the text."""
@@ -115,27 +118,19 @@ class CudaMachine:
         self, function: Function, blocks: int, threads: int, arguments: Sequence[Any]
     ) -> None:
         """Launch a kernel; the driver copies the arguments before this returns."""
-        words = [a.value if isinstance(a, Owned) else a for a in arguments]
-        values = np.array(words, np.int64)
-        places = values.ctypes.data + WORD * np.arange(len(words), dtype=np.uint64)
+        words = Words(arguments)
         sizes = (blocks, 1, 1, threads, 1, 1)
-        tail = (0, self.stream, places.ctypes.data, 0)
         self.note_time()
+        tail = (function.shared, self.stream, words.address, 0)
         self.driver.ask("cuLaunchKernel", function.handle, *sizes, *tail)
         self.note_time()
 
-    def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
-        """Launches as a graph, which the GPU runs without the processor; recorded once, here."""
-        mode = self.driver.api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
-        self.driver.ask("cuStreamBeginCapture", self.stream, mode)
-        try:
-            launches()
-        finally:
-            graph = self.driver.ask("cuStreamEndCapture", self.stream)
-        handle = self.driver.ask("cuGraphInstantiate", graph, 0)
-        step = Owned(self.driver, handle, "cuGraphExecDestroy")
-        self.driver.ask("cuGraphDestroy", graph)
-        return lambda: self.driver.ask("cuGraphLaunch", step.value, self.stream)
+    def recorded(self, launches: Callable[[Launch], None]) -> Callable[[Sequence[Any]], None]:
+        """Launches as a graph, which the GPU runs without the processor."""
+        record = Record(self.driver, self.stream)
+        launches(record.add)
+        record.finish()
+        return record.run
 
     def timed(self, launches: Callable[[], None]) -> list[float]:
         """Run launches between events, which have the GPU's time."""
@@ -153,7 +148,7 @@ class CudaMachine:
     def note_time(self) -> None:
         """Record an event, where launches are timed."""
         if self.events is not None:
-            event = Owned(self.driver, self.driver.ask("cuEventCreate", 0), "cuEventDestroy")
+            event = self.driver.own(self.driver.ask("cuEventCreate", 0), "cuEventDestroy")
             self.driver.ask("cuEventRecord", event.value, self.stream)
             self.events.append(event)
 
@@ -164,22 +159,25 @@ class CudaExchange:
     KIND = 2  # kDLCUDA
     USUAL = 1  # the number of CUDA's default stream, which None means
 
-    def __init__(self, driver: Driver, stream: Any) -> None:
+    def __init__(self, driver: Driver, stream: Any, pool: Pool) -> None:
         self.driver = driver
+        self.pool = pool
         self.device = self.KIND, driver.number
         self.own = stream
         self.stream = int(stream)
 
     def address(self, memory: Owned) -> int:
-        """The address."""
+        """The address, under which others may use the memory in their streams."""
+        self.pool.share(memory.value)
         return int(memory.value)
 
-    def adopt(self, address: int, owner: object) -> Borrowed:
-        """Memory at an address."""
-        return Borrowed(address, owner)
+    def adopt(self, address: int, offset: int, owner: object) -> Place:
+        """Memory that begins at an address of the alignment that all memory has."""
+        beyond = (address + offset) % WIDEST
+        return Place(Borrowed(address + offset - beyond, owner), beyond)
 
     def hold_back(self, stream: int | None) -> None:
         """Have another stream wait for the machine's, by an event."""
-        event = Owned(self.driver, self.driver.ask("cuEventCreate", UNTIMED), "cuEventDestroy")
+        event = self.driver.own(self.driver.ask("cuEventCreate", UNTIMED), "cuEventDestroy")
         self.driver.ask("cuEventRecord", event.value, self.own)
         self.driver.ask("cuStreamWaitEvent", stream or self.USUAL, event.value, 0)

@@ -8,6 +8,8 @@ or empties the other.
 from __future__ import annotations
 
 import ctypes
+import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +32,19 @@ class Block:
 
 
 class Staging:
-    """Two blocks of pinned memory, and copies through them in a stream."""
+    """Two blocks of pinned memory, and copies through them in a stream, of one thread at a time."""
 
     def __init__(self, driver: Driver, stream: Any) -> None:
         self.driver = driver
         self.stream = stream
         self.blocks = [self.make_block(), self.make_block()]
+        self.make_lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.make_lock)
+
+    def make_lock(self) -> None:
+        """A new lock, which no thread of a parent process holds: the driver shall refuse a fork."""
+        self.lock = threading.Lock()
 
     def make_block(self) -> Block:
         """A new block, for the life of the process."""
@@ -46,25 +55,27 @@ class Staging:
 
     def write(self, address: int, array: Array) -> None:
         """Copy bytes to the GPU; the array may change as soon as this returns."""
-        for block, begin, part in self.parts(array):
-            self.driver.ask("cuEventSynchronize", block.done)
-            block.array[: part.size] = part
-            copy = (address + begin, block.address, part.size, self.stream)
-            self.driver.ask("cuMemcpyHtoDAsync", *copy)
-            self.driver.ask("cuEventRecord", block.done, self.stream)
+        with self.lock:
+            for block, begin, part in self.parts(array):
+                self.driver.ask("cuEventSynchronize", block.done)
+                block.array[: part.size] = part
+                copy = (address + begin, block.address, part.size, self.stream)
+                self.driver.ask("cuMemcpyHtoDAsync", *copy)
+                self.driver.ask("cuEventRecord", block.done, self.stream)
 
     def read(self, address: int, array: Array) -> None:
         """Copy bytes from the GPU, after all that the stream has to do before."""
         waiting: list[tuple[Block, Array]] = []
-        for block, begin, part in self.parts(array):
-            if len(waiting) == len(self.blocks):
-                self.take(*waiting.pop(0))
-            copy = (block.address, address + begin, part.size, self.stream)
-            self.driver.ask("cuMemcpyDtoHAsync", *copy)
-            self.driver.ask("cuEventRecord", block.done, self.stream)
-            waiting.append((block, part))
-        for block, part in waiting:
-            self.take(block, part)
+        with self.lock:
+            for block, begin, part in self.parts(array):
+                if len(waiting) == len(self.blocks):
+                    self.take(*waiting.pop(0))
+                copy = (block.address, address + begin, part.size, self.stream)
+                self.driver.ask("cuMemcpyDtoHAsync", *copy)
+                self.driver.ask("cuEventRecord", block.done, self.stream)
+                waiting.append((block, part))
+            for block, part in waiting:
+                self.take(block, part)
 
     def take(self, block: Block, part: Array) -> None:
         """Move what has been copied into a block to where it belongs."""

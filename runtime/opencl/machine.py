@@ -16,7 +16,7 @@ import numpy as np
 from graphc.errors import GraphError
 from graphc.ir.types import DType
 from graphc.runtime.accelerator.failures import refused
-from graphc.runtime.accelerator.machine import Place, as_bytes
+from graphc.runtime.accelerator.machine import Launch, Place, as_bytes
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module
 from graphc.runtime.loaded import Array
@@ -153,7 +153,7 @@ class OpenClMachine:
         if self.queue is self.timing_queue:
             self.events.append(event)
 
-    def recorded(self, launches: Callable[[], None]) -> None:
+    def recorded(self, launches: Callable[[Launch], None]) -> None:
         """None: OpenCL 1.2 records nothing."""
 
     @cached_property
@@ -191,9 +191,9 @@ class OpenClExchange:
         """The driver's object."""
         return int(memory.int_ptr)
 
-    def adopt(self, address: int, owner: object) -> Any:
+    def adopt(self, address: int, offset: int, owner: object) -> Place:
         """A buffer of others, which counts its users itself."""
-        return self.cl.Buffer.from_int_ptr(address, retain=True)
+        return Place(self.cl.Buffer.from_int_ptr(address, retain=True), offset)
 
     def hold_back(self, stream: int | None) -> None:
         """Wait: OpenCL has no queue that others use as well."""

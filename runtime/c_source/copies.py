@@ -1,0 +1,52 @@
+"""Copies to shared memory that a device makes by itself while the thread goes on.
+
+    for copy %lane < 8 lanes 8 {                   begin_copy_16(&left[...], &in0[...], i < n);
+      store %left[...] = load %in0[...] if i < n
+    }                                              ...
+    barrier pending 1                              end_copies_but_1();
+                                                   barrier();
+
+A device waits for copies in groups, in their order. Each barrier ends a group: those begun since
+the one before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphc.ir import dim
+from graphc.ir.kernel import Barrier, For, Store
+from graphc.ir.scalar import Load
+
+if TYPE_CHECKING:
+    from graphc.runtime.c_source.statements import Writer
+
+
+def begin_copy(writer: Writer, loop: For) -> bool:
+    """Write a copy loop in the dialect's words for it; False where it has none."""
+    (store,) = loop.body
+    assert isinstance(store, Store)
+    assert isinstance(store.value, Load)
+    source, body = store.value, writer.body
+    name = f"begin_copy_{loop.lanes * source.dtype.bytes}"
+    if name not in writer.dialect.functions:
+        return False
+    guard = "true" if source.guard is None else body.expression(source.guard)
+    first = {loop.variable.name: 0}
+    to, start = (
+        f"&{body.element(access.buffer, dim.substitute(access.offset, first))}"
+        for access in (store, source)
+    )
+    body.line(f"{body.context.need(name)}({to}, {start}, {guard});")
+    return True
+
+
+def all_copies(writer: Writer) -> str:
+    """The words that wait for all copies; none where no copy has begun."""
+    return f"{writer.body.context.need('end_copies_but_0')}()" if writer.copies else ""
+
+
+def end_copies(writer: Writer, barrier: Barrier | None) -> None:
+    """Wait for the copies of the thread that a barrier waits for."""
+    pending = 0 if barrier is None else barrier.pending
+    writer.body.line(f"{writer.body.context.need(f'end_copies_but_{pending}')}();")

@@ -1,0 +1,43 @@
+"""Memory that the threads of a block share: arrays of a kernel, or what it is launched with.
+
+CUDA has a limit of 48 KiB for what a kernel declares, which all its GPUs have. More is given at the
+launch, as one piece of memory of which the arrays are parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.runtime.c_source.dialect import Dialect
+from graphc.runtime.c_source.names import Names
+
+MOST_DECLARED = 48 << 10
+"""Bytes that a kernel may declare (CUDA C++ Programming Guide, technical specifications)."""
+ALIGNMENT = 16
+"""Bytes that one access takes, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedArray:
+    """So many elements of a type of C, and how many bytes they take."""
+
+    word: str
+    name: str
+    count: int
+    bytes: int
+
+
+def declared(
+    dialect: Dialect, arrays: Sequence[SharedArray], names: Names
+) -> tuple[list[str], int]:
+    """The lines that declare arrays, and the bytes that the kernel is to be launched with."""
+    if not dialect.given or sum(array.bytes for array in arrays) <= MOST_DECLARED:
+        space = f"{dialect.shared}{dialect.aligned}"
+        return [f"{space}{array.word} {array.name}[{array.count}];" for array in arrays], 0
+    memory, end = names.fresh("shared"), 0
+    lines = [f"{dialect.given.format(name=memory)};"]
+    for array in arrays:
+        lines.append(f"{array.word} *const {array.name} = ({array.word} *)({memory} + {end});")
+        end += -(-array.bytes // ALIGNMENT) * ALIGNMENT
+    return lines, end
