@@ -39,7 +39,8 @@ class Axis:
             if dim.coefficient(offset, loop.variable.name) != length:
                 break
             length = length * loop.limit
-        return usual(length)
+        most = dim.upper_bound(length)  # the last of several chunks may be shorter
+        return usual(length if most is None else most)
 
     def is_inside(self, place: Size, step: int = 0) -> Scalar | None:
         """Whether a place counts; None where it surely does, as where steps of so many fit."""

@@ -1,8 +1,9 @@
 """How large the tiles are of which a block of threads computes one: a rule of sizes alone.
 
 A block has 16 by 16 threads, each with a part of the tile in registers. Larger tiles read memory
-less often for each product; smaller ones are more, and keep more of a device busy. Taken is what
-needs the least time where so many tiles are computed at once as a typical device has processors.
+less often for each product; smaller ones are more, and keep more of a device busy: its processors
+in number, and each of them with several blocks, of which some add up while others wait for memory.
+Taken is what needs the least time by that.
 """
 
 from __future__ import annotations
@@ -19,15 +20,22 @@ SIDE = 16
 """Threads of a block along the rows of its tile, and along the columns."""
 THREADS = SIDE * SIDE
 PROCESSORS = 128
-"""Blocks that a typical device computes at once."""
+"""Processors of a typical device."""
+REGISTERS, OTHER_REGISTERS = 65536, 48
+"""Registers of 32 bits that a processor has, and those of a thread for all but its sums."""
+WAIT = 100_000
+"""What a block by itself waits at each slice, for memory and for its threads, in multiplications of
+one processor: some 800 cycles."""
 USUAL_SIZE = 256
 """What a symbolic size is taken to be."""
 WIDTHS = (16, 32, 64, 128)
 MOST_REGISTERS = 64
 """Registers of 32 bits for the sums of a thread; as many again are for all else."""
-STEP_COST = 24
-"""What an element of a row or column costs at each step, in multiplications of the whole block:
-it is brought to shared memory by a thread, and read there by sixteen."""
+STEP_COST = 20
+"""What an element of a row or column costs at each step, in multiplications: a thread finds out
+where it lies, loads it and stores it in shared memory."""
+READ_TOGETHER = 4
+"""Elements side by side that a thread reads from shared memory in the time of a multiplication."""
 SLICE_BYTES = 8192
 """Bytes of a slice of both operands, about: a few elements for each thread to bring."""
 PADDING = 4
@@ -58,10 +66,23 @@ class BlockTile:
         """How many tiles so many products of rows and columns have, usually."""
         return usual(separate) * -(-usual(rows) // self.rows) * -(-usual(columns) // self.columns)
 
+    @property
+    def together(self) -> int:
+        """How many blocks share a processor, as their registers allow."""
+        return REGISTERS // (self.rows * self.columns + THREADS * OTHER_REGISTERS)
+
     def cost(self, separate: Size, rows: Size, columns: Size) -> int:
         """What a step of all sums takes, in multiplications of one processor's."""
         turns = -(-self.count(separate, rows, columns) // PROCESSORS)
-        return turns * (self.rows * self.columns + STEP_COST * (self.rows + self.columns))
+        whole, rest = divmod(turns, self.together)
+        return whole * self.time(self.together) + self.time(rest)
+
+    def time(self, blocks: int) -> int:
+        """What a step of so many blocks takes that share a processor."""
+        reads = sum(-(-width // (SIDE * READ_TOGETHER)) for width in (self.rows, self.columns))
+        brought = STEP_COST * (self.rows + self.columns)
+        each = self.rows * self.columns + THREADS * reads + brought
+        return max(blocks * each, each + WAIT // self.depth) if blocks else 0
 
 
 def block_tile(separate: Size, rows: Size, columns: Size, tiles: Sequence[BlockTile]) -> BlockTile:

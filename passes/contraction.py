@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size, product
-from graphc.ir.kernel import Accumulate, Accumulator, For, Let, Statement, Store
+from graphc.ir.kernel import Accumulate, Accumulator, For, Let, Statement, Store, substitute
 from graphc.ir.scalar import Call, Index, Load, Ref, Scalar
 from graphc.passes.loop_nests import perfect
 from graphc.passes.partial_tiles import is_zero_of_zeros
@@ -160,6 +160,13 @@ def written_out(value: Scalar, known: Mapping[str, Scalar]) -> Scalar:
     return scalar.rebuild(
         value, lambda part: known.get(part.name) if isinstance(part, Ref) else None
     )
+
+
+def moved(value: Scalar, indices: Mapping[str, Size]) -> Scalar:
+    """A formula with loop variables replaced."""
+    (statement,) = substitute((Let("moved", value),), dict(indices))
+    assert isinstance(statement, Let)
+    return statement.value
 
 
 def is_known(part: Scalar) -> bool:

@@ -37,12 +37,12 @@ from graphc.ir.scalar import Load, Ref, Scalar
 from graphc.passes.contraction import (
     Contraction,
     contraction_of,
+    moved,
     names,
     names_in,
     place_of,
     written_out,
 )
-from graphc.passes.contraction_tiling import moved
 from graphc.passes.joint_loops import by_reach, common_limits, iteration, nest_of
 from graphc.passes.loop_nests import nested
 from graphc.passes.split_kernels import names_in as names_used

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from graphc.ir import dim, scalar
@@ -15,6 +15,7 @@ from graphc.ir.kernel import (
     Local,
     Statement,
     Store,
+    accesses,
     loop,
     substitute,
     variable,
@@ -22,8 +23,9 @@ from graphc.ir.kernel import (
 from graphc.ir.scalar import Load, Ref, Scalar
 from graphc.passes.axis import Axis
 from graphc.passes.block_tile import PADDING, SIDE, THREADS, BlockTile
-from graphc.passes.contraction import Contraction
+from graphc.passes.contraction import Contraction, moved
 from graphc.passes.loop_nests import nested
+from graphc.passes.order_terms import apart, in_even_slices
 from graphc.passes.partial_tiles import both, guarded, is_zero_of_zeros, within
 from graphc.passes.split_kernels import names_in as names_used
 from graphc.passes.widen_accesses import WIDEST, Starts, is_whole
@@ -61,7 +63,7 @@ class Tiling:
     """A contraction in tiles, over buffers that begin somewhere."""
 
     def __init__(self, found: Contraction, tile: BlockTile, starts: Starts) -> None:
-        self.found = found
+        self.found = found = in_even_slices(found, tile.depth)
         self.tile = tile
         self.starts = starts
         self.depth = Axis(found.depth)
@@ -76,6 +78,8 @@ class Tiling:
         self.slices = loop("%slice", over(self.depth.count, tile.depth), "serial", ())
         self.term = loop("%term", tile.depth, "serial", ())
         self.parts = self.own_parts()
+        *outer, inner = self.parts["right"]
+        self.parts["right"] = [*outer, replace(inner, lanes=self.stored_at_once(inner))]
 
     def own_parts(self) -> dict[str, list[For]]:
         """The lockstep loops over a thread's rows and columns."""
@@ -88,12 +92,18 @@ class Tiling:
         """A factor, brought along the terms where more of these lie side by side than rows do."""
         axis = Axis(loops)
         found = [part.offset for part in scalar.walk([value]) if isinstance(part, Load)]
-        runs = ((self.depth.run(offset), axis.run(offset)) for offset in found)
-        along = any(terms > rows for terms, rows in runs)
+        along = any(self.is_along(offset, axis) for offset in found)
         innermost = (self.depth if along else axis).loops[-1]
         most = width * self.tile.depth // THREADS
         lanes = lanes_along(value, innermost, self.starts, most)
         return Operand(name, value, axis, width, along, lanes)
+
+    def is_along(self, offset: Size, axis: Axis) -> bool:
+        """Whether more terms than rows lie side by side, or else terms nearer to one another."""
+        terms, rows = self.depth.run(offset), axis.run(offset)
+        if terms != rows:
+            return terms > rows
+        return 0 < apart(offset, self.depth.loops[-1]) < apart(offset, axis.loops[-1])
 
     def nest(self) -> For:
         """The loops over separate products and tiles."""
@@ -259,6 +269,22 @@ class Tiling:
         body = (*needed(self.found.before, self.found.after), *self.found.after)
         return (*lets, *(within(s, guard) for s in substitute(body, indices)))
 
+    def stored_at_once(self, inner: For) -> int:
+        """How many neighbouring columns are stored at once, and what goes with them loaded."""
+        name, count = inner.variable.name, inner.limit
+        assert isinstance(count, int)
+        beside = [a for a in accesses(self.finish()) if dim.coefficient(a.offset, name) == 1]
+        if not any(isinstance(access, Store) for access in beside):
+            return 1
+        for access in beside:
+            dtype = access.dtype if isinstance(access, Load) else access.value.dtype
+            begins = (access.offset - variable(inner), *self.starts.get(access.buffer, ()))
+            if access.guard is not None or count * dtype.bytes > WIDEST:
+                return 1
+            if not all(is_whole(size, count) for size in begins):
+                return 1
+        return count
+
 
 def lanes_along(value: Scalar, innermost: For, starts: Starts, most: int) -> int:
     """How many neighbours along a loop a thread loads at once for a factor; 1 where no more.
@@ -313,13 +339,6 @@ def parts(name: str, count: int) -> list[For]:
         return [loop(name, count, "unrolled", ())]
     outer = loop(f"{name}_part", count // TOGETHER, "unrolled", ())
     return [outer, loop(name, TOGETHER, "unrolled", ())]
-
-
-def moved(value: Scalar, indices: Mapping[str, Size]) -> Scalar:
-    """A formula with loop variables replaced."""
-    (statement,) = substitute((Let("moved", value),), dict(indices))
-    assert isinstance(statement, Let)
-    return statement.value
 
 
 def needed(lets: Sequence[Let], later: Sequence[Statement]) -> list[Let]:

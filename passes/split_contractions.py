@@ -17,12 +17,15 @@ bits are the same on every device.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from graphc.ir.kernel import Accumulate, For, Statement
 from graphc.ir.program import Decision, Program
 from graphc.passes.block_tile import LONGEST_SLICE, PROCESSORS, tiles_of, usual
 from graphc.passes.contraction import Contraction, contraction_of
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import nested, perfect
+from graphc.passes.order_terms import innermost
 from graphc.passes.split_reductions import Chunks, Split, with_splits
 from graphc.passes.tile_contractions import counts, is_worth_it, terms_of
 
@@ -31,8 +34,8 @@ FEWEST_TERMS = 256
 LAUNCH, RESULT = 640_000, 0.6
 """What a launch more costs, and a result that is stored and loaded once more, in multiplications
 of one processor: some microseconds, and the bytes that all of them together move meanwhile."""
-MOST_CHUNKS = 32
-"""Chunks, at most: a thread adds their results up, one after another."""
+CHUNK = 10_000
+"""What it takes to add up one chunk more, in the same: a thread does so for one after another."""
 
 
 def split_contractions(program: Program) -> Program:
@@ -75,26 +78,37 @@ class SplitContractions(Split):
 def chunks_for(found: Contraction) -> Chunks | None:
     """How the outermost loop of a sum is cut; None where there are tiles enough, or terms few."""
     outermost = found.depth[0]
-    terms, limit = terms_of(found), usual(outermost.limit)
-    most = min(terms // FEWEST_TERMS, MOST_CHUNKS, limit)
-    wanted = number_of_chunks(found, most)
-    if wanted < 2:
+    length = min(ways(found))[1]
+    if length >= usual(outermost.limit):
         return None
-    length = -(-limit // wanted)
-    if len(found.depth) == 1:
-        length = -(-length // LONGEST_SLICE) * LONGEST_SLICE  # whole slices
     return Chunks((outermost.limit + length - 1) // length, length)
 
 
-def number_of_chunks(found: Contraction, most: int) -> int:
-    """How many chunks take the least time, in the tile that suits them."""
+def ways(found: Contraction) -> Iterator[tuple[float, int]]:
+    """Times of the contraction in chunks, and iterations of the outermost loop that these have.
+
+    Each tile that it may have is there with so many chunks as give all processors one block, two
+    and so on, to as many as they hold.
+    """
     separate, rows, columns = counts(found)
     results = usual(separate * rows * columns)
-    ways: list[tuple[float, int]] = []
+    limit = usual(found.depth[0].limit)
+    each = terms_of(found) // limit
     for tile in tiles_of(found.sum.dtype):
         tiles = max(1, tile.count(separate, rows, columns))
-        for number in {1, max(1, min(PROCESSORS // tiles, most))}:
-            cost = tile.cost(separate * number, rows, columns) * terms_of(found) / number
-            more = LAUNCH + RESULT * number * results if number > 1 else 0
-            ways.append((cost + more, number))
-    return min(ways)[1]
+        for blocks in range(tile.together + 1):
+            length = length_of(found, PROCESSORS * blocks // tiles)
+            number = -(-limit // length)
+            time = tile.cost(separate * number, rows, columns) * each * length
+            more = LAUNCH + number * (CHUNK + RESULT * results) if number > 1 else 0
+            yield time + more, length
+
+
+def length_of(found: Contraction, wanted: int) -> int:
+    """How many iterations of the outermost loop a chunk has, if about so many are wanted."""
+    limit, terms = usual(found.depth[0].limit), terms_of(found)
+    fewest = -(-FEWEST_TERMS * limit // terms)
+    length = max(-(-limit // max(wanted, 1)), fewest)
+    if len(found.depth) == 1 or innermost(found, LONGEST_SLICE) == 0:
+        length = -(-length // LONGEST_SLICE) * LONGEST_SLICE  # whole slices
+    return min(length, limit)

@@ -38,7 +38,10 @@ from graphc.passes.split_kernels import is_independent
 from graphc.passes.widen_accesses import Starts, starts_of
 
 FEWEST = 8
-"""Rows and columns below which most of the smallest tile would be empty."""
+"""Rows and columns below which most of the smallest tile would be empty; where there are fewer
+results than a device has threads, half as many."""
+ENOUGH_RESULTS = 1 << 18
+"""The threads of a typical device: a thousand or two for each processor."""
 ENOUGH_WORK = 1 << 20
 """Multiplications from which tiles are worth it: some microseconds of a device."""
 
@@ -98,8 +101,10 @@ def counts(found: Contraction) -> tuple[Size, Size, Size]:
 
 def is_worth_it(found: Contraction) -> bool:
     """Whether there are rows and columns for a tile, and work for a device."""
-    rows, columns = usual(found.count(found.rows)), usual(found.count(found.columns))
-    return min(rows, columns) >= FEWEST and work_of(found) >= ENOUGH_WORK
+    separate, rows, columns = map(usual, counts(found))
+    is_busy = separate * rows * columns >= ENOUGH_RESULTS  # with a thread for each result
+    fewest = FEWEST if is_busy else FEWEST // 2
+    return min(rows, columns) >= fewest and work_of(found) >= ENOUGH_WORK
 
 
 def work_of(found: Contraction) -> int:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from graphc.ir import dim
-from graphc.ir.dim import Size
+from graphc.ir.dim import Atom, DimCall, Size
 from graphc.ir.kernel import (
     Accumulate,
     For,
@@ -202,4 +202,14 @@ def widened(old: For, lanes: int) -> For:
 
 def is_whole(size: Size, lanes: int) -> bool:
     """Whether a size is surely a multiple of a number."""
-    return all(factor % lanes == 0 for _, factor in dim.terms_of(size))
+    return all(
+        factor % lanes == 0 or any(is_whole_clamp(atom, lanes) for atom in monomial)
+        for monomial, factor in dim.terms_of(size)
+    )
+
+
+def is_whole_clamp(atom: Atom, lanes: int) -> bool:
+    """Whether what a size is made of is the smaller or larger of two multiples of a number."""
+    if not isinstance(atom, DimCall) or atom.function not in ("minimum", "maximum"):
+        return False
+    return is_whole(atom.left, lanes) and is_whole(atom.right, lanes)

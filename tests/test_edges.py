@@ -23,6 +23,27 @@ def test_a_factor_that_may_be_negative_bounds_nothing():
     assert dim.upper_bound(i * dim.minimum(size, 3)) == 7 * dim.minimum(size, 3)
 
 
+@pytest.mark.parametrize("shift", [0, -5])
+def test_the_bounds_of_a_quotient(shift: int) -> None:
+    i, j = dim.symbol("i", "index", 9), dim.symbol("j", "index", 5)
+    quotient = dim.floor_divide(i + shift, 4)
+    values = [(number + shift) // 4 for number in range(9)]
+    assert dim.upper_bound(quotient) == max(values)
+    assert dim.lower_bound(quotient) == min(values)
+    assert dim.lower_bound(3 - 2 * quotient) == 3 - 2 * max(values)
+    of_product = dim.upper_bound(j * quotient)
+    assert isinstance(of_product, int)
+    assert of_product >= 4 * max(values)
+
+
+def test_what_lies_within_a_divisor_is_its_own_remainder() -> None:
+    thread, step = dim.symbol("t", "index", 256), dim.symbol("s", "index", 4)
+    place = 4 * step + dim.floor_divide(thread, 64)
+    assert dim.remainder(place, 16) == place
+    assert dim.floor_divide(place + 48 * thread, 48) == thread
+    assert dim.remainder(place, 15) != place
+
+
 def test_slices_of_slices_have_short_sizes():
     x = gx.input("x", ("n",), "float32")
     assert x[1:][1:].shape == x[2:].shape

@@ -19,7 +19,7 @@ from graphc.ir import dim
 from graphc.ir.graph import Graph
 from graphc.ir.kernel import For, stores
 from graphc.ir.parser import parse
-from graphc.passes.block_tile import MOST_REGISTERS, PADDING, THREADS, tiles_of
+from graphc.passes.block_tile import MOST_REGISTERS, PADDING, PROCESSORS, THREADS, tiles_of
 from graphc.passes.contraction import Contraction, contraction_of
 from graphc.passes.contraction_tiling import BANK_BYTES, Tiling
 from graphc.runtime.accelerator.pipeline import translate
@@ -129,6 +129,21 @@ def test_convolutions_and_their_gradients(options: dict[str, int]) -> None:
 
 
 @pytest.mark.usefixtures("tiles_for_all")
+@pytest.mark.parametrize("options", [{"padding": 1}, {"stride": 2}, {"groups": 2}], ids=str)
+def test_convolutions_over_channels_in_parts(options: dict[str, int]) -> None:
+    x = gx.input("x", (3, 64, 7, 6), "float32")
+    w = gx.input("w", (32, 64 // options.get("groups", 1), 3, 3), "float32")
+    y = gx.nn.conv2d(x, w, **options)
+    slope = gx.input("slope", y.shape, "float32")
+    outputs = [y, *gx.grad(gx.sum(y * slope), [x, w])]
+    step = gx.compile([x, w, slope], outputs, device=OPENCL)
+    assert "(slice + 1) % 3" in step.source
+    arrays = [numbers(*map(int, node.shape)) for node in (x, w, slope)]
+    for got, want in zip(step(*arrays), gx.compile([x, w, slope], outputs)(*arrays), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.usefixtures("tiles_for_all")
 @pytest.mark.parametrize("sizes", [(40, 24, 36), (1, 300, 20), (3, 5, 33)])
 @pytest.mark.parametrize("stack", [(), (2,)])
 def test_transposed_operands_are_read_where_they_lie(
@@ -169,6 +184,49 @@ def test_sums_in_chunks() -> None:
     assert "split_contractions" in {d.stage for d in step.decisions}
     left, right = numbers(9000, 20), numbers(9000, 24)
     np.testing.assert_array_equal(step(left, right), np.sqrt(np.abs(left.T @ right)))
+
+
+@pytest.mark.usefixtures("tiles_for_all")
+@pytest.mark.parametrize("columns", [1024, 1020])
+def test_updates_in_place_are_stored_at_once(columns: int) -> None:
+    x, slope = gx.input("x", (40, 512), "float32"), gx.input("slope", (40, columns), "float32")
+    weights = [gx.variable(numbers(512, columns), name=name) for name in "wm"]
+    w, m = weights
+    moved = m * 0.5 + x.T @ slope
+    step = gx.compile([x, slope], [], {m: moved, w: w - moved * 0.25}, device=OPENCL)
+    assert is_tiled(step)
+    assert len(step.program.kernels) == 1
+    assert ("_wide.at[column]" in step.source) == (columns == 1024)
+    left, right = numbers(40, 512), numbers(40, columns)
+    step(left, right)
+    want = numbers(512, columns) * 0.5 + left.T @ right
+    np.testing.assert_array_equal(m.value, want)
+    np.testing.assert_array_equal(w.value, numbers(512, columns) - want * 0.25)
+
+
+@pytest.mark.usefixtures("tiles_for_all")
+@pytest.mark.parametrize("terms", [20_000, 20_002])
+def test_chunks_that_are_uneven(terms: int) -> None:
+    x, w = gx.input("x", (6, terms), "float32"), gx.input("w", (terms, 28), "float32")
+    step = gx.compile([x, w], x @ w, device=OPENCL)
+    assert is_tiled(step)
+    assert "minimum" in str(step.program.kernels[0].body[0])
+    left, right = numbers(6, terms), numbers(terms, 28)
+    np.testing.assert_array_equal(step(left, right), left @ right)
+
+
+@pytest.mark.usefixtures("tiles_for_all")
+def test_the_gradient_of_six_kernels() -> None:
+    x, w = gx.input("x", (70, 1, 12, 12), "float32"), gx.input("w", (6, 1, 5, 5), "float32")
+    slope = gx.input("slope", (70, 6, 12, 12), "float32")
+    y = gx.nn.conv2d(x, w, padding=2)
+    gradient = gx.grad(gx.sum(y * slope), w)
+    step = gx.compile([x, w, slope], gradient, device=OPENCL)
+    assert "split_contractions" in {d.stage for d in step.decisions}
+    assert is_tiled(step)
+    arrays = [numbers(70, 1, 12, 12), numbers(6, 1, 5, 5), numbers(70, 6, 12, 12)]
+    want = gx.compile([x, w, slope], gradient)(*arrays)
+    np.testing.assert_array_equal(step(*arrays), want)
 
 
 @pytest.mark.usefixtures("tiles_for_all")
@@ -234,6 +292,16 @@ def test_nothing_is_reported_of_tiles(tmp_path: Path) -> None:
 
 
 # --- what a GPU gives them -----------------------------------------------------------------------
+
+
+def test_several_blocks_share_a_processor() -> None:
+    for tile in tiles_of(gx.float32):
+        assert 2 <= tile.together <= 2048 // THREADS
+        one, two, more = (
+            tile.cost(PROCESSORS * n, tile.rows, tile.columns) for n in (1, 2, tile.together + 1)
+        )
+        assert one <= two < 2 * one  # while one waits the other adds up
+        assert more > tile.cost(PROCESSORS * tile.together, tile.rows, tile.columns)
 
 
 @pytest.mark.parametrize("dtype", [gx.float32, gx.float64, gx.int8], ids=str)

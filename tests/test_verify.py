@@ -90,6 +90,15 @@ READ = [
         "for serial %k < n { for wide %i < 4 lanes 4 { let %t: f32 = load %x[2*%k + %i] } }",
         "x[2*%k] is no multiple of 4 elements",
     ),
+    ("for unrolled %i < 8 lanes 4 { }", "4 lanes: a vector or thread loop has an even number"),
+    (
+        "for serial %k < n { for unrolled %i < 4 lanes 4 { let %t: f32 = load %x[2*%k + %i] } }",
+        "x[2*%k] is no multiple of 4 elements",
+    ),
+    (
+        "for unrolled %i < 4 lanes 4 { store %y[%i] if less(index(%i), index(n)) = 0.0: f32 }",
+        "y is stored under a guard",
+    ),
     (
         "for thread %t < 8 lanes 8 { for copy %i < 4 lanes 4 { let %t: f32 = load %x[%i] } }",
         "a copy loop has as many iterations as lanes, and stores what it loads",

@@ -233,10 +233,9 @@ def without(monomial: Monomial, factors: Monomial) -> Monomial | None:
 def is_within(size: Size, limit: Size) -> bool:
     """Whether 0 <= size < limit can be proved from the limits of the loop variables."""
     low, high = lower_bound(size), upper_bound(size)
-    return (
-        low is not None and high is not None and is_nonnegative(low)
-        and is_nonnegative(limit - 1 - high)
-    )  # fmt: skip
+    if low is None or high is None or not is_nonnegative(low):
+        return False
+    return is_nonnegative(limit - 1 - high)
 
 
 def is_nonnegative(size: Size) -> bool:
@@ -289,20 +288,22 @@ def extreme_of(a: Atom, highest: bool, alone: bool) -> Size | None:
         return atom(a) if a.kind == "size" else None
     if a.function == "remainder":
         return a.right - 1 if highest else 0
+    if not alone and not is_nonnegative_atom(a):
+        return None
     if not variables(atom(a)):
-        return atom(a) if alone or is_nonnegative_atom(a) else None
-    if a.function == "minimum" and highest and alone:
+        return atom(a)
+    if a.function == "minimum" and highest:
         return lowest_of(upper_bound(a.left), upper_bound(a.right))
+    if a.function == "floor_divide" and isinstance(a.right, int) and a.right > 0:
+        inner = upper_bound(a.left) if highest else lower_bound(a.left)
+        return None if inner is None else inner // a.right
     return None
 
 
 def lowest_of(left: Size | None, right: Size | None) -> Size | None:
     """The lower of two bounds, if there are two; a number is worth more than a symbol."""
-    if left is None or right is None:
-        return right if left is None else left
-    if isinstance(left, int) and isinstance(right, int):
-        return min(left, right)
-    return left if isinstance(left, int) else right
+    numbers = [each for each in (left, right) if isinstance(each, int)]
+    return min(numbers) if numbers else right if left is None else left
 
 
 def maximum(left: Size, right: Size) -> Size:
@@ -394,6 +395,5 @@ def coefficient(size: Size, variable: str) -> Size | None:
         if len(found) > 1 or any(isinstance(a, DimCall) for a in found):
             return None
         if found:
-            rest = tuple(a for a in monomial if a is not found[0])
-            total = total + polynomial([(rest, factor)])
+            total = total + polynomial([(tuple(a for a in monomial if a is not found[0]), factor)])
     return total

@@ -20,7 +20,9 @@ parallel   iterations are independent; they may run in any order, and on any thr
            loop is an outermost one of its kernel.
 unrolled   the limit is an integer; iterations run in lockstep, statement by statement: all
            execute the first statement, then all the second. A loop inside is one loop for all
-           (its limit may not depend on the unrolled variable).
+           (its limit may not depend on the unrolled variable). Where it has `lanes`, as many as
+           iterations, what its statements load and store with a coefficient of 1 on the variable
+           begins at multiples of them, as in a wide loop, and each may become one access.
 vector     as unrolled, `lanes` iterations at a time; the last step may be partial. Loads and
            stores with a coefficient of 1 on the variable become vector loads and stores.
 wide       as unrolled, for at most `lanes` iterations; the limit is that number, or a minimum of it

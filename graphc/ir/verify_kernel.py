@@ -168,12 +168,15 @@ def verify_loop(scope: Scope, loop: For) -> None:
     if loop.kind == "unrolled" and not isinstance(loop.limit, int):
         raise KernelError("the limit of an unrolled loop must be an integer")
     odd = loop.lanes % 2 == 1 and loop.lanes != 1
-    if loop.lanes < 1 or odd or (loop.lanes > 1) > (loop.kind in SIDE_BY_SIDE):
+    several = loop.kind in SIDE_BY_SIDE or (loop.kind == "unrolled" and loop.lanes == loop.limit)
+    if loop.lanes < 1 or odd or (loop.lanes > 1) > several:
         raise KernelError(f"{loop.lanes} lanes: a vector or thread loop has an even number")
     if loop.kind in ("wide", "copy"):
         verify_wide(loop)
     if loop.kind == "copy":
         verify_copy(scope, loop)
+    elif loop.kind == "unrolled" and loop.lanes > 1:
+        verify_aligned(loop, tuple(s for s in loop.body if not isinstance(s, For)))
     verify_device_loop(scope, loop)
     varying = varying_names(scope) & {symbol.name for symbol in variables(loop.limit)}
     if varying:
@@ -187,9 +190,16 @@ def verify_wide(loop: For) -> None:
         raise KernelError(f"a wide loop has at most as many iterations as its {loop.lanes} lanes")
     if any(isinstance(statement, For) for statement in loop.body):
         raise KernelError("a wide loop holds no other one")
+    verify_aligned(loop, loop.body)
+
+
+def verify_aligned(loop: For, body: tuple[Statement, ...]) -> None:
+    """Accesses to neighbours in a body begin at multiples of as many elements as the loop has."""
     name = loop.variable.name
-    for access in accesses(loop.body):
+    for access in accesses(body):
         if coefficient(access.offset, name) == 1:
+            if isinstance(access, Store) and access.guard is not None:
+                raise KernelError(f"{access.buffer} is stored under a guard")
             start = access.offset - atom(loop.variable)
             if any(factor % loop.lanes for _, factor in terms_of(start)):
                 raise KernelError(

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from graphc.ir.kernel import (
     For,
     Let,
     Statement,
+    Store,
     sizes,
     statements,
     values,
@@ -38,6 +40,7 @@ from graphc.runtime.c_source.accumulators import identity, words
 from graphc.runtime.c_source.matrix_units import multiply_matrices
 from graphc.runtime.c_source.names import identifier
 from graphc.runtime.c_source.types import REGISTERS
+from graphc.runtime.c_source.wide import at_once
 
 if TYPE_CHECKING:
     from graphc.runtime.c_source.statements import Writer
@@ -174,7 +177,7 @@ class Lockstep:
             for s in group
             if isinstance(s, Let) and s.name in arrays and loops
         }
-        with self.iterations(loops):
+        with self.iterations(loops[:-1]), self.neighbours(loops[-1:], group):
             for statement in group:
                 if isinstance(statement, Let) and statement.name in places:
                     text = self.body.expression(statement.value)
@@ -210,6 +213,16 @@ class Lockstep:
     def call(self, name: str, text: str) -> None:
         """Let a value be called by a text, in formulas and sizes."""
         self.body.names.known["value", name] = text
+
+    @contextmanager
+    def neighbours(self, last: tuple[For, ...], group: tuple[Statement, ...]) -> Iterator[None]:
+        """The innermost loop; what statements store in one with lanes, they store at once."""
+        with ExitStack() as stack:
+            for loop in last:
+                if loop.lanes > 1 and any(isinstance(s, Store) for s in group):
+                    stack.enter_context(at_once(self.body, replace(loop, body=group)))
+            stack.enter_context(self.iterations(last))
+            yield
 
     @contextmanager
     def iterations(self, loops: Sequence[For]) -> Iterator[None]:
