@@ -206,11 +206,16 @@ def time_parts(options, where):
             continue
         chosen = replace(workload.small(), work=Work()) if options.quick else workload
         jobs = jobs_of(chosen, peers, options, where)
-        if jobs:
+        try:
             times = time_in_turns(jobs, 0.01 if options.quick else options.turns)
             if "graphc" in jobs:
                 times["on GPU"] = time_on_device(jobs["graphc"])
-            lines.append((chosen, times))
+        except Exception as error:
+            print(f"{chosen.name}: {error}", flush=True)
+            continue
+        lines.append((chosen, times))
+        *_, row = table(lines)
+        print(row, flush=True)
     return lines, left
 
 

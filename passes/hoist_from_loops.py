@@ -29,18 +29,19 @@ ENOUGH_ROWS = 32
 NEAR = SECOND_CACHE // 2
 
 
-def hoist_from_loops(graph: Graph, enough_rows: int | None = ENOUGH_ROWS) -> Graph:
+def hoist_from_loops(graph: Graph, most: int | None = None) -> Graph:
     """Compute products of elements by matrices before the loops, but for those kept compact.
 
-    With enough_rows a product stays where it is, if all of them are too much for the cache; None
-    says that each step costs more by itself, whatever it does.
+    most is how many bytes the products of all steps may take; None is for a processor, where a
+    product of few rows is slow by itself, and others stay where they are if all are too much for
+    the cache.
     """
-    return on_scans(graph, partial(hoisted, enough_rows=enough_rows))
+    return on_scans(graph, partial(hoisted, most=most))
 
 
-def hoisted(scan: Scan, enough_rows: int | None) -> list[Node]:
+def hoisted(scan: Scan, most: int | None) -> list[Node]:
     """The results of a scan, of one that reads products where this one computes them."""
-    roots = [] if scan.node.attrs["compact"] else hoistable(scan, enough_rows)
+    roots = [] if scan.node.attrs["compact"] else hoistable(scan, most)
     if not roots:
         return items_of(scan.node)
     decide(scan, roots)
@@ -74,7 +75,7 @@ def say(choice: str, node: Node, reason: str) -> None:
 # --- what can leave ------------------------------------------------------------------------------
 
 
-def hoistable(scan: Scan, enough_rows: int | None) -> list[Node]:
+def hoistable(scan: Scan, most: int | None) -> list[Node]:
     """The values to compute for all steps at once."""
     order = scan.body.walk()
     waiting = depending_on(scan.carried, order)
@@ -86,19 +87,20 @@ def hoistable(scan: Scan, enough_rows: int | None) -> list[Node]:
             free |= {node} if all(operand in free for operand in inputs) else set()
     products = [node for node in order if node in free and node.op.name == "matmul"]
     length = scan.node.attrs["length"]
-    products = [node for node in products if pays(node, length, enough_rows)]
+    products = [node for node in products if pays(node, length, most)]
     users = scan.body.users()
     ends = (follow(node, users, free, set(scan.body.outputs)) for node in products)
     return list(dict.fromkeys(ends))
 
 
-def pays(product: Node, length: Size, enough_rows: int | None) -> bool:
+def pays(product: Node, length: Size, most: int | None) -> bool:
     """Whether a product is faster for all steps at once than in each of them; says so if not."""
-    rows = product.shape[0]
-    few = enough_rows is None or not isinstance(rows, int) or rows < enough_rows
-    if few or typical(product.size) * typical(length) * product.dtype.bytes <= NEAR:
+    rows, taken = product.shape[0], typical(product.size) * typical(length) * product.dtype.bytes
+    few = most is None and (not isinstance(rows, int) or rows < ENOUGH_ROWS)
+    if few or taken <= (NEAR if most is None else most):
         return True
-    say("in the loop", product, "it has rows enough, and would be read again from afar")
+    reason = "it has rows enough, and would be read again from afar"
+    say("in the loop", product, reason if most is None else f"all steps' would be {taken:,} bytes")
     return False
 
 

@@ -11,6 +11,7 @@ import itertools
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,12 +91,15 @@ class FakeDriver:
         self.kept: dict[int, list[Any]] = {}
         self.times: dict[int, float] = {}
         self.waiting: list[int] = []
+        self.contexts: dict[int, int] = {}
         self.given: dict[int, int] = {}
+        self.in_context = threading.local()
+        self.loaded_in: list[int] = []
         self.room = 1 << 30
 
     def __getattribute__(self, name: str) -> Any:
         """Record each function that is asked for; one of them may fail."""
-        if name.startswith("cu"):
+        if name.startswith("cu") and name != "cuCtxGetCurrent":  # it is asked all the time
             object.__getattribute__(self, "asked").append(name)
             failing, status = object.__getattribute__(self, "failing")
             if name == failing:
@@ -120,10 +124,14 @@ class FakeDriver:
         return GOOD, self.names[number].encode().ljust(size, b"\0")
 
     def cuDevicePrimaryCtxRetain(self, number: int) -> Answer:
-        return GOOD, self.handle(f"context {number}")
+        return GOOD, self.contexts.setdefault(number, 1 + len(self.contexts))
 
     def cuCtxSetCurrent(self, context: int) -> Answer:
+        self.in_context.number = context
         return (GOOD,)
+
+    def cuCtxGetCurrent(self) -> Answer:
+        return GOOD, getattr(self.in_context, "number", 0)
 
     def cuDeviceGetAttribute(self, attribute: str, number: int) -> Answer:
         return GOOD, self.attributes[attribute]
@@ -153,7 +161,8 @@ class FakeDriver:
     def cuMemPoolCreate(self, properties: Any) -> Answer:
         if not self.attributes["pools"]:
             return CUresult.CUDA_ERROR_NOT_SUPPORTED, None
-        good = (properties.allocType, properties.location.type, properties.location.id) == (1, 1, 0)
+        kinds, where = (properties.allocType, properties.location.type), properties.location.id
+        good = kinds == (1, 1) and where in self.contexts
         return (GOOD, self.handle("pool")) if good else (CUresult.CUDA_ERROR_INVALID_VALUE, None)
 
     def cuMemPoolSetAttribute(self, pool: int, attribute: int, value: ctypes.c_uint64) -> Answer:
@@ -287,6 +296,7 @@ class FakeDriver:
     # --- kernels -----------------------------------------------------------------------------
 
     def cuModuleLoadData(self, code: bytes) -> Answer:
+        self.loaded_in.append(self.cuCtxGetCurrent()[1])
         number = next(self.numbers)
         source, library = (self.folder / f"{number}.{end}" for end in ("cpp", "so"))
         text, counts = on_host(code.decode())

@@ -35,6 +35,15 @@ def double() -> gx.Executable:
     return gx.compile([x], x * 2, device="cuda", results="device")
 
 
+def test_each_gpu_works_in_its_own_context(fake: FakeDriver) -> None:
+    fake.names = ("First", "Second")
+    for number in (0, 1, 0):
+        x = gx.input("x", ("n",), "float32")
+        step = gx.compile([x], x * (number + len(fake.loaded_in)), device=f"cuda:{number}")
+        step(ONES)
+    assert fake.loaded_in == [1, 2, 1]
+
+
 # --- the pool ------------------------------------------------------------------------------------
 
 

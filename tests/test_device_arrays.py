@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import require_pocl
-from fake_cuda import COMPILER, FakeDriver, installed
+from fake_cuda import COMPILER, CUresult, FakeDriver, installed
 
 import graphc as gx
 from graphc.runtime.accelerator.device_array import DeviceArray
@@ -246,6 +246,17 @@ def test_another_stream_waits_for_the_step(fake: FakeDriver) -> None:
     for stream in (None, 2, 77, -1):
         there.__dlpack__(stream=stream)
     assert fake.waiting == [1, 2, 77]
+
+
+def test_work_on_borrowed_memory_has_ended_when_a_call_fails(fake: FakeDriver) -> None:
+    step = doubled("cuda", results="host")
+    there = doubled("cuda")(ROWS)
+    step(Foreign(there))
+    fake.asked.clear()
+    fake.failing = "cuMemcpyDtoHAsync", CUresult.CUDA_ERROR_LAUNCH_FAILED
+    with pytest.raises(gx.GraphError, match="cuMemcpyDtoHAsync"):
+        step(Foreign(there))
+    assert fake.asked.index("cuStreamSynchronize") > fake.asked.index("cuMemcpyDtoHAsync")
 
 
 def test_work_on_borrowed_memory_has_ended_when_the_call_returns(fake: FakeDriver) -> None:

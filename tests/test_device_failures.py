@@ -95,6 +95,20 @@ def test_a_failure_before_any_launch_changes_nothing(fake: FakeDriver) -> None:
     assert training.w.value.tolist() == [2, 2, 2]
 
 
+def test_launches_that_cannot_be_told_of_memory_change_nothing(fake: FakeDriver) -> None:
+    training = Training()
+    x = gx.input("x", (3,), "float32")
+    there = gx.compile([x], x * 1, device="cuda", results="device")(ONES)
+    training.step(ONES)
+    fake.failing = "cuGraphExecKernelNodeSetParams", CUresult.CUDA_ERROR_OUT_OF_MEMORY
+    with pytest.raises(gx.GraphError, match="cuGraphExecKernelNodeSetParams: its memory"):
+        training.step(there)
+    fake.failing = "", CUresult.CUDA_SUCCESS
+    assert training.w.value.tolist() == [2, 2, 2]
+    training.step(there)
+    assert training.w.value.tolist() == [3, 3, 3]
+
+
 def test_no_memory_for_a_result_is_found_before_any_launch(fake: FakeDriver) -> None:
     x = gx.input("x", ("n",), "float32")
     w = gx.variable(np.zeros((), np.float32), "w")

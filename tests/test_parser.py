@@ -64,8 +64,8 @@ KERNEL = [
     ),
     (
         "for ordered %i < 8 {}",
-        "expected one of serial, parallel, unrolled, vector, wide, copy, grid, block, thread, matrix, "
-        "found 'ordered'",
+        "expected one of serial, parallel, unrolled, vector, wide, copy, grid, block, thread, "
+        "matrix, found 'ordered'",
     ),
     ("for serial %i < %j {}", "no loop variable or value %j is in scope here"),
     ("for vector %i < 8 lanes many {}", "expected a number of lanes, found 'many'"),

@@ -174,13 +174,16 @@ def test_the_inputs_products_leave_the_loop(name: str) -> None:
 
 
 @every_layer
-def test_on_devices_they_do_however_many_rows_a_step_has(name: str) -> None:
+@pytest.mark.parametrize(("length", "on_devices"), [(600, "hoisted"), (10**6, "in the loop")])
+def test_on_devices_they_do_unless_all_are_too_much(
+    name: str, length: int, on_devices: str
+) -> None:
     layer = getattr(nn, name)
-    xs = gx.input("xs", (600, 64, INPUTS), "float32")
+    xs = gx.input("xs", (length, 64, INPUTS), "float32")
     rows = GATES[name] * HIDDEN
     w, u = (gx.input(k, (rows, n), "float32") for k, n in (("w", INPUTS), ("u", HIDDEN)))
     graph = Graph((xs, w, u), (layer(xs, (w, u))[0],))
-    for passes, choice in ((PIPELINE, "hoisted"), (GRAPH_PASSES, "in the loop")):
+    for passes, choice in ((PIPELINE, on_devices), (GRAPH_PASSES, "in the loop")):
         found = [d.choice for d in run_passes(graph, passes).decisions
                  if d.stage == "hoist_from_loops"]  # fmt: skip
         assert found == [choice]

@@ -120,6 +120,15 @@ READ = [
         "a copy loop stands in a thread loop",
     ),
     (
+        "for thread %t < 8 lanes 8 { for copy %i < 4 lanes 4 { store %y[%i] = load %x[%i] } }",
+        "a copy loop stores to a local buffer that stands around the thread loop",
+    ),
+    (
+        "for block %b < 1 { for thread %t < 8 lanes 8 { local %own: f32[4] "
+        "for copy %i < 4 lanes 4 { store %own[%i] = load %x[%i] } } }",
+        "a copy loop stores to a local buffer that stands around the thread loop",
+    ),
+    (
         "accumulator %a: f32 = sum for vector %i < n lanes 6 { accumulate %a load %x[%i] }",
         "6 lanes: to combine them they must be a power of two",
     ),

@@ -218,8 +218,12 @@ def verify_copy(scope: Scope, loop: For) -> None:
         coefficient(a.offset, name) != 1 for a in accesses(loop.body)
     ):
         raise KernelError("a copy loop copies neighbours, all of them or none")
-    if not any(outer.kind == "thread" for outer in scope.loops):
+    thread = next((n for n, outer in enumerate(scope.loops) if outer.kind == "thread"), None)
+    if thread is None:
         raise KernelError("a copy loop stands in a thread loop")
+    around = scope.buffers.maps[len(scope.loops) - thread : -1]
+    if not any(first.buffer in buffers for buffers in around):
+        raise KernelError("a copy loop stores to a local buffer that stands around the thread loop")
 
 
 def verify_device_loop(scope: Scope, loop: For) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from graphc.errors import GraphError
 from graphc.ir.types import DType
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module
@@ -31,6 +32,10 @@ class Given:
     """What stands for memory that each call gives, by its number, where launches are recorded."""
 
     number: int
+
+
+class NothingLaunchedError(GraphError):
+    """Launches that were recorded could not begin: all that they write is as it was."""
 
 
 class Exchange(Protocol):

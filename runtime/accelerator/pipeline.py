@@ -34,9 +34,13 @@ def fuse_in_any_order(graph: Graph) -> Graph:
     return fuse(graph, in_vectors=False)
 
 
-def hoist_every_product(graph: Graph) -> Graph:
+MOST_HOISTED = 1 << 30
+"""Bytes that the products of all steps of a loop may take."""
+
+
+def hoist_into_memory(graph: Graph) -> Graph:
     """Compute products before loops; a launch for each step costs more than memory does."""
-    return hoist_from_loops(graph, enough_rows=None)
+    return hoist_from_loops(graph, most=MOST_HOISTED)
 
 
 def split_into_columns(program: Program) -> Program:
@@ -48,7 +52,7 @@ def split_into_columns(program: Program) -> Program:
 SCHEDULES: tuple[Pass, ...] = (widen_accesses, map_to_grid, keep_rows)
 
 PIPELINE: tuple[Pass, ...] = (
-    *(hoist_every_product if each is hoist_from_loops else each for each in GRAPH_PASSES),
+    *(hoist_into_memory if each is hoist_from_loops else each for each in GRAPH_PASSES),
     split_convolutions,
     fuse_in_any_order,
     lower,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from graphc.runtime.accelerator.binding import Binding, given_by_calls, targets_
 from graphc.runtime.accelerator.device_array import DeviceArray
 from graphc.runtime.accelerator.failures import does_not_fit, failed
 from graphc.runtime.accelerator.launches import Launches
-from graphc.runtime.accelerator.machine import Place
+from graphc.runtime.accelerator.machine import NothingLaunchedError, Place
 from graphc.runtime.accelerator.pipeline import Translated, pipeline_of, translate
 from graphc.runtime.accelerator.profiler import profile
 from graphc.runtime.accelerator.residence import Residence
@@ -111,7 +112,11 @@ class AcceleratorStep:
             binding.launches.run([*memories, *binding.given(results)])
             launched = True
             binding.fetch(results)
+        except NothingLaunchedError as error:
+            raise failed(self.machine.dialect, self.translated.module, error) from None
         except BaseException as error:
+            with suppress(GraphError):
+                self.let_go(arguments)
             if isinstance(error, GraphError):
                 error = failed(self.machine.dialect, self.translated.module, error)
             if not launched or isinstance(error, GraphError):
@@ -120,9 +125,13 @@ class AcceleratorStep:
                 self.note_changes()
             raise error from None
         self.note_changes()
-        if any(isinstance(array, DeviceArray) and array.borrowed for array in arguments):
-            self.machine.finish()  # their owner may use the memory again
+        self.let_go(arguments)
         return results
+
+    def let_go(self, arguments: Sequence[Any]) -> None:
+        """Wait for the device where others own what it reads: they may use the memory again."""
+        if any(isinstance(array, DeviceArray) and array.borrowed for array in arguments):
+            self.machine.finish()
 
     def prepared(self, sizes: Mapping[str, int]) -> Binding:
         """The binding of given sizes, with the variables on the device."""

@@ -15,11 +15,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphc.ir import dim
-from graphc.ir.kernel import Barrier, For, Store
+from graphc.ir.kernel import Barrier, For, Kernel, Store, statements
 from graphc.ir.scalar import Load
+from graphc.runtime.c_source.dialect import Dialect
 
 if TYPE_CHECKING:
     from graphc.runtime.c_source.statements import Writer
+
+
+MOST_PENDING = 1
+"""Barriers back to copies that are not waited for; to wait for more is always right."""
+
+
+def has_copies(kernel: Kernel, dialect: Dialect) -> bool:
+    """Whether a device copies by itself somewhere in a kernel."""
+    loops = (s for s in statements(kernel.body) if isinstance(s, For) and s.kind == "copy")
+    return any(word_of(loop) in dialect.functions for loop in loops)
+
+
+def word_of(loop: For) -> str:
+    """The name of the function that begins a copy."""
+    (store,) = loop.body
+    assert isinstance(store, Store)
+    return f"begin_copy_{loop.lanes * store.value.dtype.bytes}"
 
 
 def begin_copy(writer: Writer, loop: For) -> bool:
@@ -27,8 +45,7 @@ def begin_copy(writer: Writer, loop: For) -> bool:
     (store,) = loop.body
     assert isinstance(store, Store)
     assert isinstance(store.value, Load)
-    source, body = store.value, writer.body
-    name = f"begin_copy_{loop.lanes * source.dtype.bytes}"
+    source, body, name = store.value, writer.body, word_of(loop)
     if name not in writer.dialect.functions:
         return False
     guard = "true" if source.guard is None else body.expression(source.guard)
@@ -42,11 +59,11 @@ def begin_copy(writer: Writer, loop: For) -> bool:
 
 
 def all_copies(writer: Writer) -> str:
-    """The words that wait for all copies; none where no copy has begun."""
+    """The words that wait for all copies; none where there are none."""
     return f"{writer.body.context.need('end_copies_but_0')}()" if writer.copies else ""
 
 
 def end_copies(writer: Writer, barrier: Barrier | None) -> None:
     """Wait for the copies of the thread that a barrier waits for."""
-    pending = 0 if barrier is None else barrier.pending
+    pending = 0 if barrier is None else min(barrier.pending, MOST_PENDING)
     writer.body.line(f"{writer.body.context.need(f'end_copies_but_{pending}')}();")

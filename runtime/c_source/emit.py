@@ -20,6 +20,7 @@ from graphc.ir import dim
 from graphc.ir.dim import Size, product
 from graphc.ir.kernel import Buffer, For, Kernel, Local, Statement, sizes, statements
 from graphc.runtime.c_source.body import Body, formula
+from graphc.runtime.c_source.copies import has_copies
 from graphc.runtime.c_source.dialect import WARP, Dialect
 from graphc.runtime.c_source.helpers import Helpers
 from graphc.runtime.c_source.index_width import index_word
@@ -130,6 +131,7 @@ def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -
     shape = shape_of(kernel, dialect)
     body = Body(helpers.context, names, index_word(kernel, shape.blocks * shape.threads))
     writer = Writer(body, shape.together, meeting(shape, dialect), own_buffers(kernel))
+    writer.copies = has_copies(kernel, dialect)
     move_to_starts(body, kernel)
     find_place(body, shape, dialect)
     writer.write(shape.body)

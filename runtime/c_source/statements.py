@@ -48,7 +48,7 @@ class Writer:
     shared collects the memory that they have in common, arrays that of the kernel's own text.
     states holds what each accumulator in scope is called, met whether nothing was read or written
     since the last barrier, depth how many loops stand around. thread is the loop of which each
-    thread runs one iteration, copies whether some copies may not have ended.
+    thread runs one iteration, copies whether the device copies by itself.
     """
 
     def __init__(self, body: Body, together: bool, meeting: str, own: Mapping[str, Deal]) -> None:
@@ -260,10 +260,9 @@ class Writer:
 
     def copy(self, loop: For) -> None:
         """A copy that the device makes by itself; a wide access where it has no word for that."""
-        if begin_copy(self, loop):
-            self.copies, self.met = True, False
-        else:
+        if not begin_copy(self, loop):
             self.widely(loop)
+        self.met = False
 
     def filled(self, loop: For) -> list[Accumulator]:
         """The accumulators from around a loop that it fills."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -55,19 +54,18 @@ class Driver:
         self.api = import_cuda("driver")
         self.name = name
         self.number = number
-        self.threads = threading.local()
         self.process = os.getpid()
         self.give_up_memory: Callable[[], None] | None = None
         self.context = self.check("cuDevicePrimaryCtxRetain", number)
+        self.number_of_context = int(self.context)
 
     def ask(self, function: str, *arguments: Any) -> Any:
         """The result of a function of the driver in this context; GraphError where it fails.
 
         Where memory does not suffice, what is kept for later is given up first.
         """
-        if not hasattr(self.threads, "ready"):  # a context is current in one thread alone
-            self.check("cuCtxSetCurrent", self.context)
-            self.threads.ready = True
+        if int(self.check("cuCtxGetCurrent")) != self.number_of_context:
+            self.check("cuCtxSetCurrent", self.context)  # another GPU's was, or none in this thread
         try:
             return self.check(function, *arguments)
         except OutOfMemoryError:
@@ -82,11 +80,16 @@ class Driver:
         weakref.finalize(owned, self.release, release, value).atexit = False
         return owned
 
-    def release(self, function: str, *arguments: Any) -> None:
-        """Give something back to the driver; after an error that ended the context it is gone."""
-        if os.getpid() == self.process:  # a fork has none of what its parent has
-            with suppress(GraphError):
+    def release(self, function: str, *arguments: Any) -> bool:
+        """Give something back to the driver, and whether it took it.
+
+        After an error that ended the context all is gone; a fork has none of what its parent has.
+        """
+        with suppress(GraphError):
+            if os.getpid() == self.process:
                 self.ask(function, *arguments)
+                return True
+        return False
 
     def check(self, function: str, *arguments: Any) -> Any:
         """The result of a function of the driver; GraphError where it fails."""

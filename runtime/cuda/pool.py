@@ -51,8 +51,9 @@ class Pool:
         What others have used is free when all streams have.
         """
         if address in self.shared:
+            if not self.driver.release("cuCtxSynchronize"):
+                return  # nobody knows who still uses it
             self.shared.discard(address)
-            self.driver.release("cuCtxSynchronize")
         self.driver.release("cuMemFreeAsync", address, self.stream)
 
 

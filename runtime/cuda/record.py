@@ -10,7 +10,8 @@ from array import array
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from graphc.runtime.accelerator.machine import Given
+from graphc.errors import GraphError
+from graphc.runtime.accelerator.machine import Given, NothingLaunchedError
 from graphc.runtime.cuda.driver import Driver, Owned
 
 WORD = 8  # bytes of an argument: an address or an integer
@@ -87,7 +88,10 @@ class Record:
         """Do the launches with memory for each `Given`, by its number."""
         given = [memory.value for memory in memories]
         if given != self.given:
-            self.change(given)
+            try:
+                self.change(given)
+            except GraphError as error:
+                raise NothingLaunchedError(error.message) from None
         self.driver.ask("cuGraphLaunch", self.step.value, self.stream)
 
     def change(self, given: list[int]) -> None:
