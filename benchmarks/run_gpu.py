@@ -36,8 +36,8 @@ from workloads import table as workload_table
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKS = [
-    "test_every_op.py", "test_every_derivative.py", "test_scan.py", "test_while_loop.py",
-    "test_compile.py", "test_nn.py", "test_optim.py", "test_random_graphs.py",
+    "test_gpu.py", "test_every_op.py", "test_every_derivative.py", "test_scan.py",
+    "test_while_loop.py", "test_compile.py", "test_nn.py", "test_optim.py", "test_random_graphs.py",
 ]  # fmt: skip
 PEERS = {
     "eager": ("torch_programs", {}),
