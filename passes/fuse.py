@@ -38,7 +38,8 @@ def fuse(graph: Graph, in_vectors: bool = True) -> Graph:
     """Group operators into fusions, one kernel each: elementwise chains, movement, reductions.
 
     So are those inside loops and branches, which themselves are never part of a group. in_vectors
-    says that products are for vectors of columns, which must lie side by side in memory.
+    says that a processor computes: products are for vectors of columns, which must lie side by side
+    in memory, and one kernel more costs little. For devices it costs a launch.
     """
     inside = partial(fuse, in_vectors=in_vectors)
     return outline(graph, Partition(graph, in_vectors).groups, inside)

@@ -26,6 +26,7 @@ from graphc.passes.fusion_group import (
     typical_size,
     without_units,
 )
+from graphc.passes.machine import typical
 from graphc.passes.panels import PANELS
 from graphc.passes.stage_rows import MAX_ROW
 
@@ -35,6 +36,8 @@ MAX_OPERATORS = 64
 MAX_EVALUATIONS_CHEAP, MAX_EVALUATIONS_EXPENSIVE = 3, 2
 # In how many loops of a kernel a value may be read that is cheap, or kept for all of them.
 MAX_LOOPS = 8
+# Elements that a device computes in vain in less time than it takes to launch a kernel for them.
+LAUNCHED = 1 << 18
 
 
 def legal(node: Node, group: Group) -> str | None:
@@ -91,7 +94,7 @@ def reduction_refusal(node: Node, group: Group) -> str | None:
 def good(node: Node, group: Group, in_vectors: bool) -> str | None:
     """Why computing a node inside a group would cost more than it saves; None if it pays.
 
-    in_vectors says that products are for vectors of columns (`graphc.passes.fuse`).
+    in_vectors says that a processor computes, in vectors (`graphc.passes.fuse`).
     """
     accesses = group.reads[node]
     if any(access.operand >= 0 for access in accesses):
@@ -102,7 +105,8 @@ def good(node: Node, group: Group, in_vectors: bool) -> str | None:
         return f"the kernel has {MAX_OPERATORS} operators already"
     if any(is_gathered(access) for access in accesses) and not is_picked(node, group):
         return "it is read at places that are known only at run time"
-    if any(access.guarded for access in accesses) and not is_cheap(node):
+    in_vain = any(access.guarded for access in accesses) and not is_cheap(node)
+    if in_vain and (in_vectors or typical(dim.product(group.domain)) > LAUNCHED):
         return "it would be computed for elements that a guard throws away"
     return evaluation_refusal(node, group)
 

@@ -53,6 +53,24 @@ def run_twice(case: Case, name: str) -> list[Any]:
     return [*step(*case.arguments), *(variable.value for variable in case.graph.variables)]
 
 
+@pytest.mark.usefixtures("fake")
+def test_what_is_computed_in_vain_is_left_out() -> None:
+    x, y = gx.input("x", (2, 3), "float32"), gx.input("y", (2, 4), "float32")
+    left, right = gx.pad(gx.exp(x), ((0, 0), (1, 4))), gx.pad(gx.log(y), ((0, 0), (4, 0)))
+    step = gx.compile([x, y], [left + right, gx.concat([gx.sin(x), gx.tanh(y)], axis=1)],
+                      device="cuda")  # fmt: skip
+    assert len(step.program.kernels) == 3  # a concatenation has one for each part
+    given = np.array([[1, np.inf, 0], [np.nan, -88, 89]], np.float32), -np.ones((2, 4), np.float32)
+    given[1][1, 2:] = 3, np.inf
+    with np.errstate(all="ignore"):
+        want = np.zeros((2, 8), np.float32)
+        want[:, 1:4] = np.exp(given[0])
+        want[:, 4:] += np.log(given[1])
+        both = np.concatenate([np.sin(given[0]), np.tanh(given[1])], axis=1)
+    for got, expected in zip(step(*given), (want, both), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("count", [0, 1, 2 * BLOCK // 4 + 1, 3 * BLOCK // 4])
 def test_arrays_pass_through_pinned_memory_in_parts(count: int, fake: FakeDriver) -> None:
     x = gx.input("x", ("n",), "float32")

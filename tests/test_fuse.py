@@ -18,7 +18,7 @@ from graphc.ir.program import Decision
 from graphc.ir.verify import verify
 from graphc.passes.fuse import fuse
 from graphc.passes.fusion_group import is_elementary, is_free
-from graphc.passes.fusion_refusals import MAX_OPERATORS
+from graphc.passes.fusion_refusals import LAUNCHED, MAX_OPERATORS
 from graphc.passes.inline_fusions import inline_fusions
 from graphc.passes.pipeline import run_passes
 from tests.corpus import NETWORKS, random_case
@@ -198,3 +198,13 @@ def calls_to_compile(name: str, size: int) -> int:
     profile = cProfile.Profile()
     profile.runcall(gx.compile, [x], y)
     return sum(count for count, *_ in pstats.Stats(profile).stats.values())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("size", [100_000, 400_000])
+@pytest.mark.parametrize("in_vectors", [True, False])
+def test_devices_rather_compute_in_vain_than_launch_for_little(size: int, in_vectors: bool) -> None:
+    x, y = gx.input("x", (size,), "float32"), gx.input("y", (size,), "float32")
+    graph = Graph((x, y), (gx.pad(gx.exp(x), ((0, size),)) + gx.pad(gx.sin(y), ((size, 0),)),))
+    fused = fuse(graph, in_vectors=in_vectors)
+    alone = in_vectors or size > LAUNCHED / 2
+    assert len(bodies(fused)) == (3 if alone else 1)
