@@ -1,12 +1,14 @@
 """lower: turn a graph of fusions into a program of kernels.
 
 A value has a place: an allocation, or a part of one. What a loop hands from step to step has two
-places in turn, so that a step reads the old value while it writes the new one.
+places in turn, so that a step reads the old value while it writes the new one. Where all of its
+values are stacked, as a gradient wants them, each is made where it is to stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from graphc.errors import GraphError
@@ -157,7 +159,7 @@ class Block:
             elif isinstance(node.op, Procedure):
                 self.procedure(node, node.op)
             elif node.op.name == "scan":
-                self.scan(take_apart(node))
+                self.scan(without_copies(take_apart(node)))
             elif node.op.name == "while_loop":
                 self.while_loop(node)
             elif node.op.name == "cond":
@@ -208,12 +210,12 @@ class Block:
         """The loop of a scan, between copies of its first carries and of its last ones."""
         length = scan.node.attrs["length"]
         variable = self.lowering.variable(length)
-        carries = [self.lowering.allocate(twice(node.tensor)) for node in scan.carried]
-        for init, inside, place in zip(scan.node.inputs, scan.carried, carries, strict=False):
-            self.copy(inside, self.place(init), turn(place, inside, 0))
+        carries = [self.carry(scan, inside) for inside in scan.carried]
+        for init, inside, before in zip(scan.node.inputs, scan.carried, carries, strict=False):
+            self.copy(inside, self.place(init), before(0))
         count = dim.atom(variable)
         at = length - 1 - count if scan.node.attrs["reverse"] else count
-        inputs = [turn(p, x, count) for p, x in zip(carries, scan.carried, strict=True)]
+        inputs = [before(count) for before in carries]
         inputs += [
             row(self.place(sequence), inside, at)
             for sequence, inside in zip(
@@ -221,12 +223,35 @@ class Block:
             )
         ]
         inputs += map(self.place, scan.node.inputs[scan.first_constant :])
-        targets = [turn(p, x, count + 1) for p, x in zip(carries, scan.carried, strict=True)]
+        targets = [before(count + 1) for before in carries]
         targets += self.stacks(scan, at)
         self.steps.append(Repeat(variable, self.inside(scan.body, inputs, targets)))
-        for number, (inside, place) in enumerate(zip(scan.carried, carries, strict=True)):
+        for number, (inside, before) in enumerate(zip(scan.carried, carries, strict=True)):
             last = self.allocate(scan.node, number, inside.tensor)
-            self.copy(inside, turn(place, inside, length), last)
+            self.copy(inside, before(length), last)
+
+    def carry(self, scan: Scan, inside: Node) -> Callable[[Size], Place]:
+        """Where a carry is before so many steps: in two places by turns, or where it is stacked.
+
+        A stack of what a carry was before each step has one more row here, for the last; a loop
+        that is to be compact has no room for that.
+        """
+        number = self.stack_of(scan, inside)
+        if number is None:
+            two = self.lowering.allocate(repeated(2, inside.tensor))
+            return lambda count: row(two, inside, dim.remainder(count, 2))
+        length, reverse = scan.node.attrs["length"], scan.node.attrs["reverse"]
+        rows = self.lowering.allocate(repeated(length + 1, inside.tensor))
+        self.places[scan.node, number] = row(rows, inside, 1 if reverse else 0)
+        return lambda count: row(rows, inside, length - count if reverse else count)
+
+    def stack_of(self, scan: Scan, inside: Node) -> int | None:
+        """The result that is the stack of a carry before each step, in memory of this program."""
+        if scan.node.attrs["compact"]:
+            return None
+        stacks = enumerate(scan.results, start=scan.carries)
+        found = (number for number, stacked in stacks if stacked is inside)
+        return next((n for n in found if (scan.node, n) not in self.wanted), None)
 
     def while_loop(self, node: Node) -> None:
         """A loop that copies its new carries over the old ones, between copies as of a scan."""
@@ -261,8 +286,9 @@ class Block:
         length = scan.node.attrs["length"]
         found = []
         for number, node in enumerate(scan.results, start=scan.carries):
-            tensor = TensorType(node.dtype, (length, *node.shape))
-            found.append(row(self.allocate(scan.node, number, tensor), node, at))
+            place = self.places.get((scan.node, number))
+            place = place or self.allocate(scan.node, number, repeated(length, node.tensor))
+            found.append(row(place, node, at))
         return found
 
     def inside(
@@ -292,6 +318,21 @@ class Block:
         self.steps.append(self.lowering.copy(node.tensor, source, target))
 
 
+def without_copies(scan: Scan) -> Scan:
+    """A scan whose body gives what its inputs are as they are: what moves them is for the loop."""
+    outputs = tuple(map(original, scan.body.outputs))
+    return replace(scan, body=Graph(scan.body.inputs, outputs))
+
+
+def original(node: Node) -> Node:
+    """What a fusion only copies, or the node."""
+    if node.op.name != "fusion":
+        return node
+    body = node.attrs["body"]
+    copies = len(body.inputs) == len(body.outputs) == 1 and body.outputs[0] is body.inputs[0]
+    return node.inputs[0] if copies else node
+
+
 def result_of(node: Node) -> Result:
     """The node with several results and the number of the one that a node is; itself and 0."""
     return (node.inputs[0], node.attrs["index"]) if node.op.name == "item" else (node, 0)
@@ -304,14 +345,9 @@ def view(node: Node, place: Place) -> Place:
     return name, offset + start * product(node.shape[1:])
 
 
-def twice(tensor: TensorType) -> TensorType:
-    """The type of memory for an old and a new value."""
-    return TensorType(tensor.dtype, (2, *tensor.shape))
-
-
-def turn(place: Place, node: Node, count: Size) -> Place:
-    """Where a carry is before so many steps."""
-    return place[0], place[1] + dim.remainder(count, 2) * node.size
+def repeated(count: Size, tensor: TensorType) -> TensorType:
+    """The type of memory for so many values."""
+    return TensorType(tensor.dtype, (count, *tensor.shape))
 
 
 def row(place: Place, node: Node, at: Size) -> Place:
