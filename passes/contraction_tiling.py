@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from graphc.ir import dim, scalar
 from graphc.ir.dim import Size
+from graphc.ir.divisibility import is_multiple
 from graphc.ir.kernel import (
     Accumulate,
     Barrier,
@@ -28,7 +29,7 @@ from graphc.passes.loop_nests import nested
 from graphc.passes.order_terms import apart, in_even_slices
 from graphc.passes.partial_tiles import both, guarded, is_zero_of_zeros, within
 from graphc.passes.split_kernels import names_in as names_used
-from graphc.passes.widen_accesses import WIDEST, Starts, is_whole
+from graphc.passes.widen_accesses import WIDEST, Starts
 
 BANK_BYTES = 128
 """Bytes that the banks of shared memory hold side by side."""
@@ -281,7 +282,7 @@ class Tiling:
             begins = (access.offset - variable(inner), *self.starts.get(access.buffer, ()))
             if access.guard is not None or count * dtype.bytes > WIDEST:
                 return 1
-            if not all(is_whole(size, count) for size in begins):
+            if not all(is_multiple(size, count) for size in begins):
                 return 1
         return count
 
@@ -302,7 +303,7 @@ def lanes_along(value: Scalar, innermost: For, starts: Starts, most: int) -> int
     firsts = [load.offset - variable(innermost) for load in beside]
     begins = [start for load in beside for start in starts.get(load.buffer, ())]
     while lanes > 1 and not all(
-        is_whole(size, lanes) for size in (innermost.limit, *firsts, *begins)
+        is_multiple(size, lanes) for size in (innermost.limit, *firsts, *begins)
     ):
         lanes //= 2
     return lanes

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from graphc.ir import dim
-from graphc.ir.dim import Atom, DimCall, Size
+from graphc.ir.dim import Size
+from graphc.ir.divisibility import is_multiple
 from graphc.ir.kernel import (
     Accumulate,
     For,
@@ -144,7 +145,7 @@ class Widening:
         """Whether the elements of an access begin at a multiple of so many elements."""
         first = access.offset - variable(loop)
         starts = self.starts.get(access.buffer, ())
-        return all(is_whole(size, lanes) for size in (first, *starts))
+        return all(is_multiple(size, lanes) for size in (first, *starts))
 
 
 def is_free(loop: For, lasts: frozenset[str]) -> bool:
@@ -193,23 +194,8 @@ def widened(old: For, lanes: int) -> For:
     name = old.variable.name
     groups = loop(name, (old.limit + lanes - 1) // lanes, old.kind, ())
     left = dim.minimum(lanes, old.limit - lanes * variable(groups))
-    limit = lanes if is_whole(old.limit, lanes) else left
+    limit = lanes if is_multiple(old.limit, lanes) else left
     inner = loop(f"{name}_lane", limit, "wide", (), lanes)
     place = lanes * variable(groups) + variable(inner)
     body = substitute(old.body, {name: place})
     return replace(groups, body=(replace(inner, body=body),))
-
-
-def is_whole(size: Size, lanes: int) -> bool:
-    """Whether a size is surely a multiple of a number."""
-    return all(
-        factor % lanes == 0 or any(is_whole_clamp(atom, lanes) for atom in monomial)
-        for monomial, factor in dim.terms_of(size)
-    )
-
-
-def is_whole_clamp(atom: Atom, lanes: int) -> bool:
-    """Whether what a size is made of is the smaller or larger of two multiples of a number."""
-    if not isinstance(atom, DimCall) or atom.function not in ("minimum", "maximum"):
-        return False
-    return is_whole(atom.left, lanes) and is_whole(atom.right, lanes)

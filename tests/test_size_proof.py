@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphc.ir.dim import Size, evaluate, floor_divide, maximum, minimum, product, remainder, symbol
+from graphc.ir.divisibility import is_multiple
 from graphc.ir.size_proof import (
     MOST_CASES,
     advice,
@@ -171,3 +172,17 @@ def test_divisions_with_a_common_factor_keep_their_value(a, n, divisor, low):
     number = 12 * a * n + 4 * a + low
     assert evaluate(floor_divide(size, divisor), values) == number // divisor
     assert evaluate(remainder(size, divisor), values) == number % divisor
+
+
+@given(sizes, st.integers(1, 4))
+@often
+def test_a_multiple_is_one_at_every_value(size: Size, number: int) -> None:
+    assert is_multiple(number * size, number)
+    if is_multiple(size, number):
+        assert all(evaluate(size, values) % number == 0 for values in VALUES)
+
+
+def test_the_smaller_and_the_larger_of_multiples_are_multiples() -> None:
+    assert is_multiple(maximum(0, minimum(16 * N, 36)) + 8 * M, 4)
+    assert not is_multiple(maximum(0, minimum(16 * N, 35)), 4)
+    assert not is_multiple(floor_divide(6 * N, 4), 4)

@@ -196,6 +196,14 @@ READ = [
 ]
 
 
+def test_an_access_may_begin_at_the_smaller_of_two_multiples() -> None:
+    at = "maximum(0, minimum(16*%k, 36))"
+    lines = "for serial %k < n {{ for wide %i < 4 lanes 4 {{ let %t: f32 = load %x[{} + %i] }} }}"
+    verify(parse(in_kernel(lines.format(at))))
+    with pytest.raises(GraphError, match="is no multiple of 4 elements"):
+        verify(parse(in_kernel(lines.format(at.replace("36", "35")))))
+
+
 @pytest.mark.parametrize(("lines", "message"), READ, ids=[message for _, message in READ])
 def test_kernel_refusal(lines: str, message: str) -> None:
     with pytest.raises(GraphError) as caught:

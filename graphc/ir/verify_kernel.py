@@ -12,10 +12,10 @@ from graphc.ir.dim import (
     Symbol,
     atom,
     coefficient,
-    terms_of,
     upper_bound,
     variables,
 )
+from graphc.ir.divisibility import is_multiple
 from graphc.ir.kernel import (
     ACCUMULATORS,
     LOOP_KINDS,
@@ -201,7 +201,7 @@ def verify_aligned(loop: For, body: tuple[Statement, ...]) -> None:
             if isinstance(access, Store) and access.guard is not None:
                 raise KernelError(f"{access.buffer} is stored under a guard")
             start = access.offset - atom(loop.variable)
-            if any(factor % loop.lanes for _, factor in terms_of(start)):
+            if not is_multiple(start, loop.lanes):
                 raise KernelError(
                     f"{access.buffer}[{start}] is no multiple of {loop.lanes} elements"
                 )
