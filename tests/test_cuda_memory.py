@@ -11,6 +11,7 @@ import pytest
 from fake_cuda import COMPILER, CUresult, FakeDriver, installed
 
 import graphc as gx
+from graphc.runtime.accelerator import launches
 from graphc.runtime.accelerator.binding import COPIED, FREE, given_by_calls
 from graphc.runtime.accelerator.dlpack import take
 from graphc.runtime.accelerator.launches import count_users
@@ -223,3 +224,25 @@ def test_arrays_are_copied_where_that_takes_less_time_than_telling_launches() ->
     enough = COPIED * (users - FREE) // (6 * 4) + 1
     for size, given in ((1, []), (enough - 2, []), (enough, ["x"])):
         assert list(given_by_calls(program, ["x"], {"m": size})) == given
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_step_gives_its_memory_back_without_the_garbage_collector(
+    recorded: bool, fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not recorded:
+        monkeypatch.setattr(launches, "MOST_RECORDED", 0)
+    x, w = gx.input("x", ("n",), "float32"), gx.input("w", (3, 3), "float32")
+    gc.collect()
+    before = len(fake.memory)
+    gc.disable()
+    try:
+        step = gx.compile([x, w], [x * 2, w @ w], device="cuda")
+        step(ONES, np.ones((3, 3), np.float32))
+        step(np.ones(5, np.float32), np.ones((3, 3), np.float32))
+        assert ("cuGraphLaunch" in fake.asked) == recorded
+        del step
+        staging = 2
+        assert len(fake.memory) <= before + staging
+    finally:
+        gc.enable()

@@ -66,7 +66,7 @@ class Launches:
         recorded = (
             None if why_not else machine.recorded(lambda launch: self.launch(stand_ins, launch))
         )
-        self.run = recorded or self.launch
+        self.recorded = recorded
         self.decision = Decision(
             "launch",
             "as a whole" if recorded else "one by one",
@@ -76,6 +76,13 @@ class Launches:
             else why_not or f"the device {machine.dialect.name!r} records no launches",
             (("where the caller has them", ", ".join(given) or "none"),),
         )
+
+    def run(self, memories: Sequence[Any]) -> None:
+        """Launch everything, as a whole where that has been recorded."""
+        if self.recorded is None:
+            self.launch(memories)
+        else:
+            self.recorded(memories)
 
     def launch(self, memories: Sequence[Any], launch: Launch | None = None) -> None:
         """Launch everything in order."""
@@ -166,12 +173,12 @@ class Launches:
 
     def condition(self, name: str) -> Callable[[Call], bool]:
         """What reads a bool from the device."""
-        place, byte = self.places[name], np.empty(1, np.bool_)
+        machine, place, byte = self.machine, self.places[name], np.empty(1, np.bool_)
 
         def holds(call: Call) -> bool:
             known = place.memory
             memory = call.memories[known.number] if isinstance(known, Given) else known
-            self.machine.read(memory, place.offset, byte)
+            machine.read(memory, place.offset, byte)
             return bool(byte[0])
 
         return holds

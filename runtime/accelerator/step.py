@@ -22,7 +22,7 @@ from graphc.runtime.accelerator.binding import Binding, given_by_calls, targets_
 from graphc.runtime.accelerator.device_array import DeviceArray
 from graphc.runtime.accelerator.failures import does_not_fit, failed
 from graphc.runtime.accelerator.launches import Launches
-from graphc.runtime.accelerator.machine import NothingLaunchedError, Place
+from graphc.runtime.accelerator.machine import Machine, NothingLaunchedError, Place
 from graphc.runtime.accelerator.pipeline import Translated, pipeline_of, translate
 from graphc.runtime.accelerator.profiler import profile
 from graphc.runtime.accelerator.residence import Residence
@@ -180,7 +180,7 @@ class AcceleratorStep:
             targets,
             [firsts[name] for name in outputs if name in given],
             self.stays,
-            partial(self.allocate, sizes=sizes),
+            partial(allocate, self.machine, self.program, sizes),
         )
 
     def names_of(self, kind: str) -> list[str]:
@@ -198,15 +198,8 @@ class AcceleratorStep:
                 end += aligned(dim.evaluate(self.program.allocation(name).bytes, sizes))
         if not offsets:
             return {}
-        memory = self.allocate(max(end, ALIGNMENT), sizes)
+        memory = allocate(self.machine, self.program, sizes, max(end, ALIGNMENT))
         return {name: Place(memory, offset) for name, offset in offsets.items()}
-
-    def allocate(self, size: int, sizes: Mapping[str, int]) -> Any:
-        """Memory for a call with given sizes; GraphError that counts what such a call needs."""
-        try:
-            return self.machine.allocate(size)
-        except GraphError as error:
-            raise does_not_fit(self.program, sizes, error) from None
 
     def owner(self, name: str) -> str:
         """The allocation whose memory one takes over, in the end."""
@@ -233,6 +226,14 @@ class AcceleratorStep:
             name = self.machine.dialect.name
             raise GraphError(f"the device {name!r} has no code {kind!r}: it has source")
         return self.translated.module.text
+
+
+def allocate(machine: Machine, program: Program, sizes: Mapping[str, int], size: int) -> Any:
+    """Memory for a call with given sizes; GraphError that counts what such a call needs."""
+    try:
+        return machine.allocate(size)
+    except GraphError as error:
+        raise does_not_fit(program, sizes, error) from None
 
 
 def load_on(graph: Graph, residence: Residence, options: Options) -> AcceleratorStep:
