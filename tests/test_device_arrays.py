@@ -268,7 +268,8 @@ def test_work_on_borrowed_memory_has_ended_when_the_call_returns(fake: FakeDrive
     step(Foreign(there))
     assert fake.asked.count("cuStreamSynchronize") == waits + 1
     x, w = gx.input("x", ("n", 3), "float32"), gx.variable(np.zeros(3, np.float32), "w")
-    gx.compile([x], [], {w: gx.sum(x, axis=0)}, device="cuda")(Foreign(there))
+    update = gx.compile([x], [], {w: gx.sum(x, axis=0)}, device="cuda")  # its end waits as well
+    update(Foreign(there))
     assert fake.asked.count("cuStreamSynchronize") == waits + 2
 
 
