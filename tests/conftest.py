@@ -26,6 +26,7 @@ import filecheck.matcher
 import filecheck.options
 import filecheck.parser
 import pytest
+from fake_cuda import COMPILER, FakeDriver, installed
 from suite_kernels import KEPT, SuiteKernels
 
 from graphc.runtime import tool
@@ -99,6 +100,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeDriver]:
+    """A driver in place of NVIDIA's, for one test."""
+    if COMPILER is None:
+        pytest.skip("runs kernels through g++ or clang++")
+    with installed(tmp_path) as found:
+        yield found
 
 
 class TextTestError(Exception):

@@ -1,7 +1,6 @@
 """The device cuda on a driver that runs its kernels on the processor: everything but the GPU."""
 
 import gc
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus import NETWORKS, Case
-from fake_cuda import COMPILER, FakeDriver, installed
+from fake_cuda import COMPILER, FakeDriver
 
 import graphc as gx
 from graphc.runtime.compiler import compile_graph
@@ -21,13 +20,6 @@ from graphc.runtime.cuda.staging import BLOCK
 CYCLES, COMPILED = 1000, 250
 """Steps that are compiled, called and forgotten, and after how many the module is loaded anew."""
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="runs kernels through g++ or clang++")
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeDriver]:
-    """A driver in place of NVIDIA's, for one test."""
-    with installed(tmp_path) as found:
-        yield found
 
 
 def double() -> gx.Executable:

@@ -2,13 +2,11 @@
 
 import gc
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_cuda import COMPILER, CUresult, FakeDriver, installed
+from fake_cuda import COMPILER, CUresult, FakeDriver
 
 import graphc as gx
 from graphc.runtime.accelerator import launches
@@ -21,13 +19,6 @@ from graphc.runtime.cuda.dialect import CUDA
 ONES = np.ones(3, np.float32)
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="runs kernels through g++ or clang++")
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeDriver]:
-    """A driver in place of NVIDIA's, for one test."""
-    with installed(tmp_path) as found:
-        yield found
 
 
 def double() -> gx.Executable:

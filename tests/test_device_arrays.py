@@ -1,15 +1,13 @@
 """Arrays that stay on a device: results, arguments, and what other libraries are handed."""
 
 import gc
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import require_pocl
-from fake_cuda import COMPILER, CUresult, FakeDriver, installed
+from fake_cuda import CUresult, FakeDriver
 
 import graphc as gx
 from graphc.runtime.accelerator.device_array import DeviceArray
@@ -21,15 +19,6 @@ from graphc.runtime.opencl.machine import POCL
 OPENCL = f"opencl:{POCL}"
 ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
 HOST = (1, 0)
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeDriver]:
-    """A driver in place of NVIDIA's, for one test."""
-    if COMPILER is None:
-        pytest.skip("runs kernels through g++ or clang++")
-    with installed(tmp_path) as found:
-        yield found
 
 
 @pytest.fixture(params=["opencl", "cuda"])

@@ -1,13 +1,12 @@
 """A device that fails: what is said, and what becomes of variables."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_cuda import COMPILER, CUresult, FakeDriver, installed
+from fake_cuda import COMPILER, CUresult, FakeDriver
 
 import graphc as gx
 from graphc.ir import turn
@@ -16,13 +15,6 @@ from graphc.runtime.cuda import device
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="runs kernels through g++ or clang++")
 ONES = np.ones(3, np.float32)
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeDriver]:
-    """A driver in place of NVIDIA's, for one test."""
-    with installed(tmp_path) as found:
-        yield found
 
 
 class Training:
