@@ -5,9 +5,9 @@ cycles, where 32 threads, a warp, hold parts of the three in registers. Of float
 many terms, rounded to the 11 bits of tf32, which is for the user to allow. Here a block's eight
 warps share the tile of a contraction (`passes/contraction_tiling.py`): each has some such matrices
 of sums, and the operands are brought to shared memory as they lie in memory, neighbours side by
-side, from where units load them either way. A `matrix` loop over the terms is what the unit does;
-it says what is multiplied with what, and a device without one runs it as it stands
-(`graphc.ir.kernel`).
+side (`passes/turned_lines.py`), from where units load them either way. A `matrix` loop over the
+terms is what the unit does; it says what is multiplied with what, and a device without one runs it
+as it stands (`graphc.ir.kernel`).
 
 Where operands come as they lie in memory, several neighbours at once, `copy` loops bring them while
 the units multiply. Shared memory has room for three slices: one that is added up, one that is there
@@ -33,6 +33,7 @@ from graphc.passes.contraction import Contraction
 from graphc.passes.contraction_tiling import Operand, Tiling
 from graphc.passes.loop_nests import nested
 from graphc.passes.tile_contractions import counts, in_tiles
+from graphc.passes.turned_lines import PIECE_BYTES, TurnedLines
 from graphc.passes.widen_accesses import Starts
 
 WARP = 32
@@ -43,9 +44,9 @@ ROWS, COLUMNS, TERM_BYTES = 16, 8, 32
 DEPTH_BYTES = 64
 """Bytes of the terms of a row that are brought at a time."""
 SKEW_BYTES = 16
-"""Bytes between the rows of a slice: those that a unit loads at once lie in all banks."""
+"""Bytes between the rows of a slice that is in no lines: those loaded at once lie in all banks."""
 SKEW = 8
-"""Elements between the terms of a slice where rows lie side by side, for the same reason."""
+"""Elements between the terms of such a slice where rows lie side by side, for the same reason."""
 COPIES = (4, 8, 16)
 """Bytes that a device copies to shared memory by itself."""
 
@@ -185,13 +186,23 @@ class UnitTiling(Tiling):
 
     def elements(self, each: Operand) -> int:
         """Elements of shared memory that a slice takes."""
-        count = each.width if each.along else self.tile.depth
-        return count * self.pitch(each)
+        if self.is_in_lines(each):
+            return each.width * self.tile.depth
+        return (each.width if each.along else self.tile.depth) * self.pitch(each)
 
     def at(self, each: Operand, row: Size, term: Size) -> Size:
         """Where an element of a slice lies among these: beside those that it was brought with."""
         outer, inner = (row, term) if each.along else (term, row)
+        if self.is_in_lines(each):
+            width = self.tile.depth if each.along else each.width
+            return TurnedLines(width, each.lanes).at(outer, inner)
         return outer * self.pitch(each) + inner
+
+    def is_in_lines(self, each: Operand) -> bool:
+        """Whether an operand is stored and loaded by whole pieces of lines."""
+        size = each.value.dtype.bytes
+        is_loaded_whole = each.along or size == 2  # units turn no larger elements
+        return each.lanes * size == PIECE_BYTES and is_loaded_whole
 
     def pitch(self, each: Operand) -> int:
         """From one row of a slice to the next, or from one term where rows lie side by side."""

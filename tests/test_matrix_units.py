@@ -80,14 +80,30 @@ def test_operands_that_are_not_aligned_are_loaded() -> None:
 
 @pytest.mark.usefixtures("fake")
 def test_a_block_shares_more_than_a_kernel_may_declare() -> None:
-    x, w = gx.input("x", (2048, 64), "bfloat16"), gx.input("w", (64, 2048), "bfloat16")
-    total = gx.astype(x @ w, "float32")
-    step = gx.compile([x, w], total, device="cuda")
+    x, w = gx.input("x", (2048, 64), "float32"), gx.input("w", (64, 2048), "float32")
+    step = gx.compile([x, w], x @ w, device="cuda", tf32=True)
     assert "extern __shared__" in step.source
-    left, right = numbers(2048, 64) / 16, numbers(64, 2048) / 4
-    got = step(*(a.astype(as_dtype("bfloat16").numpy) for a in (left, right)))
-    want = (left @ right).astype(as_dtype("bfloat16").numpy).astype(np.float32)
-    np.testing.assert_array_equal(got, want)
+    left, right = numbers(2048, 64), numbers(64, 2048)
+    np.testing.assert_array_equal(step(left, right), left @ right)
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("rows", [16, 32, 64, 128])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_every_width_of_a_slice_is_read_as_it_was_stored(
+    rows: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_tile, "PROCESSORS", 1)
+    columns = 2048 // rows
+    x, w = gx.input("x", (rows, 72), dtype), gx.input("w", (72, columns), dtype)
+    z = gx.input("z", (columns, 72), dtype)
+    step = gx.compile([x, w, z], [x @ w, x @ z.T, w.T @ x.T], device="cuda")
+    numpy = as_dtype(dtype).numpy
+    left, right = numbers(rows, 72) / 16, numbers(72, columns) / 4
+    given = (a.astype(numpy) for a in (left, right, np.ascontiguousarray(right.T)))
+    want = (left @ right).astype(numpy)
+    for got, expected in zip(step(*given), (want, want, want.T), strict=True):
+        np.testing.assert_array_equal(got.astype(np.float32), expected.astype(np.float32))
 
 
 @pytest.mark.usefixtures("fake")
@@ -134,7 +150,8 @@ def test_tf32_keeps_infinities_and_nan() -> None:
 def test_every_tile_fits_into_shared_memory(dtype: gx.DType) -> None:
     found = [tile for tile in tiles_of(gx.float32) if warps_of(tile)]
     assert len(found) > 1
-    depth, skew = DEPTH_BYTES // dtype.bytes, SKEW_BYTES // dtype.bytes
+    depth = DEPTH_BYTES // dtype.bytes
+    skew = SKEW_BYTES // dtype.bytes  # as it is where nothing is in lines
     for tile in found:
         assert min(tile.rows, tile.columns) * depth % THREADS == 0
         widths = tile.rows, tile.columns

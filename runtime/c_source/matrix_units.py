@@ -82,8 +82,11 @@ class Factor:
 
     @property
     def is_along(self) -> bool:
-        """Whether terms lie side by side."""
-        return dim.coefficient(self.load.offset, self.terms.variable.name) == 1
+        """Whether terms lie side by side, at least the first ones."""
+        first, second = (
+            dim.substitute(self.load.offset, {self.terms.variable.name: term}) for term in (0, 1)
+        )
+        return second - first == 1
 
     @property
     def lane(self) -> Size:
@@ -138,7 +141,8 @@ class Factor:
 
         Thread t has rows t/4, in either block, and columns 2*(t mod 4) and the next one.
         """
-        first, two = variable(self.thread) - self.lane, self.loops[-1].variable.name
+        first = dim.floor_divide(variable(self.thread), WARP) * WARP
+        two = self.loops[-1].variable.name
         if self.count == 4:
             return {self.thread.variable.name: first + 4 * inner, two: block}
         column = first + dim.floor_divide(inner, 2)

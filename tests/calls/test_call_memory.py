@@ -76,6 +76,7 @@ def double() -> gx.Executable:
     return gx.compile([x], 2 * x)
 
 
+@pytest.mark.cpu("the memory that native calls keep for outputs")
 def test_the_memory_of_large_outputs_is_used_again(double: gx.Executable) -> None:
     x = ramp(WORTH_KEEPING, dtype="float64")
     double(x)
