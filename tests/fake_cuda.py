@@ -96,6 +96,7 @@ class FakeDriver:
         self.in_context = threading.local()
         self.loaded_in: list[int] = []
         self.room = 1 << 30
+        self.in_use: list[int] = []
 
     def __getattribute__(self, name: str) -> Any:
         """Record each function that is asked for; one of them may fail."""
@@ -129,6 +130,16 @@ class FakeDriver:
     def cuCtxSetCurrent(self, context: int) -> Answer:
         self.in_context.number = context
         return (GOOD,)
+
+    def cuCtxPushCurrent(self, context: int) -> Answer:
+        stack = self.in_context.__dict__.setdefault("below", [])
+        stack.append(self.cuCtxGetCurrent()[1])
+        return self.cuCtxSetCurrent(context)
+
+    def cuCtxPopCurrent(self) -> Answer:
+        gone = self.cuCtxGetCurrent()[1]
+        self.in_context.number = self.in_context.below.pop()
+        return GOOD, gone
 
     def cuCtxGetCurrent(self) -> Answer:
         return GOOD, getattr(self.in_context, "number", 0)
@@ -305,7 +316,13 @@ class FakeDriver:
         return GOOD, self.handle((ctypes.CDLL(str(library)), counts))
 
     def cuModuleUnload(self, module: int) -> Answer:
+        """Unload a module, of which no graph may have kernels any more."""
         gone = self.handles.pop(module)[0]
+        graphs = [h for h in self.handles.values() if isinstance(h, dict)]
+        graphs += [h[1] for h in self.handles.values() if isinstance(h, tuple) and is_step(h)]
+        self.in_use += [
+            f for nodes in graphs for f, _ in nodes.values() if is_of(self.handles.get(f), gone)
+        ]
         self.handles = {n: h for n, h in self.handles.items() if not is_of(h, gone)}
         return (GOOD,)
 
@@ -321,7 +338,7 @@ class FakeDriver:
         return (GOOD,)
 
     def cuLaunchKernel(self, kernel: int, blocks: int, *rest: Any) -> Answer:
-        if rest[5] != self.given.get(kernel, 0):
+        if rest[5] != self.given.get(kernel, 0) or blocks == 0:
             return (CUresult.CUDA_ERROR_INVALID_VALUE,)
         launch = self.prepared(kernel, blocks, rest[2], rest[7])
         return (CUresult.CUDA_ERROR_LAUNCH_FAILED if launch() else GOOD,)
@@ -351,7 +368,13 @@ def installed(folder: Path) -> Iterator[FakeDriver]:
         patch.setattr(machine, "compile_cubin", lambda text, architecture: text.encode())
         device.opened.cache_clear()
         yield found
+        assert not found.in_use, "modules were unloaded before the graphs of their kernels"
         device.opened.cache_clear()
+
+
+def is_step(handle: tuple[Any, ...]) -> bool:
+    """Whether a handle is a graph that can be run."""
+    return len(handle) == 2 and isinstance(handle[0], int)
 
 
 def is_of(handle: Any, library: Any) -> bool:
@@ -367,7 +390,7 @@ def on_host(text: str) -> tuple[str, dict[str, int]]:
     text = GIVEN.sub(rf"static \1 \2[{MOST_GIVEN}];", text)
     text = MULTIPLICATION.sub("", CONVERSION.sub(r"\1 = convert_half(\2);", text))
     found = re.findall(r"^void (kernel_\w+)\(([^)]*)\)", text, re.MULTILINE)
-    counts = {name: len(parameters.split(",")) for name, parameters in found}
+    counts = {name: given.count(",") + bool(given) for name, given in found}
     runs = [
         f'extern "C" int run_{name}(unsigned blocks, unsigned threads, void **arguments) '
         f"{{ return launch(kernels::{name}, blocks, threads, arguments); }}"

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from graphc.runtime.accelerator.binding import COPIED, FREE, given_by_calls
 from graphc.runtime.accelerator.dlpack import take
 from graphc.runtime.accelerator.launches import count_users
 from graphc.runtime.accelerator.pipeline import translate
+from graphc.runtime.cuda import record
 from graphc.runtime.cuda.dialect import CUDA
 
 ONES = np.ones(3, np.float32)
@@ -34,6 +36,23 @@ def test_each_gpu_works_in_its_own_context(fake: FakeDriver) -> None:
         step = gx.compile([x], x * (number + len(fake.loaded_in)), device=f"cuda:{number}")
         step(ONES)
     assert fake.loaded_in == [1, 2, 1]
+
+
+def test_the_context_of_another_library_is_current_again(fake: FakeDriver) -> None:
+    fake.names = ("First", "Second")
+    x = gx.input("x", ("n",), "float32")
+    step = gx.compile([x], x * 2, device="cuda:1", results="device")
+    there = step(ONES)
+    others = fake.cuDevicePrimaryCtxRetain(0)[1]
+    fake.cuCtxSetCurrent(others)
+    assert step(there).numpy().tolist() == [4, 4, 4]
+    assert fake.cuCtxGetCurrent()[1] == others
+    fake.failing = "cuMemAllocFromPoolAsync", CUresult.CUDA_ERROR_OUT_OF_MEMORY
+    with pytest.raises(gx.GraphError, match="memory"):
+        step(there)
+    fake.failing = "", CUresult.CUDA_SUCCESS
+    del there, step
+    assert fake.cuCtxGetCurrent()[1] == others
 
 
 # --- the pool ------------------------------------------------------------------------------------
@@ -188,6 +207,26 @@ def test_a_change_that_fails_is_made_anew(fake: FakeDriver) -> None:
     assert step(one, two).tolist() == [-1, -1, -1]
     assert step(three, three).tolist() == [0, 0, 0]
     assert step(three, two).tolist() == [1, 1, 1]
+
+
+def test_a_change_that_is_interrupted_is_made_anew(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = gx.input("x", (3,), "float32"), gx.input("y", (3,), "float32")
+    step = gx.compile([x, y], x - y, device="cuda")
+    copy = gx.compile([x, y], [x * 1, y * 1, x + y], device="cuda", results="device")
+    one, two, three = copy(ONES, 2 * ONES)
+    assert step(one, two).tolist() == [-1, -1, -1]
+
+    def interrupted(pairs: Iterable[Any]) -> Iterator[Any]:
+        yield 0, next(iter(pairs))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "enumerate", interrupted, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            step(three, two)
+    assert step(one, three).tolist() == [-2, -2, -2]
 
 
 def test_small_arrays_of_many_launches_are_copied(fake: FakeDriver) -> None:

@@ -1,6 +1,8 @@
 """Arrays that stay on a device: results, arguments, and what other libraries are handed."""
 
 import gc
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -248,6 +250,17 @@ def test_work_on_borrowed_memory_has_ended_when_a_call_fails(fake: FakeDriver) -
     assert fake.asked.index("cuStreamSynchronize") > fake.asked.index("cuMemcpyDtoHAsync")
 
 
+def test_work_on_borrowed_memory_has_ended_when_there_is_no_memory(fake: FakeDriver) -> None:
+    step = doubled("cuda")
+    there = step(ROWS)
+    step(Foreign(there))
+    fake.asked.clear()
+    fake.failing = "cuMemAllocFromPoolAsync", CUresult.CUDA_ERROR_OUT_OF_MEMORY
+    with pytest.raises(gx.GraphError, match="its memory does not suffice"):
+        step(Foreign(there))
+    assert fake.asked[-1] == "cuStreamSynchronize"
+
+
 def test_work_on_borrowed_memory_has_ended_when_the_call_returns(fake: FakeDriver) -> None:
     step = doubled("cuda")
     there = step(ROWS)
@@ -260,6 +273,37 @@ def test_work_on_borrowed_memory_has_ended_when_the_call_returns(fake: FakeDrive
     update = gx.compile([x], [], {w: gx.sum(x, axis=0)}, device="cuda")  # its end waits as well
     update(Foreign(there))
     assert fake.asked.count("cuStreamSynchronize") == waits + 2
+
+
+AT_THE_END = """
+import sys, importlib
+import numpy as np
+from graphc.ir.types import float32
+from graphc.runtime.accelerator.dlpack import capsule_of
+
+class Array:
+    memory = np.arange(4, dtype=np.float32)
+
+    def __dlpack__(self, **options):
+        return capsule_of(self, self.memory.ctypes.data, 0, (1, 0), float32, (4,))
+
+    def __dlpack_device__(self):
+        return 1, 0
+
+library = importlib.import_module(sys.argv[1])
+np.taken = library.from_dlpack(Array())  # which outlives the modules of this program
+sys.left = Array().__dlpack__()
+print(float(np.taken[3]))
+"""
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_process_may_end_while_others_have_arrays(library: str) -> None:
+    pytest.importorskip(library)
+    ended = subprocess.run(
+        [sys.executable, "-c", AT_THE_END, library], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "3.0\n", "")
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax.numpy"])

@@ -1,6 +1,7 @@
 """A device that fails: what is said, and what becomes of variables."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,27 @@ def test_a_step_of_very_many_launches_is_not_recorded(
     assert decision.choice == ("as a whole" if count <= most else "one by one")
     assert ("cuGraphLaunch" in fake.asked) == (count <= most)
     assert count > 6
+
+
+def test_a_profile_is_of_no_launches_but_its_own(fake: FakeDriver) -> None:
+    training = Training()
+    training.step(ONES)
+    loaded = training.step.loaded
+    entry, function = next(iter(loaded.kernels.values()))
+    launch, memory = fake.cuLaunchKernel, loaded.machine.allocate(1 << 10)
+    arguments = [memory, 0] * (len(entry.sizes) + 8)
+
+    def beside(*given: Any) -> Any:
+        object.__setattr__(fake, "cuLaunchKernel", launch)
+        own = (function, 1, entry.threads, arguments)
+        other = threading.Thread(target=loaded.machine.launch, args=own)
+        other.start()
+        other.join()
+        return launch(*given)
+
+    object.__setattr__(fake, "cuLaunchKernel", beside)
+    profile = training.step.profile(ONES)
+    assert [call.runs for call in profile] == [1] * len(training.step.program.calls)
 
 
 def test_a_profile_has_the_gpu_s_time_of_each_launch(fake: FakeDriver) -> None:

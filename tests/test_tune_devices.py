@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import require_pocl
+from fake_cuda import COMPILER, FakeDriver
 
 import graphc as gx
 from graphc.ir.kernel import For, Kernel, statements
@@ -82,3 +83,11 @@ def test_the_order_of_sums_is_no_choice() -> None:
     (kernel,) = program.kernels
     names = {way.name for ways in plans.offered[kernel.name] for way in ways}
     assert names == {f"{n} warps a block" for n in (2, 4, 8, 16)}
+
+
+@pytest.mark.skipif(COMPILER is None, reason="runs kernels through g++ or clang++")
+def test_a_kernel_of_no_blocks_is_not_launched(fake: FakeDriver) -> None:
+    x = gx.input("x", (0, 5), "float32")
+    step = gx.compile([x], gx.tanh(x) * x, device="cuda", tune=0.1)
+    assert step(np.ones((0, 5), np.float32)).shape == (0, 5)
+    assert "cuLaunchKernel" not in fake.asked

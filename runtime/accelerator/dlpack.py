@@ -68,19 +68,28 @@ GIVEN: dict[int, tuple[Any, ...]] = {}
 """By its address what each tensor that others hold needs, until its deleter is called."""
 
 
-def give_up(address: int) -> None:
-    """The deleter of what is given."""
-    GIVEN.pop(address, None)
+def functions_of(given: dict[int, tuple[Any, ...]]) -> tuple[Any, Any]:
+    """The deleter of a tensor and the destructor of a capsule, as C calls them.
+
+    A program may end with arrays in the hands of others, who give them up when the modules of
+    Python are taken apart, this one among them: so both stay for good, and use nothing of it.
+    """
+    offered, pointer, has_name = OFFERED, pointer_at_end, is_named
+
+    def give_up(address: int) -> None:
+        given.pop(address, None)
+
+    def end_capsule(capsule: int) -> None:
+        if has_name(capsule, offered):  # nobody has taken what it holds
+            give_up(pointer(capsule, offered))
+
+    functions = Deleter(give_up), Destructor(end_capsule)
+    for function in functions:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(function))
+    return functions
 
 
-def end_capsule(capsule: int) -> None:
-    """Give up what nobody has taken."""
-    if is_named(capsule, OFFERED):
-        give_up(pointer_at_end(capsule, OFFERED))
-
-
-DELETER, DESTRUCTOR = Deleter(give_up), Destructor(end_capsule)
-"""Both as C calls them."""
+DELETER, DESTRUCTOR = functions_of(GIVEN)
 
 
 def capsule_of(

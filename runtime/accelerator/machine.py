@@ -114,8 +114,11 @@ class Machine(Protocol):
         launches is called with the memory for each, by its number.
         """
 
-    def timed(self, launches: Callable[[], None]) -> list[float]:
-        """Run a function to the end of its launches: the seconds of each launch, in order."""
+    def timed(self, launches: Callable[[Launch], None]) -> list[float]:
+        """Run a function to the end of its launches: the seconds of each launch, in order.
+
+        The function is handed what it has to launch with.
+        """
 
 
 class SynchronousMachine:
@@ -137,20 +140,16 @@ class SynchronousMachine:
     def recorded(self, launches: Callable[[Launch], None]) -> None:
         """None: there is nothing to gain from a record."""
 
-    def timed(self, launches: Callable[[], None]) -> list[float]:
+    def timed(self, launches: Callable[[Launch], None]) -> list[float]:
         """Run launches by the host's clock."""
-        seconds, launch = [], self.launch
+        seconds: list[float] = []
 
         def timing(*arguments: Any) -> None:
             start = time.perf_counter()
-            launch(*arguments)
+            self.launch(*arguments)
             seconds.append(time.perf_counter() - start)
 
-        self.launch = timing
-        try:
-            launches()
-        finally:
-            self.launch = launch
+        launches(timing)
         return seconds
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class NumberedLaunches(Launches):
         """
         self.noted.clear()
         start = time.perf_counter()
-        seconds = self.machine.timed(lambda: self.launch(memories))
+        seconds = self.machine.timed(partial(self.launch, memories))
         counts = np.zeros((1 + calls, 2))
         counts[0] = time.perf_counter() - start, 1
         for number, taken in zip(self.noted, seconds, strict=True):

@@ -105,7 +105,17 @@ class AcceleratorStep:
     def run(self, arguments: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
         """One call: inputs and variables to the device, the launches, the outputs back."""
         binding = self.prepared(sizes)
-        memories = binding.bring(arguments)
+        try:
+            results = self.launch(binding, binding.bring(arguments))
+        except BaseException:
+            with suppress(GraphError):
+                self.let_go(arguments)
+            raise
+        self.let_go(arguments)
+        return results
+
+    def launch(self, binding: Binding, memories: list[Any]) -> list[Any]:
+        """The results of the launches; the variables are as the device has them afterwards."""
         results = binding.empty()
         launched = False
         try:
@@ -115,8 +125,6 @@ class AcceleratorStep:
         except NothingLaunchedError as error:
             raise failed(self.machine.dialect, self.translated.module, error) from None
         except BaseException as error:
-            with suppress(GraphError):
-                self.let_go(arguments)
             if isinstance(error, GraphError):
                 error = failed(self.machine.dialect, self.translated.module, error)
             if not launched or isinstance(error, GraphError):
@@ -125,7 +133,6 @@ class AcceleratorStep:
                 self.note_changes()
             raise error from None
         self.note_changes()
-        self.let_go(arguments)
         return results
 
     def let_go(self, arguments: Sequence[Any]) -> None:

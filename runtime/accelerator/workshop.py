@@ -104,7 +104,7 @@ class TimedKernel:
         """The seconds from the first of so many launches to the end of the last."""
         self.machine.finish()
         start = time.perf_counter()
-        for _ in range(launches):
+        for _ in range(launches if self.blocks else 0):
             self.machine.launch(self.function, self.blocks, self.entry.threads, self.arguments)
         self.machine.finish()
         return time.perf_counter() - start

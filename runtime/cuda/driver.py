@@ -30,10 +30,17 @@ def list_devices() -> list[str]:
     """The names of the GPUs, in the driver's order; GraphError where there is none."""
     api = import_cuda("driver")
     (status,) = first_call(api.cuInit, 0)
-    if status != api.CUresult.CUDA_SUCCESS:
-        raise GraphError(without_gpu(f"the driver says {status.name}"))
-    names = [api.cuDeviceGetName(256, number)[1] for number in range(api.cuDeviceGetCount()[1])]
+    told((status, None))
+    names = [told(api.cuDeviceGetName(256, n)) for n in range(told(api.cuDeviceGetCount()))]
     return [name.rstrip(b"\0").decode() for name in names]
+
+
+def told(answer: tuple[Any, Any]) -> Any:
+    """What the driver tells of the devices; GraphError where it fails."""
+    status, result = answer
+    if status:
+        raise GraphError(without_gpu(f"the driver says {status.name}"))
+    return result
 
 
 class OutOfMemoryError(GraphError):
@@ -62,10 +69,25 @@ class Driver:
     def ask(self, function: str, *arguments: Any) -> Any:
         """The result of a function of the driver in this context; GraphError where it fails.
 
+        The context is the thread's own where it had none; another one is current again afterwards,
+        for it says to other libraries which GPU is meant.
+        """
+        current = int(self.check("cuCtxGetCurrent"))
+        if current in {0, self.number_of_context}:
+            if not current:
+                self.check("cuCtxSetCurrent", self.context)
+            return self.answer(function, *arguments)
+        self.check("cuCtxPushCurrent", self.context)
+        try:
+            return self.answer(function, *arguments)
+        finally:
+            self.check("cuCtxPopCurrent")
+
+    def answer(self, function: str, *arguments: Any) -> Any:
+        """The result of a function in the current context.
+
         Where memory does not suffice, what is kept for later is given up first.
         """
-        if int(self.check("cuCtxGetCurrent")) != self.number_of_context:
-            self.check("cuCtxSetCurrent", self.context)  # another GPU's was, or none in this thread
         try:
             return self.check(function, *arguments)
         except OutOfMemoryError:
@@ -74,10 +96,13 @@ class Driver:
             self.give_up_memory()
             return self.check(function, *arguments)
 
-    def own(self, value: Any, release: str) -> Owned:
-        """A thing with the function that gives it back in the end, from any thread."""
+    def own(self, value: Any, release: str, needed: object = None) -> Owned:
+        """A thing with the function that gives it back in the end, from any thread.
+
+        What it needs stays until then.
+        """
         owned = Owned(value)
-        weakref.finalize(owned, self.release, release, value).atexit = False
+        weakref.finalize(owned, give_back, self, release, value, needed).atexit = False
         return owned
 
     def release(self, function: str, *arguments: Any) -> bool:
@@ -110,3 +135,9 @@ class Driver:
         """What NVRTC compiles for, such as "sm_90"."""
         parts = [self.attribute(f"COMPUTE_CAPABILITY_{part}") for part in ("MAJOR", "MINOR")]
         return f"sm_{parts[0]}{parts[1]}"
+
+
+def give_back(driver: Driver, release: str, value: Any, needed: object) -> None:
+    """Give something back to the driver, which has stayed as long as what needs it."""
+    driver.release(release, value)
+    del needed

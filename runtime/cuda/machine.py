@@ -45,7 +45,6 @@ class CudaMachine:
         self.pool = Pool(driver, self.stream)
         self.staging = Staging(driver, self.stream)
         self.modules: WeakValueDictionary[str, Owned] = WeakValueDictionary()
-        self.events: list[Owned] | None = None
         self.exchange = CudaExchange(driver, self.stream, self.pool)
 
     def why_not(self, dtype: DType) -> str:
@@ -120,10 +119,8 @@ class CudaMachine:
         """Launch a kernel; the driver copies the arguments before this returns."""
         words = Words(arguments)
         sizes = (blocks, 1, 1, threads, 1, 1)
-        self.note_time()
         tail = (function.shared, self.stream, words.address, 0)
         self.driver.ask("cuLaunchKernel", function.handle, *sizes, *tail)
-        self.note_time()
 
     def recorded(self, launches: Callable[[Launch], None]) -> Callable[[Sequence[Any]], None]:
         """Launches as a graph, which the GPU runs without the processor."""
@@ -132,25 +129,25 @@ class CudaMachine:
         record.finish()
         return record.run
 
-    def timed(self, launches: Callable[[], None]) -> list[float]:
+    def timed(self, launches: Callable[[Launch], None]) -> list[float]:
         """Run launches between events, which have the GPU's time."""
+        pairs: list[tuple[Owned, Owned]] = []
+
+        def timing(*arguments: Any) -> None:
+            begin = self.event()
+            self.launch(*arguments)
+            pairs.append((begin, self.event()))
+
         self.finish()
-        events: list[Owned] = []
-        self.events = events
-        try:
-            launches()
-            self.finish()
-        finally:
-            self.events = None
-        pairs = zip(events[::2], events[1::2], strict=True)
+        launches(timing)
+        self.finish()
         return [1e-3 * self.driver.ask("cuEventElapsedTime", a.value, b.value) for a, b in pairs]
 
-    def note_time(self) -> None:
-        """Record an event, where launches are timed."""
-        if self.events is not None:
-            event = self.driver.own(self.driver.ask("cuEventCreate", 0), "cuEventDestroy")
-            self.driver.ask("cuEventRecord", event.value, self.stream)
-            self.events.append(event)
+    def event(self) -> Owned:
+        """An event of this point in the stream."""
+        event = self.driver.own(self.driver.ask("cuEventCreate", 0), "cuEventDestroy")
+        self.driver.ask("cuEventRecord", event.value, self.stream)
+        return event
 
 
 class CudaExchange:

@@ -31,7 +31,10 @@ class Compilation:
     def __init__(self, text: str, architecture: str) -> None:
         self.nvrtc = import_cuda("nvrtc")
         create = self.nvrtc.nvrtcCreateProgram
-        self.program = first_call(create, text.encode(), b"kernels.cu", 0, [], [])[1]
+        status, program = first_call(create, text.encode(), b"kernels.cu", 0, [], [])
+        if status != self.nvrtc.nvrtcResult.NVRTC_SUCCESS:
+            raise NvrtcError(f"NVRTC fails in nvrtcCreateProgram: {status.name}")
+        self.program = program
         options = [word.encode() for word in (f"--gpu-architecture={architecture}", *OPTIONS)]
         try:
             self.ask("nvrtcCompileProgram", len(options), options)

@@ -49,7 +49,9 @@ class Record:
     def __init__(self, driver: Driver, stream: Any) -> None:
         self.driver = driver
         self.stream = stream
-        self.graph: Owned | None = driver.own(driver.ask("cuGraphCreate", 0), "cuGraphDestroy")
+        self.modules: set[Owned] = set()
+        handle = driver.ask("cuGraphCreate", 0)
+        self.graph: Owned | None = driver.own(handle, "cuGraphDestroy", self.modules)
         self.last: list[Any] = []
         self.users: dict[int, list[tuple[Node, int]]] = {}
         self.given: list[int] = []
@@ -61,6 +63,7 @@ class Record:
         parameters = self.parameters(function, blocks, threads, words)
         add = (self.graph.value, self.last, len(self.last), parameters)
         self.last = [self.driver.ask("cuGraphAddKernelNode", *add)]
+        self.modules.add(function.module)
         node = Node(self.last[0], parameters, words)
         for at, argument in enumerate(arguments):
             if isinstance(argument, Given):
@@ -80,7 +83,7 @@ class Record:
         """Make the graph ready to run; what it was made from is kept for changes alone."""
         assert self.graph is not None
         handle = self.driver.ask("cuGraphInstantiate", self.graph.value, 0)
-        self.step = self.driver.own(handle, "cuGraphExecDestroy")
+        self.step = self.driver.own(handle, "cuGraphExecDestroy", self.modules)
         if not self.users:
             self.graph = None
 
@@ -98,11 +101,11 @@ class Record:
         """Let the launches have other memory; those of earlier runs keep what they had."""
         changed: dict[int, Node] = {}
         before: Sequence[int | None] = self.given or [None] * len(given)
+        self.given = []  # until all launches are known to have the new one
         for number, (old, new) in enumerate(zip(before, given, strict=True)):
             for node, at in self.users.get(number, ()) if old != new else ():
                 node.words.values[at] = new
                 changed[id(node)] = node
-        self.given = []  # until all of them are known to have it
         for node in changed.values():
             change = (self.step.value, node.handle, node.parameters)
             self.driver.ask("cuGraphExecKernelNodeSetParams", *change)

@@ -8,6 +8,7 @@ or empties the other.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ class Staging:
         self.driver = driver
         self.stream = stream
         self.blocks = [self.make_block(), self.make_block()]
+        self.turns = itertools.cycle(self.blocks)
         self.make_lock()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.make_lock)
@@ -71,8 +73,10 @@ class Staging:
                 if len(waiting) == len(self.blocks):
                     self.take(*waiting.pop(0))
                 copy = (block.address, address + begin, part.size, self.stream)
-                self.driver.ask("cuMemcpyDtoHAsync", *copy)
-                self.driver.ask("cuEventRecord", block.done, self.stream)
+                try:
+                    self.driver.ask("cuMemcpyDtoHAsync", *copy)
+                finally:  # nobody may fill the block before, whatever interrupts this
+                    self.driver.ask("cuEventRecord", block.done, self.stream)
                 waiting.append((block, part))
             for block, part in waiting:
                 self.take(block, part)
@@ -84,6 +88,5 @@ class Staging:
 
     def parts(self, array: Array) -> Iterator[tuple[Block, int, Array]]:
         """The parts of an array of bytes, each with a block in turn and where it begins."""
-        for number, begin in enumerate(range(0, array.size, BLOCK)):
-            part = array[begin : begin + BLOCK]
-            yield self.blocks[number % len(self.blocks)], begin, part
+        for begin in range(0, array.size, BLOCK):
+            yield next(self.turns), begin, array[begin : begin + BLOCK]

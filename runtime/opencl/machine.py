@@ -75,7 +75,6 @@ class OpenClMachine:
         exact = device.single_fp_config & self.cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
         self.options = ["-cl-std=CL1.2", *([EXACT] if exact else [])]
         self.programs: WeakValueDictionary[str, Any] = WeakValueDictionary()
-        self.events: list[Any] = []
         self.exchange = OpenClExchange(self)
 
     def why_not(self, dtype: DType) -> str:
@@ -144,14 +143,17 @@ class OpenClMachine:
         self, function: Function, blocks: int, threads: int, arguments: Sequence[Any]
     ) -> None:
         """Enqueue a kernel."""
+        self.enqueue(self.queue, function, blocks, threads, arguments)
+
+    def enqueue(
+        self, queue: Any, function: Function, blocks: int, threads: int, arguments: Sequence[Any]
+    ) -> Any:
+        """Enqueue a kernel in a queue: the event of its end."""
         function.kernel.set_args(*(np.int64(a) if isinstance(a, int) else a for a in arguments))
         grid = (blocks * threads,), (threads,)
-        event = self.attempt(
-            "launch",
-            lambda: self.cl.enqueue_nd_range_kernel(self.queue, function.kernel, *grid),
+        return self.attempt(
+            "launch", lambda: self.cl.enqueue_nd_range_kernel(queue, function.kernel, *grid)
         )
-        if self.queue is self.timing_queue:
-            self.events.append(event)
 
     def recorded(self, launches: Callable[[Launch], None]) -> None:
         """None: OpenCL 1.2 records nothing."""
@@ -162,18 +164,18 @@ class OpenClMachine:
         properties = self.cl.command_queue_properties.PROFILING_ENABLE
         return self.cl.CommandQueue(self.context, properties=properties)
 
-    def timed(self, launches: Callable[[], None]) -> list[float]:
-        """Run launches in a queue that times them."""
-        self.finish()
-        usual, self.queue = self.queue, self.timing_queue
-        try:
-            launches()
+    def timed(self, launches: Callable[[Launch], None]) -> list[float]:
+        """Run launches in a queue that times them, each to its end: all else is in the other."""
+        seconds: list[float] = []
+
+        def timing(*arguments: Any) -> None:
             self.finish()
-            times = [event.profile for event in self.events]
-            return [1e-9 * (time.end - time.start) for time in times]
-        finally:
-            self.queue = usual
-            self.events.clear()
+            event = self.enqueue(self.timing_queue, *arguments)
+            self.attempt("launch", event.wait)
+            seconds.append(1e-9 * (event.profile.end - event.profile.start))
+
+        launches(timing)
+        return seconds
 
 
 class OpenClExchange:
