@@ -159,8 +159,10 @@ class Batch:
 
     def is_product(self, node: Node) -> bool:
         """Whether a value for all steps is a product of large matrices, or follows one."""
-        rows = node.inputs[0].shape if node.op.name == "reshape" else ()
-        return node.ndim == len(rows) + 1 and rows[0] == self.length * node.shape[1]
+        if node.op.name != "reshape" or node.ndim < 2:
+            return False
+        _, height, *rest = node.shape
+        return node.inputs[0].shape == (self.length * height, *rest)
 
     def behind_product(self, node: Node, operands: Sequence[Node]) -> Node:
         """An elementwise operator over the large matrices as they are, so that they can fuse."""

@@ -56,6 +56,7 @@ class Lowering:
         self.kernels: dict[tuple[object, ...], Kernel] = {}
         self.bodies: dict[tuple[tuple[Node, ...], ...], Kernel] = {}
         self.variables = 0
+        self.updates = {result_of(new) for _, new in graph.updates}
 
     def program(self) -> Program:
         """The whole program."""
@@ -70,8 +71,8 @@ class Lowering:
             tuple(self.allocations),
             tuple(self.kernels.values()),
             tuple(steps),
-            tuple(block.place(node)[0] for node in graph.outputs),
-            tuple((self.leaf(old)[0], block.place(new)[0]) for old, new in graph.updates),
+            tuple(whole(block.place(node)) for node in graph.outputs),
+            tuple((self.leaf(old)[0], whole(block.place(new))) for old, new in graph.updates),
         )
 
     def leaf(self, node: Node) -> Place:
@@ -246,12 +247,13 @@ class Block:
         return lambda count: row(rows, inside, length - count if reverse else count)
 
     def stack_of(self, scan: Scan, inside: Node) -> int | None:
-        """The result that is the stack of a carry before each step, in memory of this program."""
+        """The result that is the stack of a carry before each step, and no memory by itself."""
         if scan.node.attrs["compact"]:
             return None
         stacks = enumerate(scan.results, start=scan.carries)
-        found = (number for number, stacked in stacks if stacked is inside)
-        return next((n for n in found if (scan.node, n) not in self.wanted), None)
+        found = ((scan.node, number) for number, stacked in stacks if stacked is inside)
+        whole = {*self.wanted, *self.lowering.updates}
+        return next((number for node, number in found if (node, number) not in whole), None)
 
     def while_loop(self, node: Node) -> None:
         """A loop that copies its new carries over the old ones, between copies as of a scan."""
@@ -336,6 +338,13 @@ def original(node: Node) -> Node:
 def result_of(node: Node) -> Result:
     """The node with several results and the number of the one that a node is; itself and 0."""
     return (node.inputs[0], node.attrs["index"]) if node.op.name == "item" else (node, 0)
+
+
+def whole(place: Place) -> str:
+    """The memory that a value has for itself."""
+    name, offset = place
+    assert offset == 0
+    return name
 
 
 def view(node: Node, place: Place) -> Place:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.ir.graph import walk
 from graphc.ir.node import LANGUAGE, Node
 from graphc.passes.derivatives import hessian
 from graphc.passes.differentiate import grad, jvp
@@ -83,6 +84,55 @@ def test_masks_meet_where_a_node_is_used_twice() -> None:
     half = 0.5 / np.sqrt([2.0, 4.0])
     np.testing.assert_allclose(got[0], [0, half[0], 2 * half[1]])
     np.testing.assert_allclose(got[1], [math.inf, 2 * half[0], 2 * half[1]])
+
+
+def test_a_result_has_its_own_gradient_where_another_one_did_not_take_it() -> None:
+    taken, x = gx.input("taken", (3,), "bool"), gx.input("x", (3,), "float64")
+    root = gx.sqrt(x)
+    chosen, ones = gx.where(taken, 0, root), np.ones(3)
+    got = gx.vjp([root, chosen], [x], [ones, ones])
+    got += gx.vjp([chosen, root], [x], [np.zeros(3), ones])
+    got += gx.vjp([chosen, chosen], [x], [ones, ones])
+    given = np.array([True, False, True]), np.array([1.0, 4.0, 0.0])
+    want = [0.5, 0.5, math.inf], [0.5, 0.25, math.inf], [0, 0.5, 0]
+    np.testing.assert_array_equal(gx.compile([taken, x], got)(*given), want)
+
+
+@pytest.mark.parametrize("loop", ["scan", "while", "map", "checkpoint"])
+def test_a_loop_s_results_have_their_own_gradients(loop: str) -> None:
+    taken, x = gx.input("taken", (3,), "bool"), gx.input("x", (3,), "float64")
+
+    def both(value: Node) -> tuple[Node, Node]:
+        power = gx.exp(value)
+        return power, gx.where(taken, 0.0, power)
+
+    def of_a_scan() -> Any:
+        (power, chosen), _ = gx.scan(lambda c, _: (both(c[0]), ()), (x, x), None, length=1)
+        return power, chosen
+
+    def of_a_while() -> Any:
+        start = (gx.asarray(0), x, x)
+        step = lambda state: (state[0] + 1, *both(state[1]))  # noqa: E731
+        return gx.while_loop(lambda state: state[0] < 1, step, start)[1:]
+
+    made = {
+        "scan": of_a_scan,
+        "while": of_a_while,
+        "map": lambda: gx.map(both, gx.reshape(x, (1, 3))),
+        "checkpoint": lambda: gx.checkpoint(both)(x),
+    }
+    power, chosen = made[loop]()
+    loss = gx.sum(power) + 2 * gx.sum(chosen)
+    given = np.array([True, False, True]), np.array([0.0, 1.0, -1.0])
+    got = gx.compile([taken, x], grad(loss, x))(*given)
+    np.testing.assert_allclose(got, np.exp(given[1]) * [1, 3, 1])
+
+
+def test_a_factor_that_was_broadcast_twice_makes_no_slope_steep() -> None:
+    x = gx.input("x", (2, 3), "float64")
+    factor = gx.broadcast_to(gx.broadcast_to(gx.asarray(0.5), (3,)), (2, 3))
+    y = gx.sum(gx.where(x > 0, factor * x, 0))
+    assert sum(node.op.name == "where" for node in walk([grad(y, x)])) == 1
 
 
 def test_masks_follow_movements() -> None:

@@ -203,6 +203,36 @@ def test_a_variable_is_updated_by_a_scan(device: str) -> None:
     np.testing.assert_allclose(w.value, 1 + 3 * rows.sum(0))
 
 
+@every_device
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_variable_is_updated_by_what_a_scan_stacks(device: str, reverse: bool) -> None:
+    c, w = gx.input("c", (2,), "float64"), gx.variable(np.zeros((3, 2)), name="w")
+    last, rows = gx.scan(lambda s, _: (s * 2, s), c, length=3, reverse=reverse)
+    step = gx.compile(c, last, updates={w: rows}, device=device)
+    np.testing.assert_array_equal(step(np.array([1.0, 3.0])), [8, 24])
+    powers = np.array([[1.0, 3.0], [2, 6], [4, 12]])
+    np.testing.assert_array_equal(w.value, powers[::-1] if reverse else powers)
+
+
+@every_device
+def test_a_batch_of_loops_without_steps_reads_products(device: str) -> None:
+    c, x = gx.input("c", (2, 3, 3), "float64"), gx.input("x", (2, 1, 3, 3), "float64")
+    w = gx.variable(normal(3, 3))
+
+    def made(unroll: int) -> Any:
+        def loop(c: Any, x: Any) -> Any:
+            step = lambda c, x: (x * 0.5, gx.tanh(c @ w))  # noqa: E731
+            return gx.scan(step, c, x, unroll=unroll, reverse=True)
+
+        last, rows = gx.vmap(loop)(c, x)
+        loss = gx.sum(gx.sin(last) * last) + gx.sum(gx.sin(rows + 1) * rows)
+        return gx.compile([c, x], [last, rows, *gx.grad(loss, [c, x, w])], device=device)
+
+    given = normal(2, 3, 3), normal(2, 1, 3, 3)
+    for one, three in zip(made(1)(*given), made(3)(*given), strict=True):
+        np.testing.assert_allclose(three, one)
+
+
 # --- how it runs ---------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ def pull_back(cotangents: Mapping[Node, Node], targets: Sequence[Node]) -> list[
     """
     order = walk(cotangents)
     active = depending(order, targets)
-    totals, masks = dict(cotangents), Masks()
+    totals, masks = dict(cotangents), Masks(cotangents)
     for node in reversed(order):
         if node in active and node.inputs:
             with standing_at(node.where):

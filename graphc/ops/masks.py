@@ -8,7 +8,7 @@ which happens elsewhere too and has derivatives of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from graphc.ir.node import Node, say
 from graphc.ir.types import int8
@@ -23,10 +23,13 @@ MOVED = (*MOVEMENTS, "dynamic_slice", "sort", "permute_along_axis", "pad", "conc
 
 
 class Masks:
-    """For nodes, a bool node of the elements whose gradient may differ from zero."""
+    """For nodes, a bool node of the elements whose gradient may differ from zero.
 
-    def __init__(self) -> None:
-        self.known: dict[Node, Node | None] = {}
+    That of a root may everywhere, whichever of its elements others have chosen.
+    """
+
+    def __init__(self, roots: Iterable[Node]) -> None:
+        self.known: dict[Node, Node | None] = dict.fromkeys(roots)
 
     def guarded(self, node: Node, parts: Sequence[Node | None]) -> list[Node | None]:
         """What a node passes back, selected by its mask where a zero could have become NaN."""
@@ -53,8 +56,9 @@ def is_steep(node: Node) -> bool:
 
 def is_number(node: Node) -> bool:
     """Whether a node is one number everywhere, which is finite in all that people write."""
-    source = node.inputs[0] if node.op.name == "broadcast" else node
-    return source.op.name == "constant"
+    while node.op.name == "broadcast":
+        (node,) = node.inputs
+    return node.op.name == "constant"
 
 
 def operand_masks(node: Node, mask: Node | None) -> list[Node | None]:
