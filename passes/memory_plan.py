@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphc.errors import GraphError
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.program import Program
 from graphc.passes.liveness import uses
 
+ADDRESSES = (1 << 63) - 1  # bytes, which native code counts in words of 64 bits
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 SHOWN = 12  # rows of the table of what is alive at the peak
 ENOUGH = 1.02  # times the lower bound: an arena that no further order is tried for
@@ -76,8 +78,12 @@ class Block:
 
 
 def place(program: Program, sizes: Mapping[str, int]) -> MemoryPlan:
-    """Where everything lies for a binding of the symbolic sizes (KeyError if one is missing)."""
+    """Where everything lies for a binding of the symbolic sizes (KeyError if one is missing).
+
+    Raises GraphError for an array of more bytes than there are addresses.
+    """
     number = Evaluate(sizes)
+    check_reach(program, number)
     owned = {
         kind: sum(number(a.bytes) for a in program.allocations if a.kind == kind)
         for kind in ("state", "constant", "input", "output")
@@ -98,6 +104,24 @@ def place(program: Program, sizes: Mapping[str, int]) -> MemoryPlan:
         outputs=owned["output"],
         alive=tuple(b.name for b in blocks if b.first <= time <= b.last),
     )
+
+
+def check_reach(program: Program, number: Evaluate) -> None:
+    """GraphError for an array that no memory can have, or for all temporaries together."""
+    largest = max(program.allocations, key=lambda a: number(a.bytes), default=None)
+    if largest is None:
+        return
+    together = sum(number(a.bytes) for a in program.allocations if a.kind == "temporary")
+    for words, size in (
+        (f"an array {largest.type}", number(largest.bytes)),
+        ("the temporaries of the step", together),
+    ):
+        if size > ADDRESSES:
+            given = ", ".join(f"{name}={value}" for name, value in number.sizes.items())
+            raise GraphError(
+                f"{words} would have {size:,} bytes for {given or 'its sizes'}, "
+                "and no memory has so many"
+            )
 
 
 class Evaluate:

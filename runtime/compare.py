@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, TypeRuleError
 from graphc.ir.graph import Graph
 from graphc.ir.node import Node, apply, made_at
 from graphc.ir.types import DType, TensorType, as_dtype
@@ -68,8 +68,11 @@ def compare(
     """
     if len(devices) < 2:
         raise GraphError(f"compare needs two devices or more, these are {list(devices)}")
-    arrays = [np.asarray(array) for array in inputs]
-    graph = fn.graph if isinstance(fn, Executable) else graph_of(fn, arrays)
+    if isinstance(fn, Executable):
+        graph, arrays = fn.graph, list(inputs)
+    else:
+        arrays = [np.asarray(array) for array in inputs]
+        graph = graph_of(fn, arrays)
     nodes = [node for node in graph.walk() if isinstance(node.type, TensorType)]
     values = dict(zip(nodes, compile_graph(Graph(graph.inputs, tuple(nodes)), devices[0])(*arrays),
                       strict=True))  # fmt: skip
@@ -88,13 +91,21 @@ def compare(
 def graph_of(fn: Callable[..., Any], arrays: Sequence[Array]) -> Graph:
     """The graph that a function makes of inputs like some arrays."""
     inputs = tuple(
-        apply("input", name=f"x{place}", type=TensorType(as_dtype(array.dtype), array.shape))
+        apply("input", name=f"x{place}", type=TensorType(dtype_of(array, place), array.shape))
         for place, array in enumerate(arrays)
     )
     outputs, _ = check_outputs(fn(*inputs))
     graph = Graph(inputs, outputs)
     check_decided(graph)
     return graph
+
+
+def dtype_of(array: Array, place: int) -> DType:
+    """The dtype of an argument; GraphError where graphc has none like it."""
+    try:
+        return as_dtype(array.dtype)
+    except TypeRuleError as error:
+        raise GraphError(f"compare: argument {place}: {error}") from None
 
 
 def isolate(graph: Graph, nodes: Sequence[Node]) -> tuple[Graph, list[Node]]:

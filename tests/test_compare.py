@@ -91,3 +91,13 @@ def test_nan_and_infinity_agree_with_themselves_alone() -> None:
 def test_one_device_is_nothing_to_compare() -> None:
     with pytest.raises(gx.GraphError, match="two devices"):
         gx.compare(gx.tanh, [ROWS], devices=["cpu"])
+
+
+def test_arguments_without_a_dtype_of_graphc_are_refused() -> None:
+    with pytest.raises(gx.GraphError, match="compare: argument 1: dtype\\('<U1'\\) is not a dtype"):
+        gx.compare(lambda a, b: a + b, [np.ones(3), "q"])
+
+
+def test_a_step_takes_what_it_takes_in_a_call() -> None:
+    x = gx.input("x", ("n",), "float32")
+    assert gx.compare(gx.compile([x], gx.exp(x)), [[1.0, 2.0]]) is None

@@ -5,9 +5,12 @@ import gc
 import subprocess
 import sys
 import weakref
+from functools import cache
+from typing import Any
 
 import pytest
 
+from graphc.runtime.cpu import jit
 from graphc.runtime.cpu.code_generator import InvalidCodeError, generate
 from graphc.runtime.cpu.jit import load
 
@@ -74,6 +77,24 @@ def test_a_library_is_freed() -> None:
     del library
     gc.collect()
     assert tracker() is None
+
+
+def test_a_pool_whose_linking_was_interrupted_is_linked_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put, tries = jit.put, []
+
+    def interrupted(*given: Any) -> jit.Library:
+        tries.append(put(*given))
+        if len(tries) == 1:
+            raise KeyboardInterrupt
+        return tries[-1]
+
+    monkeypatch.setattr(jit, "put", interrupted)
+    monkeypatch.setattr(jit, "loaded_pool", cache(jit.loaded_pool.__wrapped__))
+    with pytest.raises(KeyboardInterrupt):
+        jit.pool_library()
+    assert jit.pool_library() is jit.pool_library() is tries[1]
 
 
 def test_an_object_file_holds_the_names() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import graphc as gx
 from graphc.ir import scalar
 from graphc.ir.dim import Size, symbol
 from graphc.ir.kernel import Buffer, Kernel, Let, Statement, Store, loop, variable
@@ -293,6 +294,18 @@ def test_the_check_finds_an_overlap() -> None:
         check_plan(step, replace(good, offsets=dict.fromkeys(good.offsets, 0)))
     with pytest.raises(ValueError, match="beyond the arena"):
         check_plan(step, replace(good, arena=100))
+
+
+def test_sizes_that_no_memory_has_are_refused() -> None:
+    x = gx.input("x", ("n",), "float32")
+    step = gx.compile([x], gx.expand_dims(x, 1) * x)
+    assert "4,398,046,511,104 bytes" in str(step.memory(n=1 << 20))
+    with pytest.raises(gx.GraphError) as caught:
+        step.memory(n=1 << 31)
+    assert "an array f32[n, n] would have 18,446,744,073,709,551,616 bytes" in str(caught.value)
+    several = gx.compile([x], [gx.sum(gx.cumulative_sum(gx.expand_dims(x, 1) * x, axis=0))])
+    with pytest.raises(gx.GraphError, match="bytes for n=1610612736, and no memory has so many"):
+        several.memory(n=3 << 29)
 
 
 def test_an_empty_program_needs_nothing() -> None:

@@ -15,16 +15,16 @@ it is not to be assigned anyway.
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from graphc.errors import GraphError
+from graphc.locks import Rank, guard_forks
 
 Word: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
 
@@ -135,13 +135,17 @@ def announce_end() -> None:
         ENDED.notify_all()
 
 
-def before_fork() -> None:
+def begin_fork() -> None:
+    """Have a turn in which no native call begins that uses variables."""
+    LOCK.acquire()
+    WAITING[0] += 1
+
+
+def settle() -> None:
     """Let no native call be in flight, for in the child it would never end, and no value away.
 
     A value that cannot be brought home stays away, and whoever wants it is told why.
     """
-    LOCK.acquire()
-    WAITING[0] += 1
     for found, _ in list(ABSENT.values()):
         if (users := found()) is not None:
             with suppress(GraphError):
@@ -150,11 +154,11 @@ def before_fork() -> None:
         ENDED.wait(PATIENCE)
 
 
-def after_fork(*_: Any) -> None:
+def end_fork() -> None:
     """Go on, in the parent and in the child."""
     WAITING[0] -= 1
     LOCK.release()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=after_fork)
+guard_forks(Rank.TURN, settle, lambda: None)
+guard_forks(Rank.TURN, begin_fork, end_fork)  # the later one is taken first

@@ -7,11 +7,10 @@ library can be freed alone.
 from __future__ import annotations
 
 import itertools
-import os
-import threading
 from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 
+from graphc.locks import fork_safe_lock
 from graphc.runtime.cpu import llvm
 from graphc.runtime.cpu.code_cache import kept
 from graphc.runtime.cpu.code_generator import (
@@ -27,19 +26,18 @@ from graphc.runtime.cpu.code_generator import (
 from graphc.runtime.cpu.code_key import key_of
 from graphc.runtime.cpu.pool_code import EXPORTS, pool_code
 
-POOL = "graphc_pool"
-
 serials = itertools.count()
-once = threading.Lock()  # the engine and the pool are made once
+once = fork_safe_lock()  # the engine and the pool are made once
 
 
 class Library:
     """Machine code that lives in this process for as long as this object.
 
-    text gives the LLVM text that it was made from.
+    name is that in the engine; text gives the LLVM text that it was made from.
     """
 
-    def __init__(self, tracker: llvm.ResourceTracker, text: Callable[[], str]) -> None:
+    def __init__(self, name: str, tracker: llvm.ResourceTracker, text: Callable[[], str]) -> None:
+        self.name = name
         self.tracker = tracker
         self.write_text = text
 
@@ -79,9 +77,9 @@ def link(objects: Iterable[bytes], exports: Iterable[str], text: Callable[[], st
     text gives the LLVM text that they were made from. Raises InvalidCodeError where they need
     what is defined nowhere.
     """
-    pool_library()
+    pool = pool_library()
     try:
-        return put(objects, exports, f"graphc_{next(serials)}", (POOL,), text)
+        return put(objects, exports, (pool.name,), text)
     except RuntimeError as error:
         reason = missing(parse(text())) or error
         raise InvalidCodeError(f"LLVM cannot link a module: {reason}") from error
@@ -90,14 +88,14 @@ def link(objects: Iterable[bytes], exports: Iterable[str], text: Callable[[], st
 def put(
     objects: Iterable[bytes],
     exports: Iterable[str],
-    name: str,
     uses: tuple[str, ...],
     text: Callable[[], str],
 ) -> Library:
-    """Put object files into the engine under a new name.
+    """Put object files into the engine under a name that no try before had, interrupted or not.
 
     uses names the libraries in the engine, besides the process itself, that they may call.
     """
+    name = f"graphc_{next(serials)}"
     builder = llvm.JITLibraryBuilder()
     for code in objects:
         builder.add_object_img(code)
@@ -106,7 +104,7 @@ def put(
         builder.add_jit_library(library)
     for exported in exports:
         builder.export_symbol(exported)
-    return Library(builder.link(engine(), name), text)
+    return Library(name, builder.link(engine(), name), text)
 
 
 def pool_library() -> Library:
@@ -120,7 +118,7 @@ def loaded_pool() -> Library:
     """The code of the pool, and with it the engine, made on first use."""
     text = pool_code()
     code = kept(key_of("pool", text), lambda: generate(text, QUICK))
-    return put([code], EXPORTS, POOL, (), lambda: text)
+    return put([code], EXPORTS, (), lambda: text)
 
 
 def missing(module: llvm.ModuleRef) -> str:
@@ -145,9 +143,3 @@ def engine() -> llvm.LLJIT:
     """What holds all machine code of the process."""
     machine = generator(OPTIMIZATION)
     return llvm.create_lljit_compiler(machine, use_jit_link=True, suppress_errors=True)
-
-
-if hasattr(os, "register_at_fork"):  # or the child of a fork could find it held by nobody
-    os.register_at_fork(
-        before=once.acquire, after_in_parent=once.release, after_in_child=once.release
-    )

@@ -15,6 +15,7 @@ from graphc.errors import GraphError
 from graphc.runtime.cpu.jit import Library, pool_library
 
 VARIABLE = "GRAPHC_NUM_THREADS"
+MOST = 4096  # threads: more than any machine has processors
 
 
 def set_num_threads(count: int) -> None:
@@ -22,7 +23,7 @@ def set_num_threads(count: int) -> None:
 
     Without a call it is the environment variable GRAPHC_NUM_THREADS or, where that is not set,
     the number of processors that this process may use. Results do not depend on it. Raises
-    GraphError unless count is an integer of at least 1.
+    GraphError unless count is an integer from 1 to 4096.
     """
     POOL.resize(checked(count, "set_num_threads"))
 
@@ -125,10 +126,12 @@ def available_processors() -> int:
 
 
 def checked(count: object, name: str) -> int:
-    """The count as an int; GraphError unless it is an integer of at least 1."""
-    if isinstance(count, bool) or not hasattr(count, "__index__") or operator.index(count) < 1:
-        raise GraphError(f"{name} takes a number of threads, an integer of at least 1: {count!r}")
-    return operator.index(count)
+    """The count as an int; GraphError unless it is an integer from 1 to the most."""
+    if hasattr(count, "__index__") and not isinstance(count, bool):
+        number = operator.index(count)
+        if 1 <= number <= MOST:
+            return number
+    raise GraphError(f"{name} takes a number of threads, an integer from 1 to {MOST}: {count!r}")
 
 
 POOL = Pool()
