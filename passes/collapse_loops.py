@@ -49,7 +49,7 @@ def collapse_loop(outer: For) -> tuple[Statement, ...]:
 
 def is_even(outer: For, inner: For) -> bool:
     """Whether one step of the outer loop moves each offset as a whole inner loop does."""
-    return all(
+    return outer.variable not in dim.variables(inner.limit) and all(
         advances_evenly(offset, outer, inner)
         for statement in statements(inner.body)
         for offset in sizes(statement)

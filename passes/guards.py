@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import frexp
+from math import frexp, inf
 
 from graphc.ir.node import Node
 from graphc.ir.types import DType
@@ -35,15 +35,25 @@ def is_nonnegative(node: Node) -> bool:
 
 
 def is_positive(node: Node, depth: int = DEEPEST) -> bool:
-    """Whether every element is above 0 if computed without rounding or overflow."""
+    """Whether every element is above 0 if computed without rounding or overflow, of finite numbers.
+
+    A sum over an axis of symbolic size counts, though it is 0 where that turns out empty.
+    """
     name, value = node.op.name, splat(node)
     if value is not None:
-        return bool(value.array > 0)
+        return bool(0 < value.array < inf)
+    if name in {"sum", "max", "min"} and is_empty(node):
+        return False
     if name in {"exp", "sigmoid", "softplus", "cosh"}:
         return True
     return depth > 0 and name in KEEP_POSITIVE and all(
         is_positive(operand, depth - 1) for operand in node.inputs
     )  # fmt: skip
+
+
+def is_empty(node: Node) -> bool:
+    """Whether a reduction surely has nothing to reduce."""
+    return any(node.inputs[0].shape[axis] == 0 for axis in node.attrs["axes"])
 
 
 KEEP_POSITIVE = frozenset({

@@ -181,9 +181,12 @@ def merge_casts(node: Node) -> Node | None:
     if inner.op.name != "cast":
         return None
     (x,), middle = inner.inputs, inner.dtype
-    integers = x.dtype.is_integer and middle.is_integer and dtype.is_integer
-    if not holds_all(x.dtype, middle) and not (integers and dtype.bits <= middle.bits):
+    integers = x.dtype.is_integer and dtype.is_integer
+    wraps = integers and middle.is_integer and dtype.bits <= middle.bits
+    if not holds_all(x.dtype, middle) and not wraps:
         return None
+    if integers and not middle.is_integer and not holds_all(x.dtype, dtype):
+        return None  # of a float too large an integer is the largest one, of another integer a part
     return x if x.dtype == dtype else apply("cast", x, dtype=dtype)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.closure import depending_on
-from graphc.ir.dim import Size, is_nonnegative
+from graphc.ir.dim import Size, is_nonnegative, product
 from graphc.ir.graph import Graph, items_of, substitute
 from graphc.ir.node import Node, apply
 from graphc.ir.program import Decision
@@ -52,7 +52,9 @@ class Total:
         found = [stacks[side] for side in self.sides]
         if len(found) == 1:
             return apply("sum", found[0], axes=(0, *(axis + 1 for axis in self.axes)))
-        rows, columns = (reshape(side, (-1, side.shape[-1])) for side in found)
+        rows, columns = (
+            reshape(side, (product(side.shape[:-1]), side.shape[-1])) for side in found
+        )
         return apply("matmul", permute_dims(rows, (1, 0)), columns)
 
 

@@ -3,6 +3,9 @@
 Where the naive form is finite both agree to rounding; where it overflows or cancels, the stable
 one has the value that exact arithmetic gives. Run `simplify` before: the forms are met in the
 shape that it leaves. Reductions are in `stabilise_sums`.
+
+What cancels is taken for a finite number: where a user's p is infinite or NaN, or a sum over an
+axis whose symbolic size turns out to be 0, (a / p) * p is a.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from graphc.lang.exponential import exp, log
 from graphc.lang.selection import where
 from graphc.ops.reduction import kept, spread
 from graphc.passes.guards import DEEPEST
+from graphc.passes.splat import splat
 
 MOST_SEARCHED = 64
 """How many nodes of a gradient are searched for the sum that it divides by."""
@@ -142,14 +143,24 @@ def finite_maximum(x: Node, axes: Sequence[int]) -> Node:
 
 
 def is_shifted(x: Node, axes: Sequence[int]) -> bool:
-    """Whether a node is another less its own maximum along axes."""
+    """Whether a node is another less its own maximum along axes, 0 where that is infinite."""
     if x.op.name != "subtract" or x.inputs[1].op.name != "broadcast":
         return False
-    whole, (top,) = x.inputs[0], x.inputs[1].inputs
-    return any(
-        node.op.name == "max" and node.inputs[0] is whole and node.attrs["axes"] == axes
-        for node in (top, *top.inputs)  # it may be chosen by `where` for being finite
-    )
+    whole, repeated = x.inputs
+    (top,) = repeated.inputs
+    found = top.inputs[1] if is_finite_choice(top) else top
+    is_maximum = found.op.name == "max" and found.inputs[0] is whole
+    along = kept(x.ndim, axes)
+    return is_maximum and found.attrs["axes"] == axes and repeated.attrs["axes"] == along
+
+
+def is_finite_choice(node: Node) -> bool:
+    """Whether a node is another where that is finite, and 0 elsewhere."""
+    if node.op.name != "where" or node.inputs[0].op.name != "isfinite":
+        return False
+    condition, chosen, other = node.inputs
+    value = splat(other)
+    return condition.inputs[0] is chosen and value is not None and bool(value.array == 0)
 
 
 def is_total(node: Node) -> bool:

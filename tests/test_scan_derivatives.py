@@ -176,6 +176,24 @@ def test_the_backward_loop_keeps_products_that_are_small(width: int, products: i
 
 
 @pytest.mark.oracle
+@pytest.mark.parametrize(("inputs", "hidden"), [(0, 4), (2, 0)])
+def test_gradients_of_layers_without_features(inputs: int, hidden: int) -> None:
+    x, h0 = gx.input("x", (3, 2, inputs), "float64"), gx.input("h0", (2, hidden), "float64")
+    w, u = gx.input("w", (inputs, hidden), "float64"), gx.input("u", (hidden, hidden), "float64")
+
+    def step(h: Any, row: Any) -> Any:
+        h = gx.tanh(h @ u + row @ w)
+        return h, h
+
+    last, rows = gx.scan(step, h0, x)
+    slopes = gx.grad(gx.sum(last * last) + gx.sum(rows), [w, u, x, h0])
+    given = normal(3, 2, inputs), normal(2, hidden), normal(inputs, hidden), normal(hidden, hidden)
+    arguments = [x, h0, w, u]
+    want = gx.compile(arguments, slopes, device="reference")(*given)
+    for got, right in zip(gx.compile(arguments, slopes)(*given), want, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-12)
+
+
 def test_an_lstm_agrees_with_torch() -> None:
     torch = pytest.importorskip("torch")
     n, batch, width, hidden = 6, 2, 3, 4
