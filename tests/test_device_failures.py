@@ -10,7 +10,7 @@ import pytest
 from fake_cuda import COMPILER, CUresult, FakeDriver
 
 import graphc as gx
-from graphc.ir import turn
+from graphc import locks
 from graphc.runtime.accelerator import launches
 from graphc.runtime.cuda import device
 
@@ -71,8 +71,8 @@ def test_a_variable_that_may_be_half_changed_is_lost_until_it_is_assigned(fake: 
     for use in (lambda: training.w.value, lambda: training.step(ONES), training.here):
         with pytest.raises(gx.GraphError, match=r"'w' has lost its value, because .* failed: the"):
             use()
-    turn.before_fork()
-    turn.after_fork()
+    locks.before_fork()
+    locks.after_fork()
     training.w.value = 3 * ONES
     training.step(ONES)
     assert training.here().tolist() == [4, 4, 4]

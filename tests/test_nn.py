@@ -362,3 +362,16 @@ def test_embedding(ids: Any) -> None:
 
 def test_an_id_out_of_range_gives_nan() -> None:
     assert np.isnan(run(lambda t: nn.embedding([0, 4], t), np.ones((4, 3)))[1]).all()
+
+
+@pytest.mark.parametrize("size", [0, "n"])
+def test_statistics_stay_where_there_are_no_examples(size: int | str) -> None:
+    mean, var = gx.variable(np.zeros(2), "mean"), gx.variable(np.ones(2), "var")
+    x = gx.input("x", (size, 2), "float64")
+    norm = gx.nn.batch_norm(x, mean, var, training=True)
+    step = gx.compile([x], norm[0], updates={mean: norm[1], var: norm[2]})
+    assert step(np.zeros((0, 2))).shape == (0, 2)
+    assert (mean.value.tolist(), var.value.tolist()) == ([0, 0], [1, 1])
+    if size == "n":
+        step(np.array([[1.0, 2.0], [3.0, 2.0]]))
+        np.testing.assert_allclose([mean.value, var.value], [[0.2, 0.2], [1.1, 0.9]])

@@ -11,6 +11,7 @@ import pytest
 from conftest import require_pocl
 
 import graphc as gx
+from graphc import locks
 from graphc.errors import GraphError
 from graphc.ir import turn
 from graphc.ir.node import Node
@@ -330,8 +331,8 @@ def test_steps_of_equal_kernels_share_a_program() -> None:
 def test_a_forked_process_finds_values_at_home() -> None:
     w = gx.variable(np.ones(3, np.float32), "w")
     gx.compile([], w * 1, {w: w + 1}, device=OPENCL)()
-    turn.before_fork()
-    turn.after_fork()
+    locks.before_fork()
+    locks.after_fork()
     assert not turn.ABSENT
     assert w.value[0] == 2
 

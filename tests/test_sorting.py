@@ -316,3 +316,15 @@ def test_refusals(name: str) -> None:
     mistake, message = REFUSED[name]
     with pytest.raises(gx.GraphError, match=message):
         mistake()
+
+
+@pytest.mark.parametrize("row", [
+    [np.inf, 1, np.inf, 2], [-np.inf, 1, 2, np.inf], [-np.inf, -np.inf, 1, 2], [1, np.inf],
+    [-np.inf, 3], [-np.inf, np.inf], [np.inf, np.inf], [1, np.nan],
+])  # fmt: skip
+def test_medians_of_infinities(row: list[float]) -> None:
+    x = gx.input("x", (len(row),), "float64")
+    with np.errstate(invalid="ignore"):
+        want = np.median(row)
+    got = gx.compile([x], [gx.median(x), gx.quantile(x, 0.5, method="midpoint")])(np.array(row))
+    np.testing.assert_array_equal(got, [want, want])

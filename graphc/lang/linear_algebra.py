@@ -22,8 +22,9 @@ from graphc.lang.operands import (
     same_shape,
     to_axis,
     to_float,
+    to_node_dtype,
 )
-from graphc.lang.reduction import sum
+from graphc.lang.reduction import sum, widen
 
 
 @word
@@ -69,11 +70,17 @@ def vector_norm(x: ArrayLike, /, axis: Axes = None, keepdims: bool = False, ord:
     """The norm of vectors along axes: the ord-th root of the sum of |x|**ord; a float.
 
     ord is any number: 1, 2, infinity (the largest |x|), -infinity (the smallest), or 0 (how many
-    are not 0). At 0 the sub-gradient of the norm is 0.
+    are not 0). At 0 the sub-gradient of the norm is 0. Of 16-bit floats it is computed in float32.
     """
-    size = say("abs", to_float(x))
+    node = to_float(x)
     if math.isinf(ord):
-        return say("max" if ord > 0 else "min", size, axis, keepdims)
+        return say("max" if ord > 0 else "min", say("abs", node), axis, keepdims)
+    norm = finite_norm(say("abs", widen(node)), axis, keepdims, ord)
+    return to_node_dtype(norm, node.dtype.part)
+
+
+def finite_norm(size: Node, axis: Axes, keepdims: bool, ord: float) -> Node:
+    """The ord-th root of the sum of the ord-th powers of numbers that are not negative."""
     if ord == 0:
         return sum(say("cast", size != 0, size.dtype), axis, keepdims=keepdims)
     if ord == 1:

@@ -8,7 +8,7 @@ from graphc.errors import GraphError
 from graphc.ir.node import Axes, Node, word
 from graphc.ir.types import float64, int64
 from graphc.lang.arithmetic import clip
-from graphc.lang.comparison import isnan
+from graphc.lang.comparison import isfinite, isnan
 from graphc.lang.indexing import take
 from graphc.lang.movement import moveaxis, permute_dims
 from graphc.lang.operands import (
@@ -112,4 +112,7 @@ def between(ordered: Node, index: Node, method: str) -> Node:
     # From the nearer end, as NumPy does; infinities that are equal have no difference.
     near_lower = lower + (upper - lower) * weight
     near_upper = upper - (upper - lower) * (1 - weight)
-    return where(lower == upper, lower, where(weight < 0.5, near_lower, near_upper))
+    inside = where(weight < 0.5, near_lower, near_upper)
+    # Between a number and an infinity all is infinite.
+    finite = isfinite(lower) & isfinite(upper)
+    return where(lower == upper, lower, where(finite, inside, lower + upper))

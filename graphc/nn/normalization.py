@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from graphc.errors import GraphError
-from graphc.ir.dim import Size
+from graphc.ir.dim import Size, is_nonnegative
 from graphc.ir.node import Node, describe
 from graphc.ir.types import DType, show_shape
 from graphc.lang.arithmetic import maximum, power, rsqrt, square
 from graphc.lang.movement import moveaxis, pad, reshape
 from graphc.lang.operands import ArrayLike, along_axis, as_node, size_of, to_float, to_node_dtype
 from graphc.lang.reduction import mean, widen
-from graphc.lang.selection import stop_gradient
+from graphc.lang.selection import stop_gradient, where
 from graphc.lang.sizes import ShapeLike, size_value, to_shape
 from graphc.nn.arguments import channel_axis
 
@@ -44,9 +44,9 @@ def batch_norm(  # noqa: PLR0913, PLR0917 (PyTorch's arguments, and the layout)
 
     x is (batch, channels, ...), or in a layout such as "NHWC" has the channels last; weight, bias
     and the statistics are (channels,). In training the mean and the variance are x's own, and the
-    running ones move towards them by `momentum` (the variance as that of a sample, over n - 1);
-    pass these on through `updates`. They carry no gradient. Else the running ones are used and
-    given back. Ioffe, Szegedy: Batch normalization (2015).
+    running ones move towards them by `momentum` (the variance as that of a sample, over n - 1),
+    and stay where there are no examples; pass these on through `updates`. They carry no gradient.
+    Else the running ones are used and given back. Ioffe, Szegedy: Batch normalization (2015).
     """
     node, channels = channels_second(x, layout, "batch_norm")
     wide = widen(node)
@@ -59,10 +59,15 @@ def batch_norm(  # noqa: PLR0913, PLR0917 (PyTorch's arguments, and the layout)
         return BatchNorm(moveaxis(affine(scaled, weight, bias, 1, node.dtype), 1, channels), *given)
     axes = tuple(a for a in range(wide.ndim) if a != 1)
     average, variance, scaled = normalized(wide, axes, eps)
-    count = size_value(size_of(wide, axes), wide.dtype)
+    size = size_of(wide, axes)
+    count = size_value(size, wide.dtype)
     sample = variance * (count / maximum(count - 1, 1))
-    next_mean = moved(old_mean, reshape(average, old_mean.shape), momentum, given[0].dtype)
-    next_var = moved(old_var, reshape(sample, old_var.shape), momentum, given[1].dtype)
+    found = [reshape(value, old_mean.shape) for value in (average, sample)]
+    if not is_nonnegative(size - 1):  # there may be none
+        pairs = zip(found, (old_mean, old_var), strict=True)
+        found = [where(count > 0, new, old) for new, old in pairs]
+    next_mean = moved(old_mean, found[0], momentum, given[0].dtype)
+    next_var = moved(old_var, found[1], momentum, given[1].dtype)
     result = moveaxis(affine(scaled, weight, bias, 1, node.dtype), 1, channels)
     return BatchNorm(result, next_mean, next_var)
 

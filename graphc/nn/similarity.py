@@ -8,11 +8,17 @@ from __future__ import annotations
 from graphc.errors import GraphError
 from graphc.ir.node import Axes, Node, apply, describe
 from graphc.ir.types import int64
-from graphc.lang.arithmetic import abs, maximum, minimum, power, relu, rsqrt, sqrt, square
+from graphc.lang.arithmetic import maximum, minimum, relu, rsqrt, square
 from graphc.lang.linear_algebra import matmul, vector_norm
 from graphc.lang.movement import matrix_transpose
-from graphc.lang.operands import ArrayLike, as_node, to_float, together_as_floats
-from graphc.lang.reduction import sum
+from graphc.lang.operands import (
+    ArrayLike,
+    as_node,
+    to_float,
+    to_node_dtype,
+    together_as_floats,
+)
+from graphc.lang.reduction import sum, widen
 from graphc.lang.selection import where
 from graphc.nn.classification import cross_entropy
 from graphc.nn.losses import reduced
@@ -29,7 +35,9 @@ def cosine_similarity(x1: ArrayLike, x2: ArrayLike, axis: int = 1, eps: float = 
 
 def unit(x: Node, axis: int, eps: float) -> Node:
     """Vectors along an axis divided by their length, or by eps where that is larger."""
-    return x * rsqrt(maximum(sum(square(x), axis=axis, keepdims=True), eps * eps))
+    wide = widen(x)
+    length = maximum(sum(square(wide), axis=axis, keepdims=True), eps * eps)
+    return to_node_dtype(wide * rsqrt(length), x.dtype)
 
 
 def normalize(x: ArrayLike, p: float = 2.0, axis: Axes = 1, eps: float = 1e-12) -> Node:
@@ -38,7 +46,9 @@ def normalize(x: ArrayLike, p: float = 2.0, axis: Axes = 1, eps: float = 1e-12) 
     Its gradient is finite at vectors of zeros too.
     """
     node = to_float(x)
-    return node / maximum(vector_norm(node, axis, keepdims=True, ord=p), eps)
+    wide = widen(node)
+    unit = wide / maximum(vector_norm(wide, axis, keepdims=True, ord=p), eps)
+    return to_node_dtype(unit, node.dtype)
 
 
 def cosine_embedding_loss(
@@ -53,25 +63,21 @@ def cosine_embedding_loss(
     Vectors are along the last axis; cos is x1 . x2 / sqrt((|x1|**2 + e) (|x2|**2 + e)) with
     e = 1e-12.
     """
-    left, right = together_as_floats(input1, input2)
+    given = together_as_floats(input1, input2)
+    left, right = map(widen, given)
     lengths = [sum(square(x), axis=-1) + 1e-12 for x in (left, right)]
     cosine = sum(left * right, axis=-1) * rsqrt(lengths[0] * lengths[1])
     loss = where(as_node(target) == 1, 1 - cosine, relu(cosine - margin))
-    return reduced(loss, reduction, "cosine_embedding_loss")
+    return reduced(to_node_dtype(loss, given[0].dtype), reduction, "cosine_embedding_loss")
 
 
 def pairwise_distance(x1: ArrayLike, x2: ArrayLike, p: float = 2.0, eps: float = 1e-6) -> Node:
     """The p-norm of x1 - x2 + eps along the last axis; at 0 its sub-gradient is 0."""
-    if p <= 0:
+    if not p > 0:
         raise GraphError(f"pairwise_distance: p must be positive, not {p}")
-    left, right = together_as_floats(x1, x2)
-    d = left - right + eps
-    if p == 1:
-        return sum(abs(d), axis=-1)
-    total = sum(square(d) if p == 2 else power(abs(d), p), axis=-1)
-    # The root of 0 has an infinite slope: it is taken of 1 there, and not chosen.
-    positive = where(total > 0, total, 1)
-    return where(total > 0, sqrt(positive) if p == 2 else power(positive, 1 / p), 0)
+    given = together_as_floats(x1, x2)
+    left, right = map(widen, given)
+    return to_node_dtype(vector_norm(left - right + eps, -1, ord=p), given[0].dtype)
 
 
 def triplet_margin_loss(
