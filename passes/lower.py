@@ -252,8 +252,8 @@ class Block:
             return None
         stacks = enumerate(scan.results, start=scan.carries)
         found = ((scan.node, number) for number, stacked in stacks if stacked is inside)
-        whole = {*self.wanted, *self.lowering.updates}
-        return next((number for node, number in found if (node, number) not in whole), None)
+        named = {*self.wanted, *self.lowering.updates}  # which the program knows by their memory
+        return next((number for node, number in found if (node, number) not in named), None)
 
     def while_loop(self, node: Node) -> None:
         """A loop that copies its new carries over the old ones, between copies as of a scan."""
