@@ -28,6 +28,7 @@ from graphc.ir.kernel import (
     variable,
 )
 from graphc.ir.program import Decision, Program
+from graphc.passes.adjacent_lines import read_together, reads_apart
 from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.inner_tile import inner_tile, is_inner
@@ -112,6 +113,8 @@ class Schedule:
         """A loop over results, as the given kind; the innermost of them in vectors."""
         if is_transposing(nest):
             return transpose_tile(nest, kind, self.kernel)
+        if reads_apart(nest):
+            return (read_together(nest, kind, self.kernel),)
         if shares_vectors(nest):
             (columns,) = nest.body
             assert isinstance(columns, For)

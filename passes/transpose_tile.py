@@ -28,14 +28,18 @@ from graphc.passes.choose import Way, choose
 from graphc.passes.decisions import record
 from graphc.passes.loop_nests import nested, perfect
 from graphc.passes.predict_cost import predicted, work_of
-from graphc.passes.register_tile import rows_outside
+from graphc.passes.register_tile import columns_outside, rows_outside
 from graphc.passes.stage_rows import instructions
-from graphc.passes.tile_shape import Part
+from graphc.passes.tile_shape import Part, Shape
 
 # Rows and columns of a block: 64 bytes of float32, a cache line, along both.
 SIDE = 16
 # What a search may take in its place, where vectors are not turned.
 OTHER_SIDES = (8, 32, 64)
+# A processor reads ahead along pieces of so many elements.
+LONG_PIECE = 128
+# With so many blocks side by side there is one for each thread.
+ENOUGH_BLOCKS = 8
 # Formulas of more instructions than this are not written out for all rows of a block.
 FEW_INSTRUCTIONS = 32
 
@@ -94,8 +98,21 @@ def blocks(pair: For, kind: str, name: str, seconds: float) -> tuple[Statement, 
         whole, rest = divmod(pair.limit, SIDE)
         parts = [Part(0, whole, SIDE), Part(whole * SIDE, 1, rest)]
         shape = [(part, 1) for part in parts if part.tiles and part.width]
-        return rows_outside(pair, columns, shape, SIDE, kind)
+        return along_source(pair, columns, shape, kind)
     return (in_order(pair, columns, chosen.value, kind),)
+
+
+def along_source(rows: For, columns: For, shape: Shape, kind: str) -> tuple[Statement, ...]:
+    """The blocks in the order of what is read, which a processor reads ahead.
+
+    In the order of what is written where that is in longer pieces, or threads would have too few.
+    """
+    assert isinstance(rows.limit, int)
+    assert isinstance(columns.limit, int)
+    short = rows.limit < min(LONG_PIECE, columns.limit)
+    few = kind == "parallel" and columns.limit < ENOUGH_BLOCKS * SIDE
+    order = rows_outside if short or few else columns_outside
+    return order(rows, columns, shape, SIDE, kind)
 
 
 def is_short(body: tuple[Statement, ...]) -> bool:

@@ -123,9 +123,10 @@ class Records:
             **array_fields("results", self.results),
             **array_fields("uses", self.uses),
         )
+        self.address = ctypes.addressof(self.step)  # when Python ends, modules go before this
 
     def __del__(self) -> None:
-        self.native.free_arenas(ctypes.addressof(self.step))
+        self.native.free_arenas(self.address)
 
     def function(self, structure: Rebuild) -> Callable[..., Any]:
         """The call as a built-in function whose results have a structure.
@@ -144,7 +145,7 @@ class Records:
         self.step.kind = kind_of(structure, len(self.results))
         if self.prepare.takes_out and not any(r.repeated for r in self.results):
             self.step.out = id(OUT)
-        owner = (ctypes.addressof(self.step), self, *functions.values())
+        owner = (self.address, self, *functions.values())
         return python_api.builtin(self.native.method, owner)
 
     def prepared(self, *arguments: Any, **named: Any) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphc.ir import dim
 from graphc.ir.dim import Dim, DimCall, Size
@@ -34,6 +34,9 @@ from graphc.ir.types import DType
 from graphc.runtime.cpu.block import MEMORY, Block, broadcast, identifier
 from graphc.runtime.cpu.reductions import State
 from graphc.runtime.cpu.target import Target
+
+if TYPE_CHECKING:
+    from graphc.runtime.cpu.prefetch import Ahead
 
 
 class Place(NamedTuple):
@@ -192,6 +195,7 @@ class Function:
         self.past_cache: frozenset[str] = frozenset()  # buffers to store so; they begin at a line
         self.instances: Sequence[Instance] = ()  # those that statements are being written for
         self.next_row: tuple[Load, ...] = ()  # what the vector loop being written asks for
+        self.ahead: Ahead | None = None  # what the next loop over the steps of a sum asks for
 
     # --- scopes ------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ instances, with a phi for each accumulator.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import TypeAlias
 
@@ -23,7 +23,8 @@ from graphc.runtime.cpu.control import carried, repeat, when
 from graphc.runtime.cpu.formulas import widen
 from graphc.runtime.cpu.function import Accumulated, Function, Instance, Place, Variable
 from graphc.runtime.cpu.indexing import integer
-from graphc.runtime.cpu.prefetch import ask_ahead, ask_for_next_row, next_row
+from graphc.runtime.cpu.instruction_order import chains_together
+from graphc.runtime.cpu.prefetch import ask_ahead, ask_for_next_row, ask_for_row, next_row
 from graphc.runtime.cpu.reductions import State, combine, combine_lanes_of_all
 from graphc.runtime.cpu.statements import prepare, start
 
@@ -41,22 +42,26 @@ def write_body(f: Function, body: tuple[Statement, ...], instances: Instances) -
         if is_loop:
             for loop in group:
                 assert isinstance(loop, For)
-                f.next_row = next_row(f, body, loop) if is_long(loop.body) else ()
+                f.next_row = next_row(f, body, loop) if count_functions(loop.body) else ()
                 write_loop(f, loop, instances)
             continue
         together = tuple(group)
         f.instances = instances
         writers = [prepare(f, s, together[at:]) for at, s in enumerate(together, start=1)]
-        step = SIDE_BY_SIDE if is_long(together) else 1
+        functions = count_functions(together)
+        step = SIDE_BY_SIDE if functions else 1
         for at in range(0, len(instances), step):
+            lines, begin = f.block.lines, len(f.block.lines)
             for write in writers:
                 write(instances[at : at + step])
+            if functions > 1:
+                lines[begin:] = chains_together(lines[begin:])
 
 
-def is_long(body: tuple[Statement, ...]) -> bool:
-    """Whether an instance evaluates polynomials, about as long as a processor looks ahead over."""
+def count_functions(body: Iterable[Statement]) -> int:
+    """How many polynomials an instance evaluates; a processor looks ahead over about one."""
     parts = scalar.walk([value for s in body for value in values(s)])
-    return any(isinstance(part, Call) and part.function in TRANSCENDENTAL for part in parts)
+    return sum(isinstance(part, Call) and part.function in TRANSCENDENTAL for part in parts)
 
 
 def write_loop(f: Function, loop: For, instances: Instances) -> None:
@@ -83,9 +88,12 @@ def write_serial(f: Function, loop: For, instances: Instances) -> None:
             write_body(f, loop.body, instances)
         return
 
+    ahead = f.ahead if f.ahead is not None and f.ahead.loop is loop else None
+
     def write(counter: str) -> None:
         bind(f, loop, counter)
         write_body(f, loop.body, instances)
+        ask_for_row(f, ahead, counter)
 
     end = integer(f, loop.limit, instances[0])
     repeat(f, loop, "0", end, 1, isinstance(loop.limit, int), write)

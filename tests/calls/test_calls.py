@@ -1,5 +1,7 @@
 """Calls mean the same natively and in Python, whatever the arguments are."""
 
+import subprocess
+import sys
 from collections import namedtuple
 from typing import Any
 
@@ -131,3 +133,20 @@ def test_what_differs_from_the_known_layout_is_said(monkeypatch: pytest.MonkeyPa
         with monkeypatch.context() as changed:
             changed.setattr(python_api, name, python_api.TYPE)
             assert f"an array's {word} is not where it should be" in list(python_api.differences())
+
+
+KEPT = """
+import sys
+import graphc as gx
+x = gx.input("x", (2,), "float32")
+step = gx.compile([x], x + 1)
+step([1.0, 2.0])
+sys.modules["graphc.runtime.cpu.call"].kept = step
+"""
+
+
+@pytest.mark.cpu("native calls")
+def test_a_step_that_a_module_holds_is_freed_in_silence_when_python_ends() -> None:
+    command = [sys.executable, "-c", KEPT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

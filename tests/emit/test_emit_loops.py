@@ -1,8 +1,6 @@
 """Loops and names as machine code, against NumPy."""
 
-import re
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -217,53 +215,6 @@ def test_a_parallel_loop_inside_of_others_runs_in_order(run):
     y = np.zeros_like(x)
     run(kernel, x, y, n=7)
     np.testing.assert_array_equal(y, 2 * x)
-
-
-def test_what_a_tile_loads_behind_its_sum_is_asked_for_before_it():
-    plain = matmul(16, 64, 40, 8, 32)
-    (outer,) = plain.body
-    (rows,) = outer.body
-    (columns,) = rows.body
-    *sums, store = columns.body
-    bias = load("c", store.offset) + load("d", var("j", 64))
-    tile = replace(columns, body=(*sums, replace(store, value=store.value + bias)))
-    nest = replace(outer, body=(replace(rows, body=(tile,)),))
-    buffers = (*plain.buffers, buffer("d", 64))
-    text = emit_kernel(replace(plain, buffers=buffers, body=(nest,)), Target(512, 32)).text
-    tile, _, behind = text.partition("phi <16 x float>")
-    # one for each vector of the tile; the bias, which all rows share, is near anyway
-    assert tile.count("call void @llvm.prefetch") == 8 * 2
-    assert "prefetch" not in behind.partition("ret void")[0]
-    assert "prefetch" not in emit_kernel(plain, Target(512, 32)).text
-
-
-def rows_of_exponentials(columns, first):
-    """Exponentials of rows less their maxima, which the first loop takes of the buffer named."""
-    i, k, j = var("i", 64), var("k", columns), var("j", columns)
-    value = scalar.call("exp", load("x", i * columns + j) - Ref(float32, "m"))
-    body = (
-        Accumulator("m", "max", float32),
-        loop("k", columns, "vector", (Accumulate("m", load(first, i * columns + k)),), 32),
-        loop("j", columns, "vector", (Store("y", i * columns + j, value),), 32),
-    )
-    count = 64 * columns
-    buffers = (buffer("x", count), buffer("z", count), buffer("y", count, written=True))
-    return Kernel("exponentials", buffers, (loop("i", 64, "serial", body),))
-
-
-def test_a_loop_of_exponentials_asks_for_the_next_row_of_what_it_has_in_cache():
-    text = emit_kernel(rows_of_exponentials(1024, "x"), Target(512, 32)).text
-    maxima, _, exponentials = text.partition("; for vector j < 1024")
-    assert "call void @llvm.prefetch" not in maxima
-    asked = re.findall(r"ptr %\S+, i64 (\d+)\n  call void @llvm.prefetch", exponentials)
-    assert asked == ["1024", "1040"]  # behind the element that is loaded: two vectors, a row on
-
-
-def test_what_is_a_stream_or_a_long_row_is_not_asked_for():
-    stream = rows_of_exponentials(1024, "z")
-    long = rows_of_exponentials(100_000, "x")
-    for kernel in (stream, long):
-        assert "call void @llvm.prefetch" not in emit_kernel(kernel, Target(512, 32)).text
 
 
 def test_a_store_that_lockstep_iterations_have_in_common_is_written_once(run):
