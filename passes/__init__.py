@@ -24,6 +24,7 @@ On graphs:
   lay_out_products      store the columns of large matrices in panels
   lay_out_transposes    store transposed left operands of products in strips
   lay_out_constants     store constants as the kernels that read them want them
+  sink_reshapes         do elementwise work on tall products before they are seen as stacks
   fuse                  put operators that can share a kernel into one
   inline_fusions        take fusions apart again
 
@@ -91,6 +92,7 @@ from graphc.passes.remove_duplicates import remove_duplicates
 from graphc.passes.remove_stop_gradient import remove_stop_gradient
 from graphc.passes.simplify import simplify
 from graphc.passes.sink_from_loops import sink_from_loops
+from graphc.passes.sink_reshapes import sink_reshapes
 from graphc.passes.split_complex import split_complex
 from graphc.passes.split_contractions import split_contractions
 from graphc.passes.split_convolutions import split_convolutions
@@ -130,6 +132,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         lay_out_products,
         lay_out_transposes,
         lay_out_constants,
+        sink_reshapes,
         fuse,
         inline_fusions,
         lower,

@@ -17,6 +17,7 @@ from graphc.passes.lower import lower
 from graphc.passes.map_to_grid import map_to_grid
 from graphc.passes.pipeline import Pass, Run, run_passes
 from graphc.passes.plan_memory import plan_memory
+from graphc.passes.sink_reshapes import sink_reshapes
 from graphc.passes.split_contractions import split_contractions
 from graphc.passes.split_convolutions import split_convolutions
 from graphc.passes.split_kernels import split_kernels
@@ -54,6 +55,7 @@ SCHEDULES: tuple[Pass, ...] = (widen_accesses, map_to_grid, keep_rows)
 PIPELINE: tuple[Pass, ...] = (
     *(hoist_into_memory if each is hoist_from_loops else each for each in GRAPH_PASSES),
     split_convolutions,
+    sink_reshapes,
     fuse_in_any_order,
     lower,
     split_loops,
