@@ -63,6 +63,7 @@ class Partition:
         self.groups: list[Group] = []
         self.results: dict[Node, list[Node]] = {}
         self.readers: dict[Node, dict[Group, None]] = {}
+        self.firsts: dict[Group, int] = {}  # of groups with several results where the first stands
         for node in reversed(order):
             self.place(node)
 
@@ -139,6 +140,7 @@ class Partition:
         self.join(node, chosen)
         if shared:
             chosen.outputs[node] = None
+            self.firsts[chosen] = self.position[node]
 
     def is_better_again(self, node: Node, chosen: Group | None) -> bool:
         """Whether all who read a node compute it rather than that a chosen group stores it.
@@ -187,6 +189,8 @@ class Partition:
         for total in totals:
             decide("fused", total, group, "the rows that it reduces are computed there")
         self.groups.append(group)
+        if totals:
+            self.firsts[group] = min(self.position[each] for each in (node, *totals))
         self.note_reads(group)
 
     def join(self, node: Node, group: Group) -> None:
@@ -220,10 +224,10 @@ class Partition:
     def reaches(self, node: Node, group: Group) -> bool:
         """Whether a path leads from a node through other groups back into this one."""
         stack = [reader for reader in self.readers[node] if reader is not group]
-        seen = set(stack)
+        seen, horizon = set(stack), self.horizon(group)
         while stack:
             for output in stack.pop().outputs:
-                if self.position[output] > group.last:  # too late to be read by the group
+                if self.position[output] > horizon:  # too late for any path to the group
                     continue
                 for reader in self.readers.get(output, ()):
                     if reader is group:
@@ -232,6 +236,20 @@ class Partition:
                         seen.add(reader)
                         stack.append(reader)
         return False
+
+    def horizon(self, group: Group) -> int:
+        """The last place in the graph's order from which a path may lead to a group.
+
+        What comes later than its last result it can not read. But a group with a result before that
+        may read so late a value for another one.
+        """
+        last = group.last
+        while True:
+            reaching = (each.last for each, first in self.firsts.items() if first <= last)
+            further = max(reaching, default=last)
+            if further <= last:
+                return last
+            last = further
 
 
 def reads_in_steps(group: Group, node: Node) -> bool:

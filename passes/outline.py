@@ -36,10 +36,12 @@ def in_order(groups: list[Group]) -> list[Group]:
             group, ready = stack.pop()
             if ready:
                 order.append(group)
+                state[group] = False
             elif group not in state:
                 state[group] = True
                 stack.append((group, True))
                 needs = [maker[n] for n in boundary(group) if n in maker]
+                assert not any(map(state.get, needs)), f"{heart(group)!r} waits for its own result"
                 stack.extend((need, False) for need in reversed(needs))
     return order
 

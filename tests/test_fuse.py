@@ -208,3 +208,22 @@ def test_devices_rather_compute_in_vain_than_launch_for_little(size: int, in_vec
     fused = fuse(graph, in_vectors=in_vectors)
     alone = in_vectors or size > LAUNCHED / 2
     assert len(bodies(fused)) == (3 if alone else 1)
+
+
+@pytest.mark.parametrize("size", ["n", 6])
+def test_groups_do_not_wait_for_one_another_by_way_of_an_earlier_result(size: str | int) -> None:
+    """A group may read so late a value for one result, and another group its earlier result."""
+    a, b, x, y, z = (gx.input(name, (size,), "float32") for name in "abxyz")
+    k = gx.input("k", (size,), "int64")
+    equal = a == b
+    chosen = gx.where(a >= 0, 0.0, x)
+    reversed_ = gx.where(equal, chosen[::-1], 0.0)
+    gathered = (gx.where(equal, y, 0.0) / z)[k] + chosen
+    inputs, outputs = [a, b, x, y, z, k], [reversed_, gathered]
+    random = np.random.default_rng(1)
+    given = [random.integers(-1, 2, 6).astype(np.float32) for _ in range(4)]
+    given += [np.full(6, 2, np.float32), random.integers(0, 6, 6)]
+    found = gx.compile(inputs, outputs)(*given)
+    expected = gx.compile(inputs, outputs, device="reference")(*given)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)

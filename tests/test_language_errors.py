@@ -13,6 +13,14 @@ n = gx.input("n", ("batch", 3), "float32")
 labels = gx.input("labels", (2,), "int64")
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    # diagonals and shifts
+    "roll": (lambda: gx.roll(x, 1.5), "roll: shift must be an integer or a size, not 1.5"),
+    "eye": (lambda: gx.eye(3, k=1.5), "eye: a diagonal is named by an integer, not 1.5"),
+    "tri": (lambda: gx.tri(3, k=None), "tri: a diagonal is named by an integer, not None"),
+    "tril": (lambda: gx.tril(x, k=0.5), "tril: a diagonal is named by an integer, not 0.5"),
+    "triu": (lambda: gx.triu(x, k="1"), "triu: a diagonal is named by an integer, not '1'"),
+    "diag": (lambda: gx.diag(labels, "a"), "diag: a diagonal is named by an integer, not 'a'"),
+    "trace": (lambda: gx.trace(x, offset=1.5), "diagonal is named by an integer, not 1.5"),
     # creation
     "symbolic name": (
         lambda: gx.input("a", ("batch size", 3), "float32"),

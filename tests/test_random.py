@@ -331,7 +331,7 @@ REFUSED: Sequence[tuple[Callable[[], Any], str]] = (
     (lambda: random.uniform(KEY, (), low=gx.zeros(3)), "which is larger than the shape"),
     (lambda: random.truncated_normal(KEY, 2, 1), "low must be below high, not 2 and 1"),
     (lambda: random.randint(KEY, (), 0, 0), "high - low must be from 1 to 2**32, not 0"),
-    (lambda: random.randint(KEY, (), 0, 300, "int8"), "0 to 299 do not fit int8"),
+    (lambda: random.randint(KEY, (), 0, 300, "int8"), "numbers up to 299 do not fit int8"),
     (lambda: random.randint(KEY, (), 0, 3, "float32"), "the dtype must be an integer"),
     (lambda: random.randint(KEY, (), gx.zeros(()), 3), "a bound must be an integer"),
     (lambda: random.categorical(KEY, gx.zeros((2, 3)), shape=(4,)), "do not broadcast"),

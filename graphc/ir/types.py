@@ -70,6 +70,16 @@ class DType:
         return 2.0 ** (1 - self.precision)
 
     @property
+    def largest(self) -> float:
+        """The largest finite number of a float dtype."""
+        return (2 - self.epsilon) * 2.0 ** EXPONENTS[self.name]
+
+    @property
+    def smallest_normal(self) -> float:
+        """The smallest positive number of full precision of a float dtype."""
+        return 2.0 ** (1 - EXPONENTS[self.name])
+
+    @property
     def limits(self) -> tuple[float, float]:
         """The lowest and the highest number of a real dtype: infinities for floats."""
         if self.is_float:
@@ -118,6 +128,8 @@ PARTS = {complex64: float32, complex128: float64}
 COMPLEX_OF = {part: whole for whole, part in PARTS.items()}
 """The complex dtype whose parts are of a dtype."""
 PRECISIONS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
+# The largest power of two that a float dtype has.
+EXPONENTS = {"float16": 15, "bfloat16": 127, "float32": 127, "float64": 1023}
 BY_NAME = {d.name: d for d in DTYPES}
 BY_SHORT = {d.short: d for d in DTYPES}
 

@@ -33,6 +33,7 @@ from graphc.lang.sizes import (
     is_integer,
     size_value,
     to_name,
+    to_offset,
     to_shape,
     to_size,
 )
@@ -256,4 +257,5 @@ def eye(
     rows = to_size(n_rows, "eye")
     shape = (rows, rows if n_cols is None else to_size(n_cols, "eye"))
     row, column = positions(shape)
-    return to_node_dtype(column == (row + k if k else row), to_dtype(dtype))
+    right = to_offset(k, "eye")
+    return to_node_dtype(column == (row + right if right else row), to_dtype(dtype))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir.dim import (
+    Dim,
     Size,
     divide_terms,
     floor_divide,
@@ -182,9 +183,11 @@ def flip(x: ArrayLike, /, axis: Axes = None) -> Node:
 def roll(x: ArrayLike, /, shift: Size, axis: int | None = None) -> Node:
     """The elements moved on by `shift`, an integer or a size, along an axis, the last to the front.
 
-    Without an axis they move in row-major order.
+    Without an axis they move in row-major order. GraphError for any other shift.
     """
     node = as_node(x)
+    if not isinstance(shift, Dim) and not is_integer(shift):
+        raise GraphError(f"roll: shift must be an integer or a size, not {shown(shift)}")
     if axis is None:
         return reshape(roll(reshape(node, -1), shift, 0), node.shape)
     at = to_axis(axis, node.ndim, "roll")

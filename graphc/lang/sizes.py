@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir.dim import Dim, Size
 from graphc.ir.node import Node, apply
 from graphc.ir.types import DType
@@ -25,6 +25,13 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 def is_integer(value: Any) -> bool:
     """Whether a value is a Python or NumPy integer (bool is none)."""
     return isinstance(value, int | np.integer) and not isinstance(value, builtins.bool)
+
+
+def to_offset(value: Any, what: str) -> int:
+    """How far right of the main diagonal another one is; GraphError unless it is an integer."""
+    if not is_integer(value):
+        raise GraphError(f"{what}: a diagonal is named by an integer, not {shown(value)}")
+    return int(value)
 
 
 def to_size(value: SizeLike, what: str) -> Size:

@@ -13,7 +13,7 @@ from graphc.lang.movement import reshape
 from graphc.lang.operands import ArrayLike, as_node, to_dtype, to_node_dtype
 from graphc.lang.reduction import sum
 from graphc.lang.scattering import gathered
-from graphc.lang.sizes import SizeLike, to_size
+from graphc.lang.sizes import SizeLike, to_offset, to_size
 from graphc.lang.windows import cut
 
 
@@ -21,14 +21,14 @@ from graphc.lang.windows import cut
 def tril(x: ArrayLike, /, *, k: int = 0) -> Node:
     """The elements on and below the k-th diagonal above the main one, else 0."""
     row, column = rows_and_columns(as_node(x), "tril")
-    return say("where", column <= row + k, x, 0)
+    return say("where", column <= row + to_offset(k, "tril"), x, 0)
 
 
 @word
 def triu(x: ArrayLike, /, *, k: int = 0) -> Node:
     """The elements on and above the k-th diagonal above the main one, else 0."""
     row, column = rows_and_columns(as_node(x), "triu")
-    return say("where", column >= row + k, x, 0)
+    return say("where", column >= row + to_offset(k, "triu"), x, 0)
 
 
 @word
@@ -37,6 +37,7 @@ def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Node:
     node = as_node(x)
     check_matrix(node, "diagonal")
     rows, columns = node.shape[-2:]
+    offset = to_offset(offset, "diagonal")
     down, right = max(-offset, 0), max(offset, 0)
     count = simplify(maximum(minimum(rows - down, columns - right), 0))
     if not isinstance(columns, int):
@@ -69,6 +70,7 @@ def diag(v: ArrayLike, /, k: int = 0) -> Node:
         return diagonal(node, offset=k)
     if node.ndim != 1:
         raise GraphError(f"diag: takes a vector or a matrix{describe([node])}")
+    k = to_offset(k, "diag")
     size = node.size + abs(k)
     down, right = max(-k, 0), max(k, 0)
     # The vector's element of each row.
@@ -92,7 +94,7 @@ def tri(
     rows = to_size(n_rows, "tri")
     shape = (rows, rows if n_cols is None else to_size(n_cols, "tri"))
     row, column = positions(shape)
-    return to_node_dtype(column <= row + k, to_dtype(dtype))
+    return to_node_dtype(column <= row + to_offset(k, "tri"), to_dtype(dtype))
 
 
 def rows_and_columns(node: Node, what: str) -> tuple[Node, Node]:

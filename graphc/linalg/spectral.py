@@ -32,7 +32,8 @@ def eigh(x: ArrayLike, /) -> EighResult:
 
     Eigenvectors of equal eigenvalues are any basis of their space: they have no derivatives, and
     what is passed back through their differences is 0. What depends on the space alone, and
-    symmetric functions of eigenvalues, have the right gradients. GraphError unless x is square.
+    symmetric functions of eigenvalues, have the right gradients; not so matrices that are made of
+    both, such as V exp(W) V^T, where eigenvalues are equal. GraphError unless x is square.
     """
     return EighResult(*results("eigh", square(x, "eigh")))
 

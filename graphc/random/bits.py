@@ -8,6 +8,7 @@ from graphc.errors import GraphError
 from graphc.ir.dim import Size
 from graphc.ir.node import Node
 from graphc.ir.types import DType, DTypeLike, float32, float64, uint32
+from graphc.lang.comparison import isfinite
 from graphc.lang.operands import (
     ArrayLike,
     as_node,
@@ -90,17 +91,22 @@ def uniform(
     """Numbers equally likely anywhere in [low, high), which must broadcast to the shape.
 
     low + (high - low) * k / 2**p with p random bits, the precision of the dtype. Where the sum
-    would round to high it is low, so that high never occurs. Gradients flow to low and high.
+    would round to high it is low, so that high never occurs. Where high - low is beyond the dtype,
+    low and high are weighted instead. Gradients flow to both. GraphError for numbers of which high
+    is not above low, or that the dtype does not hold.
     """
     kind, sizes = to_float_dtype(dtype, "uniform"), to_shape(shape, "uniform")
     unit = fraction(key, sizes, kind, "uniform")
     if isinstance(low, int | float) and isinstance(high, int | float):
         if not low < high:
             raise GraphError(f"uniform: low must be below high, not {low} and {high}")
+        if low < -kind.largest or high > kind.largest:
+            raise GraphError(f"uniform: {low} and {high} are not both numbers of {kind.name}")
         if (low, high) == (0, 1):
             return unit
     bottom, top = (parameter(value, kind, sizes, "uniform") for value in (low, high))
-    scaled = bottom + (top - bottom) * unit
+    width = top - bottom
+    scaled = where(isfinite(width), bottom + width * unit, bottom * (1 - unit) + top * unit)
     return where(scaled < top, scaled, bottom)
 
 

@@ -62,15 +62,28 @@ def truncated_normal(
 
     By the quantile of a uniform part of the probability. The side that reaches further out keeps
     full precision, so that even (8, inf) is right; the other one resolves to 2**-24 (2**-53).
+    GraphError where low is not below high, or the whole probability is below the smallest normal
+    number: beyond 12.9 (37.5 in float64) either way.
     """
     kind, sizes = to_float_dtype(dtype, "truncated_normal"), to_shape(shape, "truncated_normal")
     if not low < high:
         raise GraphError(f"truncated_normal: low must be below high, not {low} and {high}")
     mirrored = math.fabs(high) > math.fabs(low)
     first, last = (-high, -low) if mirrored else (low, high)
+    check_probable(float(last), inner_dtype(kind), f"[{low}, {high}]")
     unit = unit_positive(key, sizes, inner_dtype(kind), "truncated_normal")
     inside = clip(between(unit, float(first), float(last)), first, last)
     return to_node_dtype(-inside if mirrored else inside, kind)
+
+
+def check_probable(last: float, dtype: DType, interval: str) -> None:
+    """GraphError unless a dtype has normal numbers for the probability to be below a bound."""
+    if math.erfc(-last / math.sqrt(2)) < dtype.smallest_normal:
+        wider = "; float64 reaches further" if dtype == float32 else ""
+        raise GraphError(
+            f"truncated_normal: {interval} is so far out that {dtype.name} has no number for "
+            f"its probability{wider}"
+        )
 
 
 def between(unit: Node, low: float, high: float) -> Node:

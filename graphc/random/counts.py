@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from graphc.errors import GraphError
 from graphc.ir.node import Node, apply, describe
-from graphc.ir.types import DTypeLike, float64, int64
+from graphc.ir.types import DType, DTypeLike, float64, int64
 from graphc.lang.arithmetic import maximum, minimum, sqrt
 from graphc.lang.creation import full_like, zeros_like
 from graphc.lang.exponential import exp, log, log1p
@@ -36,7 +36,8 @@ def poisson(
 
     Exact but for rounding in float64, at any rate: by inversion below 10, from there by Hörmann's
     transformed rejection (see `rejection`). -1 for a rate that is negative or not finite. No
-    gradient flows to the rate.
+    gradient flows to the rate. Counts beyond the dtype are its largest number, as is -1 in one
+    without negative numbers.
     """
     kind = to_integer_dtype(dtype, "poisson")
     (rates,) = parameters([rate], shape, float64, "poisson")
@@ -49,7 +50,7 @@ def poisson(
         many, poisson_hat(high), lambda k: poisson_logarithm(k, high),
         full_like(high, float("inf")), valid & (rates >= LARGE), "poisson",
     )  # fmt: skip
-    return to_node_dtype(where(valid, where(rates < LARGE, small, large), -1), kind)
+    return fitted(where(valid, where(rates < LARGE, small, large), -1), kind)
 
 
 def poisson_hat(mean: Node) -> Hat:
@@ -72,7 +73,7 @@ def binomial(
 
     Exact but for rounding in float64: by inversion where fewer than 10 of the rarer outcome are
     expected, else by Hörmann's transformed rejection. -1 where n is negative or p no probability.
-    No gradient flows to p.
+    No gradient flows to p. A dtype that is too small holds what `poisson` says.
     """
     kind = to_integer_dtype(dtype, "binomial")
     if not as_node(n).dtype.is_integer:
@@ -83,7 +84,7 @@ def binomial(
     count = where(valid, trials, 0.0)
     number = minimum(rarer(key_of(key, "binomial"), count, rare), to_node_dtype(count, int64))
     mirrored = where(chance > 0.5, to_node_dtype(count, int64) - number, number)
-    return to_node_dtype(where(valid, mirrored, -1), kind)
+    return fitted(where(valid, mirrored, -1), kind)
 
 
 def rarer(key: Node, n: Node, p: Node) -> Node:
@@ -124,12 +125,15 @@ def geometric(
     """The number of the first trial that succeeds, from 1 on, where each does with probability p.
 
     ceil(log(u) / log(1 - p)) of a uniform u; the shape defaults to that of p. Numbers beyond the
-    dtype are its largest one. No gradient flows to p.
+    dtype are its largest one. -1 where p is no probability, in a dtype without negative numbers
+    the largest. No gradient flows to p.
     """
     kind = to_integer_dtype(dtype, "geometric")
     (chance,) = parameters([p], shape, float64, "geometric")
     unit = unit_positive(key_of(key, "geometric"), chance.shape, float64, "geometric")
-    return to_node_dtype(maximum(ceil(log(unit) / log1p(-chance)), 1.0), kind)
+    valid = (chance >= 0) & (chance <= 1)
+    trials = maximum(ceil(log(unit) / log1p(-where(valid, chance, 1.0))), 1.0)
+    return where(valid, to_node_dtype(trials, kind), to_node_dtype(as_node(-1, int64), kind))
 
 
 def multinomial(
@@ -165,7 +169,14 @@ def multinomial(
 
     tails = scan(add, zeros_like(chances[0]), chances, reverse=True)[1]
     counts = scan(step, start, (places, chances, tails))[1]
-    return to_node_dtype(moveaxis(counts, 0, -1), kind)
+    return fitted(moveaxis(counts, 0, -1), kind)
+
+
+def fitted(counts: Node, dtype: DType) -> Node:
+    """Counts, and the -1 that stands for none, in a dtype; larger ones are its largest number."""
+    whole = to_node_dtype(counts, int64)
+    highest = dtype.limits[1]
+    return to_node_dtype(minimum(whole, int(highest)) if dtype.bits < 64 else whole, dtype)
 
 
 def key_of(key: ArrayLike, what: str) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphc.errors import GraphError
 from graphc.ir.node import Node
 from graphc.ir.types import DType, DTypeLike, float32, int32, uint64
+from graphc.lang.comparison import isfinite
 from graphc.lang.movement import moveaxis
 from graphc.lang.operands import (
     ArrayLike,
@@ -15,7 +16,7 @@ from graphc.lang.operands import (
     to_float,
     to_node_dtype,
 )
-from graphc.lang.reduction import argmax
+from graphc.lang.reduction import argmax, max
 from graphc.lang.selection import where
 from graphc.lang.sizes import ShapeLike, is_integer, to_shape
 from graphc.random.bits import bits_of, fraction, inner_dtype, parameter, to_integer_dtype
@@ -39,9 +40,12 @@ def bernoulli(key: ArrayLike, p: ArrayLike = 0.5, shape: ShapeLike | None = None
 
 
 def rademacher(key: ArrayLike, shape: ShapeLike = (), dtype: DTypeLike = float32) -> Node:
-    """-1 or 1, equally likely."""
+    """-1 or 1, equally likely; GraphError for a dtype without negative numbers."""
+    kind = to_dtype(dtype)
+    if not kind.is_inexact and kind.limits[0] == 0:
+        raise GraphError(f"rademacher: {kind.name} has no -1")
     word = bits_of(key, to_shape(shape, "rademacher"), 32, "rademacher")
-    return to_node_dtype(where((word & 1) == 0, 1.0, -1.0), to_dtype(dtype))
+    return to_node_dtype(where((word & 1) == 0, 1.0, -1.0), kind)
 
 
 def categorical(
@@ -59,7 +63,15 @@ def categorical(
     if broadcast_shapes([batch, sizes], [node]) != sizes:
         raise GraphError(f"categorical: logits {node.type} do not broadcast to the shape {sizes}")
     noise = gumbel(key, (*sizes, classes), inner_dtype(scores.dtype))
-    return argmax(scores + noise, axis=-1)
+    return argmax(below_largest(to_node_dtype(scores, noise.dtype)) + noise, axis=-1)
+
+
+def below_largest(scores: Node) -> Node:
+    """Scores less the largest along the last axis, near which noise is not rounded away."""
+    if scores.shape[-1] == 0:
+        return scores
+    largest = max(scores, axis=-1, keepdims=True)
+    return scores - where(isfinite(largest), largest, 0.0)
 
 
 def randint(
@@ -69,31 +81,31 @@ def randint(
 
     64 random bits times the span, divided by 2**64 (Lemire: Fast random integer generation in an
     interval, 2019, without the rejection): a probability is wrong by less than 2**-64. The span
-    can be 2**32 at most. For nodes of which high is not above low the result is unspecified.
+    can be 2**32 at most. For nodes of which high is not above low, or is outside of what the dtype
+    holds, the result is unspecified.
     """
     kind, sizes = to_integer_dtype(dtype, "randint"), to_shape(shape, "randint")
     upper, lower = (to_node_dtype(w, uint64) for w in words_for(key_words(key, "randint"), sizes))
     width = span(low, high, kind)
     offset = (upper * width + ((lower * width) >> 32)) >> 32
-    return to_node_dtype(offset, kind) + bound(low, kind)
+    return to_node_dtype(offset, kind) + to_node_dtype(bound(low), kind)
 
 
 def span(low: ArrayLike, high: ArrayLike, dtype: DType) -> Node:
     """How many integers there are to choose from, as uint64; GraphError for numbers not fitting."""
-    if is_integer(low) and is_integer(high):
-        if not 0 < high - low <= WIDEST_SPAN:
-            raise GraphError(f"randint: high - low must be from 1 to 2**32, not {high - low}")
-        lowest, highest = dtype.limits
-        if low < lowest or high - 1 > highest:
-            raise GraphError(f"randint: {low} to {high - 1} do not fit {dtype.name}")
-        return as_node(int(high - low), uint64)
-    first, last = bound(low, dtype), bound(high, dtype)
-    return to_node_dtype(last - first, uint64) & (WIDEST_SPAN - 1)
+    if is_integer(low) and is_integer(high) and not 0 < high - low <= WIDEST_SPAN:
+        raise GraphError(f"randint: high - low must be from 1 to 2**32, not {high - low}")
+    lowest, highest = dtype.limits
+    if is_integer(low) and not lowest <= low <= highest:
+        raise GraphError(f"randint: numbers from {low} on do not fit {dtype.name}")
+    if is_integer(high) and not lowest <= high - 1 <= highest:
+        raise GraphError(f"randint: numbers up to {high - 1} do not fit {dtype.name}")
+    return bound(high) - bound(low)
 
 
-def bound(value: ArrayLike, dtype: DType) -> Node:
-    """A bound as a node of a dtype; GraphError unless it is an integer without axes."""
-    node = as_node(int(value), dtype) if is_integer(value) else as_node(value)
+def bound(value: ArrayLike) -> Node:
+    """A bound modulo 2**64, as uint64; GraphError unless it is an integer without axes."""
+    node = as_node(int(value) % 2**64, uint64) if is_integer(value) else as_node(value)
     if not node.dtype.is_integer or node.shape:
         raise GraphError(f"randint: a bound must be an integer without axes, this is {node.type}")
-    return to_node_dtype(node, dtype)
+    return to_node_dtype(node, uint64)

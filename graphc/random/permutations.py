@@ -8,6 +8,7 @@ from graphc.errors import GraphError
 from graphc.ir.dim import Dim, Size, product
 from graphc.ir.node import Node, apply, describe
 from graphc.ir.types import float64, int64, uint64
+from graphc.lang.arithmetic import minimum
 from graphc.lang.cumulative import cumulative_sum
 from graphc.lang.exponential import log
 from graphc.lang.indexing import take
@@ -21,6 +22,7 @@ from graphc.lang.operands import (
     to_float,
     to_node_dtype,
 )
+from graphc.lang.reduction import max
 from graphc.lang.searching import searchsorted
 from graphc.lang.sizes import ShapeLike, SizeLike, is_integer, size_value, to_shape, to_size
 from graphc.lang.sorting import argsort
@@ -64,7 +66,8 @@ def choice(
 ) -> Node:
     """Random parts of an array along an axis, or for a size n random integers below n.
 
-    p are weights of the parts, which need not add up to 1; without them all are equally likely.
+    p are weights of the parts, at least one above 0, which need not add up to 1; without them all
+    are equally likely.
     Without `replace` no part is taken twice, and a weight is the chance to be taken next (Gumbel
     top-k: Vieira, 2014; equal to drawing one after another); parts of weight 0 come after all
     others. The shape takes the axis's place. GraphError where more is asked for than there is, or
@@ -96,11 +99,17 @@ def weights_of(p: ArrayLike, count: Size) -> Node:
 
 def independent_places(key: ArrayLike, count: Size, total: Size, weights: Node | None) -> Node:
     """Places that may occur again: where a random part of all weights falls."""
+    if total == 0:
+        return apply("iota", shape=(0,), axis=0, dtype=int64)
+    if count == 0:
+        raise GraphError(f"choice: there is nothing to take {total} parts of")
     if weights is None:
         high = count if isinstance(count, int) else size_value(count, int64)
         return randint(key, (total,), 0, high, int64)
-    sums = cumulative_sum(to_node_dtype(weights, float64))
-    return searchsorted(sums, fraction(key, (total,), float64, "choice") * sums[-1], side="right")
+    wide = to_node_dtype(weights, float64)
+    sums = cumulative_sum(wide / max(wide))  # neither too large nor too small for a sum
+    at = fraction(key, (total,), float64, "choice") * sums[-1]
+    return minimum(searchsorted(sums, at, side="right"), sums.size - 1)
 
 
 def distinct_places(key: ArrayLike, count: Size, total: Size, weights: Node | None) -> Node:
@@ -110,6 +119,11 @@ def distinct_places(key: ArrayLike, count: Size, total: Size, weights: Node | No
             f"choice: there are {count} parts to take, not {total}, without replacement"
         )
     if weights is None:
-        return random_order(key, count)[:total]
+        return first_of(random_order(key, count), total)
     noise = gumbel(key, (count,), inner_dtype(weights.dtype))
-    return argsort(log(weights) + noise, descending=True)[:total]
+    return first_of(argsort(log(weights) + noise, descending=True), total)
+
+
+def first_of(order: Node, total: Size) -> Node:
+    """So many of the first elements of a vector; where sizes are symbolic a call checks them."""
+    return apply("slice", order, starts=(0,), sizes=(total,), steps=(1,))
