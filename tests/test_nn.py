@@ -360,6 +360,14 @@ def test_embedding(ids: Any) -> None:
     np.testing.assert_array_equal(slope[:3], counts[:3, None] * np.ones(3))
 
 
+@pytest.mark.parametrize(("padding", "rows"), [(-1, 3), (2, 3), (2, "n")])
+def test_a_row_of_padding_may_be_counted_from_the_end(padding: int, rows: int | str) -> None:
+    ids, table = gx.input("ids", (4,), "int8"), gx.input("table", (rows, 2), "float64")
+    slope = gx.grad(gx.sum(nn.embedding(ids, table, padding)), table)
+    got = gx.compile([ids, table], slope)(np.array([-1, 2, -3, 1], np.int8), np.ones((3, 2)))
+    np.testing.assert_array_equal(got, [[1, 1], [1, 1], [0, 0]])
+
+
 def test_an_id_out_of_range_gives_nan() -> None:
     assert np.isnan(run(lambda t: nn.embedding([0, 4], t), np.ones((4, 3)))[1]).all()
 
