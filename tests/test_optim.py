@@ -1,5 +1,6 @@
 """Optimizers: a hundred steps against a NumPy loop, the classic figures, clipping, refusals."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -122,8 +123,9 @@ def test_clip_by_global_norm(scale: float, factor: float) -> None:
 
 
 def test_clip_by_value() -> None:
-    (clipped,) = optim.clip_by_value([gx.constant([-3.0, 0.5, 2.0])], 1.0)
-    np.testing.assert_array_equal(gx.compile([], clipped)(), [-1, 0.5, 1])
+    for limit in (1.0, np.float32(1), gx.constant(1.0)):
+        (clipped,) = optim.clip_by_value([gx.constant([-3.0, 0.5, 2.0])], limit)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(gx.compile([], clipped)(), [-1, 0.5, 1])
 
 
 def test_refusals() -> None:
@@ -145,3 +147,62 @@ def test_refusals() -> None:
         optim.clip_by_global_norm([x], 0)
     with pytest.raises(gx.GraphError, match="needs at least one gradient"):
         optim.global_norm([])
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_short_parameters_take_steps_of_float32(name: str, dtype: str) -> None:
+    """Gradients of which the square is 0 in float16, with an eps that is 0 there too."""
+    make, options, rule = RULES[name]
+    start = gx.variable(np.ones(3), name="w").value
+    slopes = np.array([0, 1, 1e-4])
+    w = gx.variable(gx.compile([], gx.cast(start, dtype))(), name="w")
+    g = gx.input("g", (3,), dtype)
+    given = gx.compile([], gx.cast(slopes, dtype))()
+    updates = make([w], [g], **options)
+    others = {node.dtype for node in updates if node is not w}
+    assert others <= {gx.float32, gx.float64}
+    gx.compile([g], w, updates)(given)
+    want = rule(start, np.asarray(given, np.float64), {}, 1)
+    bits = 11 if dtype == "float16" else 8
+    np.testing.assert_allclose(np.asarray(w.value, np.float64), want, 2.0**-bits, 1e-6)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_variable_given_twice_is_refused(name: str) -> None:
+    make, options, _ = RULES[name]
+    w = gx.variable(np.zeros(3), name="w")
+    with pytest.raises(gx.GraphError, match="is given twice: give it once, with the sum of its"):
+        make([w, w], [gx.ones(3), gx.zeros(3)], **options)
+
+
+def test_no_bound_of_the_norm() -> None:
+    given = np.array([3.0, -4.0])
+    (clipped,) = optim.clip_by_global_norm([gx.constant(given)], math.inf)
+    np.testing.assert_array_equal(gx.compile([], clipped)(), given)
+
+
+w = gx.variable(np.zeros(3), name="w")
+g = gx.ones(3)
+REFUSED: tuple[tuple[Callable[[], Any], str], ...] = (
+    (lambda: optim.sgd([w], [np.ones(3)], 0.1), "sgd: gradients are made by gx.grad, this is an"),  # type: ignore[list-item]
+    (lambda: optim.sgd([w], [g], 0.1, momentum=None), "sgd: momentum must be a real number"),  # type: ignore[arg-type]
+    (lambda: optim.adam([w], [g], betas=0.9), "adam: betas must be two numbers from 0 to below 1"),  # type: ignore[arg-type]
+    (lambda: optim.adam([w], [g], betas=(0.9,)), "to below 1, not (0.9,)"),  # type: ignore[arg-type]
+    (lambda: optim.adamw([w], [g], betas=(0.9, 1.0)), "adamw: betas must be two numbers"),
+    (lambda: optim.adamw([w], [g], betas=(0.9, "a")), "adamw: betas must be two numbers"),  # type: ignore[arg-type]
+    (lambda: optim.clip_by_value([g], -1.0), "clip_by_value: limit must be at least 0, not -1.0"),
+    (lambda: optim.clip_by_value([g], math.nan), "limit must be at least 0, not nan"),
+    (lambda: optim.clip_by_global_norm([g], -1.0), "max_norm must be positive, not -1.0"),
+    (lambda: optim.clip_by_global_norm([g], math.nan), "max_norm must be positive, not nan"),
+    (lambda: optim.clip_by_global_norm([g], "1"), "max_norm must be a real number, not '1'"),  # type: ignore[arg-type]
+)
+
+
+@pytest.mark.parametrize(("call", "message"), REFUSED)
+def test_options_refused(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(gx.GraphError) as error:
+        call()
+    assert message in error.value.message
+    assert error.value.where is not None
+    assert error.value.where.file == __file__

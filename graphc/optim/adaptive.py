@@ -1,18 +1,28 @@
-"""Steps that each parameter scales by the size of its own past gradients."""
+"""Steps that each parameter scales by the size of its own past gradients.
+
+For float16 and bfloat16 parameters all is computed in float32, what stands beside them too, and the
+new parameter is rounded last. GraphError for a variable given twice, a gradient of another type
+than its parameter, and options that are no real numbers.
+"""
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from graphc.errors import GraphError, shown
 from graphc.ir.node import Node
 from graphc.ir.state import Variable
 from graphc.ir.types import DType
 from graphc.lang.arithmetic import power, sqrt, square
 from graphc.lang.creation import variable
 from graphc.lang.operands import ArrayLike, to_node_dtype
-from graphc.optim.pairs import Updates, decayed, pairs, rate, zeros_beside
+from graphc.lang.reduction import widen
+from graphc.nn.options import real
+from graphc.optim.pairs import Updates, after_step, decayed, pairs, rate, zeros_beside
 
 Betas = tuple[float, float]
 
@@ -29,11 +39,14 @@ def adam(
     """w - learning_rate * m / (sqrt(v) + eps), m and v moving means of the gradient and its square.
 
     m and v are divided by 1 - beta**t at step t, unless bias_correction is off (Kingma, Ba: Adam,
-    2015). weight_decay is added to the gradient.
+    2015). weight_decay is added to the gradient. For 16-bit parameters m, v and the step are
+    float32. GraphError unless betas are two numbers from 0 to below 1.
     """
+    weight_decay = real(weight_decay, "adam: weight_decay")
     chosen = list(pairs(parameters, gradients, "adam"))
     decays = [decayed(*pair, weight_decay) for pair in chosen]
-    return adam_updates(chosen, decays, learning_rate, betas, eps, (0.0, bias_correction))
+    checked = to_betas(betas, "adam")
+    return adam_updates(chosen, decays, learning_rate, checked, eps, (0.0, bias_correction))
 
 
 def adamw(
@@ -46,11 +59,22 @@ def adamw(
 ) -> Updates:
     """Adam whose weight decay is a step of its own: w shrinks by learning_rate * weight_decay.
 
-    Loshchilov, Hutter: Decoupled weight decay regularization (2019).
+    Loshchilov, Hutter: Decoupled weight decay regularization (2019). For 16-bit parameters all is
+    float32, as in `adam`; errors are those too.
     """
+    shrink = real(weight_decay, "adamw: weight_decay")
     chosen = list(pairs(parameters, gradients, "adamw"))
-    plain = [gradient for _, gradient in chosen]
-    return adam_updates(chosen, plain, learning_rate, betas, eps, (weight_decay, True))
+    plain = [widen(gradient) for _, gradient in chosen]
+    checked = to_betas(betas, "adamw")
+    return adam_updates(chosen, plain, learning_rate, checked, eps, (shrink, True))
+
+
+def to_betas(betas: Any, what: str) -> Betas:
+    """The decays of both moments; GraphError unless they are two numbers from 0 to below 1."""
+    given = tuple(betas) if isinstance(betas, list | tuple) else ()
+    if len(given) != 2 or not all(isinstance(b, numbers.Real) and 0 <= float(b) < 1 for b in given):
+        raise GraphError(f"{what}: betas must be two numbers from 0 to below 1, not {shown(betas)}")
+    return float(given[0]), float(given[1])
 
 
 def adam_updates(
@@ -71,13 +95,12 @@ def adam_updates(
         mean, scale = (zeros_beside(parameter, word) for word in ("mean", "scale"))
         updates[mean] = betas[0] * mean + (1 - betas[0]) * gradient
         updates[scale] = betas[1] * scale + (1 - betas[1]) * square(gradient)
-        first, second = (
-            correction(beta, count, parameter.dtype) if correct else 1.0 for beta in betas
-        )
+        first, second = (correction(beta, count, mean.dtype) if correct else 1.0 for beta in betas)
         step = updates[mean] * first / (sqrt(updates[scale] * second) + eps)
         pace = rate(learning_rate, parameter)
-        kept = parameter * (1 - pace * shrink) if shrink else parameter
-        updates[parameter] = kept - pace * step
+        wide = widen(parameter)
+        kept = wide * (1 - pace * shrink) if shrink else wide
+        updates[parameter] = after_step(parameter, kept, pace * step)
     return updates
 
 
@@ -98,8 +121,11 @@ def rmsprop(
     """w - learning_rate * g / (sqrt(v) + eps), v the moving mean of g*g.
 
     With momentum the quotient is added to a velocity, momentum * velocity + g / (...), and that is
-    the step. Tieleman, Hinton: Lecture 6.5 (2012).
+    the step. Tieleman, Hinton: Lecture 6.5 (2012). For 16-bit parameters v, the velocity and the
+    step are float32.
     """
+    weight_decay = real(weight_decay, "rmsprop: weight_decay")
+    momentum = real(momentum, "rmsprop: momentum")
     updates: Updates = {}
     for parameter, plain in pairs(parameters, gradients, "rmsprop"):
         gradient = decayed(parameter, plain, weight_decay)
@@ -110,7 +136,8 @@ def rmsprop(
             velocity = zeros_beside(parameter, "velocity")
             updates[velocity] = momentum * velocity + step
             step = updates[velocity]
-        updates[parameter] = parameter - rate(learning_rate, parameter) * step
+        pace = rate(learning_rate, parameter)
+        updates[parameter] = after_step(parameter, widen(parameter), pace * step)
     return updates
 
 
@@ -123,13 +150,16 @@ def adagrad(
 ) -> Updates:
     """w - learning_rate * g / (sqrt(v) + eps), v the sum of all g*g.
 
-    Duchi, Hazan, Singer: Adaptive subgradient methods (2011).
+    Duchi, Hazan, Singer: Adaptive subgradient methods (2011). For 16-bit parameters v and the step
+    are float32.
     """
+    weight_decay = real(weight_decay, "adagrad: weight_decay")
     updates: Updates = {}
     for parameter, plain in pairs(parameters, gradients, "adagrad"):
         gradient = decayed(parameter, plain, weight_decay)
         total = zeros_beside(parameter, "total")
         updates[total] = total + square(gradient)
         step = gradient / (sqrt(updates[total]) + eps)
-        updates[parameter] = parameter - rate(learning_rate, parameter) * step
+        pace = rate(learning_rate, parameter)
+        updates[parameter] = after_step(parameter, widen(parameter), pace * step)
     return updates
