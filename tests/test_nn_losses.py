@@ -215,6 +215,33 @@ def test_counts_of_zero_and_variances_of_zero() -> None:
     assert np.isfinite([got, *np.ravel(slopes)]).all()
 
 
+@pytest.mark.parametrize("count", [20000, 70000])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_means_over_more_examples_than_16_bits_count(dtype: str, count: int) -> None:
+    x = np.zeros((count, 4), np.float32)
+    x[:, 0] = 8
+    goal, weight = np.ones(count, np.int64), np.array([1.0, 0.5, 1.0, 1.0])
+    rest = 1 - (4 - 1) / (math.exp(8) + 3)  # the softmax of the first class
+    for loss in (
+        lambda x: nn.cross_entropy(x, goal),
+        lambda x: nn.cross_entropy(x, goal, weight),
+        lambda x: nn.negative_log_likelihood(gx.log_softmax(x), goal),
+        lambda x: nn.kl_divergence(
+            gx.log_softmax(x), np.eye(4, dtype=x.dtype.numpy)[goal], "batchmean"
+        ),
+    ):
+        scores = gx.input("scores", (count, 4), "float32")
+        short = gx.cast(scores, dtype)
+        value = loss(short)
+        assert value.dtype == short.dtype
+        results = [gx.cast(value, "float32"), gx.cast(gx.grad(value, short), "float32")]
+        got, slope = gx.compile([scores], results)(x)
+        np.testing.assert_allclose(got, 8 + math.log(1 + 3 * math.exp(-8)), 2.0**-7)
+        # Slopes of a 70000th are among the least numbers of float16, 6e-8 apart.
+        np.testing.assert_allclose(slope[:, 0], rest / count, 2.0**-7, 2 * 6e-8)
+        np.testing.assert_allclose(slope[:, 1], -1 / count, 2.0**-7, 2 * 6e-8)
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 x = gx.input("x", (4, 6, 5), "float32")

@@ -16,7 +16,7 @@ from graphc.lang.losses import softmax_parts
 from graphc.lang.movement import expand_dims, moveaxis, squeeze
 from graphc.lang.normalization import log_softmax
 from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype
-from graphc.lang.reduction import mean, sum
+from graphc.lang.reduction import mean, sum, widen
 from graphc.lang.selection import where
 from graphc.lang.sizes import size_value
 from graphc.nn.losses import finite_at_0, reduced
@@ -35,9 +35,9 @@ def cross_entropy(
     Targets are class numbers, of input's shape without the classes, or probabilities in input's
     shape. label_smoothing e mixes 1 - e of the target with e of all classes alike (Szegedy et al.:
     Rethinking the Inception architecture, 2016). Targets of ignore_index count for nothing.
-    The mean is over the weights of the targets' classes, for probabilities over the examples; it
-    is NaN where all are ignored. A class number out of range gives NaN. Classes may have scores
-    of -inf, where the target is not.
+    The mean is over the weights of the targets' classes, for probabilities over the examples,
+    computed in float32 for 16-bit scores; it is NaN where all are ignored. A class number out of
+    range gives NaN. Classes may have scores of -inf, where the target is not.
     """
     if not 0 <= label_smoothing <= 1:
         raise GraphError(f"cross_entropy: label_smoothing must be 0 to 1, not {label_smoothing}")
@@ -118,7 +118,12 @@ def picked_loss(
         logs = scores if total is None else scores - expand_dims(total, total.ndim)
         every = mean(logs if weights is None else logs * weights, axis=-1)
         loss = loss - smoothing * where(counts, every, 0)
-    return sum(loss) / sum(share) if reduction == "mean" else reduced(loss, reduction, what)
+    return mean_by_share(loss, share) if reduction == "mean" else reduced(loss, reduction, what)
+
+
+def mean_by_share(loss: Node, share: Node) -> Node:
+    """The sum of losses over the sum of shares, neither of which need fit into 16 bits."""
+    return to_node_dtype(sum(widen(loss)) / sum(widen(share)), loss.dtype)
 
 
 def class_weights(weight: ArrayLike, logs: Node, what: str) -> Node:

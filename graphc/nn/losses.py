@@ -12,8 +12,8 @@ from graphc.errors import GraphError
 from graphc.ir.node import Node
 from graphc.lang.arithmetic import abs, maximum, minimum, square
 from graphc.lang.exponential import exp, log
-from graphc.lang.operands import ArrayLike, together_as_floats
-from graphc.lang.reduction import mean, sum
+from graphc.lang.operands import ArrayLike, to_node_dtype, together_as_floats
+from graphc.lang.reduction import mean, sum, widen
 from graphc.lang.selection import stop_gradient, where
 from graphc.lang.sizes import size_value
 from graphc.lang.special import xlogy
@@ -82,7 +82,7 @@ def kl_divergence(
 
     The sum over a distribution is the divergence of Kullback and Leibler (1951). A target of 0
     adds 0, whatever the input. With log_target the target is a logarithm too. The reduction
-    "batchmean" is the sum over the size of the first axis.
+    "batchmean" is the sum over the size of the first axis, in float32 for 16-bit operands.
     """
     x, y = together_as_floats(input, target)
     weight, entropy = (exp(y), exp(y) * finite_at_0(y, exp(y))) if log_target else (y, xlogy(y, y))
@@ -91,7 +91,8 @@ def kl_divergence(
         return reduced(loss, reduction, "kl_divergence")
     if not loss.shape:
         raise GraphError("kl_divergence: batchmean needs a first axis")
-    return sum(loss) / size_value(loss.shape[0], loss.dtype)
+    wide = widen(loss)  # neither the sum nor the size need fit into 16 bits
+    return to_node_dtype(sum(wide) / size_value(loss.shape[0], wide.dtype), loss.dtype)
 
 
 def finite_at_0(x: Node, y: Node) -> Node:
