@@ -242,6 +242,34 @@ def test_means_over_more_examples_than_16_bits_count(dtype: str, count: int) -> 
         np.testing.assert_allclose(slope[:, 1], -1 / count, 2.0**-7, 2 * 6e-8)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+@pytest.mark.parametrize("delta", [np.inf, 1e5])
+def test_no_end_of_the_square(dtype: str, delta: float) -> None:
+    x, y = np.array([1.0, -4.0, 0.0], dtype), np.zeros(3, dtype)
+    got, slopes = value_and_slopes(
+        lambda x, y: nn.huber_loss(x, y, reduction="none", delta=delta), x, y
+    )
+    np.testing.assert_array_equal(got, [0.5, 8, 0])
+    np.testing.assert_array_equal(slopes[0], x)
+
+
+def test_a_variance_without_bound() -> None:
+    got, slopes = value_and_slopes(nn.gaussian_nll_loss, [1.0], [0.0], [np.inf])
+    assert got == np.inf
+    np.testing.assert_array_equal(slopes, np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint16", "uint64"])
+def test_a_number_that_targets_cannot_be_is_never_ignored(dtype: str) -> None:
+    x, goal = np.eye(3), np.array([0, 1, 2])
+    targets = goal.astype(dtype)
+    want = value(lambda x: nn.cross_entropy(x, goal), x)
+    assert value(lambda x: nn.cross_entropy(x, targets), x) == want
+    for ignored in (-1000, 2**64):
+        got = value(lambda x, n=ignored: nn.cross_entropy(x, targets, ignore_index=n), x)
+        assert got == want
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 x = gx.input("x", (4, 6, 5), "float32")

@@ -7,10 +7,11 @@ classes in axis 1, (batch, classes, ...), or are one example (classes,). `reduct
 
 from __future__ import annotations
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir.node import Node, apply, describe
-from graphc.ir.types import int64, show_shape
+from graphc.ir.types import bool_, int64, show_shape
 from graphc.lang.arithmetic import relu
+from graphc.lang.creation import ones
 from graphc.lang.indexing import take, take_along_axis
 from graphc.lang.losses import softmax_parts
 from graphc.lang.movement import expand_dims, moveaxis, squeeze
@@ -18,8 +19,9 @@ from graphc.lang.normalization import log_softmax
 from graphc.lang.operands import ArrayLike, as_node, to_float, to_node_dtype
 from graphc.lang.reduction import mean, sum, widen
 from graphc.lang.selection import where
-from graphc.lang.sizes import size_value
+from graphc.lang.sizes import is_integer, size_value
 from graphc.nn.losses import finite_at_0, reduced
+from graphc.nn.options import real
 
 
 def cross_entropy(
@@ -34,11 +36,13 @@ def cross_entropy(
 
     Targets are class numbers, of input's shape without the classes, or probabilities in input's
     shape. label_smoothing e mixes 1 - e of the target with e of all classes alike (Szegedy et al.:
-    Rethinking the Inception architecture, 2016). Targets of ignore_index count for nothing.
-    The mean is over the weights of the targets' classes, for probabilities over the examples,
-    computed in float32 for 16-bit scores; it is NaN where all are ignored. A class number out of
-    range gives NaN. Classes may have scores of -inf, where the target is not.
+    Rethinking the Inception architecture, 2016). Targets of ignore_index count for nothing; it may
+    be a number that their dtype cannot hold. The mean is over the weights of the targets' classes,
+    for probabilities over the examples, computed in float32 for 16-bit scores; it is NaN where all
+    are ignored. A class number out of range gives NaN. Classes may have scores of -inf, where the
+    target is not. GraphError where shapes, dtypes or options do not fit.
     """
+    label_smoothing = real(label_smoothing, "cross_entropy: label_smoothing")
     if not 0 <= label_smoothing <= 1:
         raise GraphError(f"cross_entropy: label_smoothing must be 0 to 1, not {label_smoothing}")
     scores, goal = classes_last(input, "cross_entropy"), as_node(target)
@@ -105,7 +109,7 @@ def picked_loss(
     The logarithms are the scores, less a total for each example where there is one.
     """
     check_classes(what, scores, target)
-    counts = target != ignore_index
+    counts = not_ignored(what, target, ignore_index)
     chosen = where(counts, target, 0)
     weights = None if weight is None else class_weights(weight, scores, what)
     share = counts.astype(scores.dtype)
@@ -119,6 +123,16 @@ def picked_loss(
         every = mean(logs if weights is None else logs * weights, axis=-1)
         loss = loss - smoothing * where(counts, every, 0)
     return mean_by_share(loss, share) if reduction == "mean" else reduced(loss, reduction, what)
+
+
+def not_ignored(what: str, target: Node, ignore_index: int) -> Node:
+    """Which targets are not ignore_index: all of a dtype that cannot hold it."""
+    if not is_integer(ignore_index):
+        raise GraphError(f"{what}: ignore_index must be an integer, not {shown(ignore_index)}")
+    low, high = target.dtype.limits
+    if low <= ignore_index <= high:
+        return target != int(ignore_index)
+    return ones(target.shape, bool_)
 
 
 def mean_by_share(loss: Node, share: Node) -> Node:

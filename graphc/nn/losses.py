@@ -10,13 +10,14 @@ import math
 
 from graphc.errors import GraphError
 from graphc.ir.node import Node
-from graphc.lang.arithmetic import abs, maximum, minimum, square
+from graphc.lang.arithmetic import abs, minimum, square
 from graphc.lang.exponential import exp, log
 from graphc.lang.operands import ArrayLike, to_node_dtype, together_as_floats
 from graphc.lang.reduction import mean, sum, widen
 from graphc.lang.selection import stop_gradient, where
 from graphc.lang.sizes import size_value
 from graphc.lang.special import xlogy
+from graphc.nn.options import is_infinite, real
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -49,10 +50,13 @@ def huber_loss(
 
     Huber: Robust estimation of a location parameter (1964). GraphError unless delta > 0.
     """
-    if delta <= 0:
+    delta = real(delta, "huber_loss: delta")
+    if not delta > 0:
         raise GraphError(f"huber_loss: delta must be positive, not {delta}")
     x, y = together_as_floats(input, target)
     d = abs(x - y)
+    if is_infinite(delta, d.dtype):  # beyond it is nothing, which infinity must not multiply
+        return reduced(0.5 * square(d), reduction, "huber_loss")
     # The part of d up to delta and the rest, so that no branch squares an infinity.
     near = minimum(d, delta)
     return reduced(0.5 * square(near) + delta * (d - near), reduction, "huber_loss")
@@ -65,7 +69,8 @@ def smooth_l1_loss(
 
     Girshick: Fast R-CNN (2015). GraphError for a negative beta.
     """
-    if beta < 0:
+    beta = real(beta, "smooth_l1_loss: beta")
+    if not beta >= 0:
         raise GraphError(f"smooth_l1_loss: beta must not be negative, not {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)
@@ -114,7 +119,7 @@ def gaussian_nll_loss(
     from falling below eps, and receives its gradient there too.
     """
     x, y, given = together_as_floats(input, target, var)
-    variance = given + stop_gradient(maximum(given, eps) - given)
+    variance = given + stop_gradient(where(given < eps, eps - given, 0))
     loss = 0.5 * (log(variance) + square(x - y) / variance)
     loss = loss + 0.5 * math.log(2 * math.pi) if full else loss
     return reduced(loss, reduction, "gaussian_nll_loss")
