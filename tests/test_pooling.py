@@ -176,6 +176,28 @@ def test_average_like_torch(torch: Any, seed: int) -> None:
 
 
 @pytest.mark.oracle
+@pytest.mark.parametrize(
+    ("sizes", "window", "stride", "padding"),
+    [((2, 2), 3, 2, 0), ((2, 5), 3, 2, 0), ((1, 1), (2, 3), (2, 3), 0), ((2, 3), 5, 3, 1)],
+)
+def test_a_window_longer_than_the_axis_like_torch(
+    torch: Any, sizes: tuple[int, int], window: Any, stride: Any, padding: int
+) -> None:
+    image = np.random.default_rng(0).normal(size=(2, 2, *sizes))
+    options = {"stride": stride, "padding": padding, "ceil_mode": True}
+    for ours, name in ((max_pool, "max_pool2d"), (average_pool, "avg_pool2d")):
+        function = getattr(torch.nn.functional, name)
+        compare(
+            torch,
+            lambda a, f=ours: f(a, window, **options),
+            lambda a, f=function: f(a, window, **options),
+            [image],
+            25,
+            choosing=ours is max_pool,
+        )
+
+
+@pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(32))
 def test_adaptive_like_torch(torch: Any, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -215,6 +237,26 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "padding": (
         lambda: max_pool(x, 2, padding=2),
         "max_pool: padding by 2 and 2 must be less than the 2 elements that a window spans",
+    ),
+    "padding that does not count": (
+        lambda: average_pool(x, 2, padding=5, count_include_pad=False),
+        "average_pool: padding by 5 and 5 must be less than the 2 elements that a window spans",
+    ),
+    "size in ceil_mode": (
+        lambda: max_pool(x, 10, stride=2, ceil_mode=True),
+        "max_pool: a window that spans 10 does not fit into axis H of size 8 padded by 0 and 0",
+    ),
+    "window of a float": (
+        lambda: max_pool(x, 2.0),  # type: ignore[arg-type]
+        "max_pool: window must be an integer >= 1, or one for each of 2 spatial axes, not 2.0",
+    ),
+    "no window": (
+        lambda: average_pool(x, None),  # type: ignore[arg-type]
+        "average_pool: window must be an integer >= 1, or one for each of 2 spatial axes, not None",
+    ),
+    "no adaptive sizes": (
+        lambda: adaptive_max_pool(x, None),  # type: ignore[arg-type]
+        "adaptive_max_pool: sizes must be an integer >= 1, or one for each of 2 spatial axes, not",
     ),
     "dtype": (lambda: max_pool(x > 0, 2), "window_max: takes int or uint or float, not bool"),
     "symbolic ceil_mode": (

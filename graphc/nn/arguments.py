@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from graphc.errors import GraphError
+import numpy as np
+
+from graphc.errors import GraphError, shown
 from graphc.ir.dim import Size, floor_divide, is_nonnegative, maximum
 from graphc.ir.node import Node, describe
 from graphc.lang.sizes import is_integer
@@ -21,13 +23,19 @@ NAMES = {1: "W", 2: "HW", 3: "DHW"}
 
 def per_axis(value: Any, rank: int, what: str, least: int = 1) -> tuple[int, ...]:
     """An integer for each of the spatial axes, from one for all or one each."""
-    numbers = (value,) * rank if is_integer(value) else tuple(value)
+    numbers = (value,) * rank if is_integer(value) else as_items(value)
     if len(numbers) != rank or not all(is_integer(n) and n >= least for n in numbers):
         raise GraphError(
             f"{what} must be an integer >= {least}, or one for each of {rank} spatial axes, "
-            f"not {value!r}"
+            f"not {shown(value)}"
         )
     return tuple(int(number) for number in numbers)
+
+
+def as_items(value: Any) -> tuple[Any, ...]:
+    """What a value holds, one after the other; nothing where it is a single thing."""
+    several = value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, Sequence)
+    return tuple(value) if several else ()
 
 
 def margins(padding: Padding, windows: Sequence[Sliding], what: str) -> Margins:

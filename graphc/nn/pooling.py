@@ -34,19 +34,15 @@ def max_pool(
 
     count = (size + low + high - dilation * (window - 1) - 1) // stride + 1 along each spatial axis,
     or rounded up with ceil_mode as long as the last window begins before the padding at the end.
-    The stride is the window unless given. Padding (as for `conv`) is never chosen. NaN is larger
+    With it a window may be longer than the padded axis. The stride is the window unless given.
+    Padding (as for `conv`), less than what a window spans, is never chosen. NaN is larger
     than every number. The gradient goes to the first of several largest elements, in row-major
     order. Scherer et al., Evaluation of pooling operations (2010).
     """
     node = as_node(x)
     what = "max_pool"
     axes, windows, given = pooled(node, window, stride, padding, dilation, ceil_mode, layout, what)
-    for taps, pair in zip(windows, given, strict=True):
-        if any(is_nonnegative(margin - taps.span) for margin in pair):
-            raise GraphError(
-                f"{what}: padding by {pair[0]} and {pair[1]} must be less than the {taps.span} "
-                f"elements that a window spans, or it would see nothing else{describe([node])}"
-            )
+    check_padding(windows, given, node, what)
     attrs = attributes(over(node.shape, axes, windows))
     del attrs["x_dilation"]
     return apply("window_max", node, **attrs)
@@ -60,13 +56,16 @@ def average_pool(
     """The mean of each window of x [N, C, *sizes], or in a layout such as "NHWC".
 
     Sizes are those of `max_pool`. Padding is zeros, which count as elements unless
-    count_include_pad is false. Integers give float64; float16 and bfloat16 are added up in float32.
+    count_include_pad is false; then it is less than what a window spans. Integers give float64;
+    float16 and bfloat16 are added up in float32.
     """
     node = to_float(x)
     wide = widen(node)
     axes, windows, given = pooled(
         node, window, stride, padding, dilation, ceil_mode, layout, "average_pool"
     )
+    if not count_include_pad:
+        check_padding(windows, given, node, "average_pool")
     total = apply("window_sum", wide, **attributes(over(node.shape, axes, windows)))
     inner = [windows_on_padding(w, p) for w, p in zip(windows, given, strict=True)]
     counted = inner if count_include_pad else windows
@@ -74,6 +73,18 @@ def average_pool(
     known = ones(shape, wide.dtype)
     number = apply("window_sum", known, **attributes(over(shape, axes, counted)))
     return to_node_dtype(total / broadcast_to(number, total.shape), node.dtype)
+
+
+def check_padding(
+    windows: Sequence[Sliding], given: Sequence[tuple[Size, Size]], node: Node, what: str
+) -> None:
+    """GraphError where a window surely lies in the padding alone."""
+    for taps, pair in zip(windows, given, strict=True):
+        if any(is_nonnegative(margin - taps.span) for margin in pair):
+            raise GraphError(
+                f"{what}: padding by {pair[0]} and {pair[1]} must be less than the {taps.span} "
+                f"elements that a window spans, or it would see nothing else{describe([node])}"
+            )
 
 
 def pooled(
@@ -90,8 +101,10 @@ def pooled(
     given = margins(padding, bare, what)
     pairs = zip(bare, given, strict=True)
     windows = [replace(part, low=low, high=high) for part, (low, high) in pairs]
+    if ceil_mode:
+        windows = [rounded_up(part, what) for part in windows]
     check_fit(windows, [node], what)
-    return axes, [rounded_up(part, what) if ceil_mode else part for part in windows], given
+    return axes, windows, given
 
 
 def rounded_up(window: Sliding, what: str) -> Sliding:
@@ -100,7 +113,8 @@ def rounded_up(window: Sliding, what: str) -> Sliding:
         raise GraphError(f"{what}: ceil_mode needs a size that is known, not {window.size}")
     more = replace(window, high=window.high + window.stride - 1)
     begins = (more.count - 1) * window.stride - window.low
-    if isinstance(begins, int) and begins >= window.size:
+    no_room = isinstance(more.count, int) and more.count < 1
+    if no_room or (isinstance(begins, int) and begins >= window.size):
         return window
     needed = (more.count - 1) * window.stride + window.span - window.size - window.low
     return replace(window, high=maximum(needed, window.high))
