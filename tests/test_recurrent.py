@@ -204,6 +204,26 @@ REFUSED: Sequence[tuple[Callable[[], Any], str]] = (
     (lambda: nn.lstm(xs, (W, U[0])), "w_hh must have two axes"),
     (lambda: nn.lstm(xs[0, 0], (W, U)), "lstm: sequences must be (time, ..., inputs)"),
     (lambda: nn.lstm(xs, (W, U), lengths=[1, 2]), "lstm: lengths must be integers of shape (3,)"),
+    (
+        lambda: nn.rnn(xs, (W,)),
+        "rnn: weights must be the first two or more of w_ih, w_hh, b_ih, b_hh, peephole, not 1 of",
+    ),
+    (lambda: nn.gru(xs, (W,) * 7), "gru: weights must be the first two or more of w_ih, w_hh"),
+    (lambda: nn.lstm(xs, None), "lstm: weights must be the first two or more of"),  # type: ignore[arg-type]
+    (lambda: nn.gru_cell(xs[0], h, W), "gru: weights must be the first two or more of"),  # type: ignore[arg-type]
+    (lambda: nn.lstm(xs, (W, U), h), "lstm: the state must be a pair (h, c), not"),  # type: ignore[arg-type]
+    (
+        lambda: nn.bidirectional(nn.lstm, xs, ((W, U), (W, U)), reverse=True),
+        "bidirectional: runs in both directions: leave reverse out",
+    ),
+    (
+        lambda: nn.bidirectional(nn.lstm, xs, None),  # type: ignore[arg-type]
+        "bidirectional: weights must be a pair, one for each direction, not None",
+    ),
+    (
+        lambda: nn.bidirectional(nn.lstm, xs, ((W, U), (W, U)), ((h, h),)),  # type: ignore[arg-type]
+        "bidirectional: states must be a pair, one for each direction",
+    ),
 )
 
 

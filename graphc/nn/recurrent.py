@@ -87,6 +87,8 @@ def lstm_cell(
     h + b_hh. Rows of the weights stand in the order i, f, g, o. With peepholes p (Gers,
     Schmidhuber, 2000) p[0] c is added in i, p[1] c in f, and p[2] c', the new state, in o.
     """
+    if not isinstance(state, list | tuple) or len(state) != 2:
+        raise GraphError(f"lstm: the state must be a pair (h, c), not {shown(state)}")
     h, c = state
     from_input, from_state = products("lstm", x, h, weights, 4)
     cell = to_node_dtype(as_node(c), from_state.dtype)
@@ -106,7 +108,7 @@ def products(
     what: str, x: ArrayLike, h: ArrayLike, weights: Sequence[ArrayLike | None], gates: int
 ) -> tuple[Node, Node]:
     """What the input and the state bring to all gates; GraphError where shapes do not fit."""
-    given = RecurrentWeights(*weights)
+    given = to_weights(weights, what)
     if given.peephole is not None and gates != 4:
         raise GraphError(f"{what}: peepholes belong to an LSTM")
     node, state = to_float(x), to_float(h)
@@ -119,6 +121,16 @@ def products(
         )
     first, second = (product(what, gates * size, *side) for side in sides)
     return first, second
+
+
+def to_weights(weights: Any, what: str) -> RecurrentWeights:
+    """Weights with their names; GraphError unless they are two to five in their order."""
+    given = tuple(weights) if isinstance(weights, list | tuple) else ()
+    if not 2 <= len(given) <= len(RecurrentWeights._fields):
+        order = ", ".join(RecurrentWeights._fields)
+        found = f"{len(given)} of them" if given else shown(weights)
+        raise GraphError(f"{what}: weights must be the first two or more of {order}, not {found}")
+    return RecurrentWeights(*given)
 
 
 def product(
@@ -222,12 +234,26 @@ def bidirectional(
     """A layer (`rnn`, `gru` or `lstm`) run in both directions, with weights for each.
 
     The outputs of both stand side by side along the last axis; the last states are a pair.
-    Schuster, Paliwal: Bidirectional recurrent neural networks (1997).
+    Schuster, Paliwal: Bidirectional recurrent neural networks (1997). The options are the layer's,
+    but for reverse. GraphError unless weights and states are pairs.
     """
+    if "reverse" in options:
+        raise GraphError("bidirectional: runs in both directions: leave reverse out")
+    check_pair(weights, "weights")
+    if states is not None:
+        check_pair(states, "states")
     begin = (None, None) if states is None else states
     forward, last = layer(xs, weights[0], begin[0], **options)
     backward, first = layer(xs, weights[1], begin[1], reverse=True, **options)
     return concat([forward, backward], -1), (last, first)
+
+
+def check_pair(value: Any, name: str) -> None:
+    """GraphError unless a value is a pair, one for each direction."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise GraphError(
+            f"bidirectional: {name} must be a pair, one for each direction, not {shown(value)}"
+        )
 
 
 class Sequences:
@@ -241,7 +267,7 @@ class Sequences:
         lengths: ArrayLike | None,
     ) -> None:
         """Make from what the user gave; GraphError where sequences and lengths do not fit."""
-        self.xs, self.weights = to_float(xs), RecurrentWeights(*weights)
+        self.xs, self.weights = to_float(xs), to_weights(weights, what)
         if self.xs.ndim < 2:
             raise GraphError(f"{what}: sequences must be (time, ..., inputs){describe([self.xs])}")
         self.lengths = None if lengths is None else as_node(lengths)
