@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir.dim import Size
 from graphc.ir.node import Node, describe
 from graphc.lang.arithmetic import abs
@@ -19,7 +19,9 @@ from graphc.lang.normalization import softmax
 from graphc.lang.operands import ArrayLike, as_node, to_axis, to_float
 from graphc.lang.reduction import max
 from graphc.lang.selection import where
+from graphc.lang.sizes import is_integer
 from graphc.lang.trigonometric import tanh
+from graphc.nn.options import real
 
 # Klambauer et al.: Self-normalizing neural networks (2017), appendix.
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -61,6 +63,7 @@ def elu(x: ArrayLike, /, alpha: float = 1.0) -> Node:
 
 def celu(x: ArrayLike, /, alpha: float = 1.0) -> Node:
     """x above 0, else alpha * (exp(x / alpha) - 1) (Barron, 2017); its slope has no jump at 0."""
+    alpha = real(alpha, "celu: alpha")
     if alpha == 0:
         raise GraphError("celu: alpha must not be 0")
     node = to_float(x)
@@ -107,7 +110,8 @@ def threshold(x: ArrayLike, /, threshold: float, value: float) -> Node:
 
 def hard_tanh(x: ArrayLike, /, min_val: float = -1.0, max_val: float = 1.0) -> Node:
     """x kept between two numbers; at these the gradient is 0. NaN stays NaN."""
-    if min_val >= max_val:
+    min_val, max_val = real(min_val, "hard_tanh: min_val"), real(max_val, "hard_tanh: max_val")
+    if not min_val < max_val:
         raise GraphError(f"hard_tanh: min_val {min_val} must be below max_val {max_val}")
     node = to_float(x)
     return where(node <= min_val, min_val, where(node >= max_val, max_val, node))
@@ -142,7 +146,8 @@ def softsign(x: ArrayLike, /) -> Node:
 
 def softplus(x: ArrayLike, /, beta: float = 1.0) -> Node:
     """log(1 + exp(beta * x)) / beta, for every x without overflow; GraphError unless beta > 0."""
-    if beta <= 0:
+    beta = real(beta, "softplus: beta")
+    if not beta > 0:
         raise GraphError(f"softplus: beta must be positive, not {beta}")
     node = to_float(x)
     return log_of_1_plus_exp(beta * node) / beta
@@ -161,7 +166,8 @@ def hard_shrink(x: ArrayLike, /, lambd: float = 0.5) -> Node:
 
 def soft_shrink(x: ArrayLike, /, lambd: float = 0.5) -> Node:
     """x moved towards 0 by lambd, and 0 where it would cross it."""
-    if lambd < 0:
+    lambd = real(lambd, "soft_shrink: lambd")
+    if not lambd >= 0:
         raise GraphError(f"soft_shrink: lambd must be at least 0, not {lambd}")
     node = to_float(x)
     return where(node > lambd, node - lambd, where(node < -lambd, node + lambd, node * 0))
@@ -199,8 +205,10 @@ def maxout(x: ArrayLike, /, pieces: int, axis: int = -1) -> Node:
     node = as_node(x)
     at = to_axis(axis, node.ndim, "maxout")
     size = node.shape[at]
-    if pieces < 1 or size % pieces != 0:
-        raise GraphError(f"maxout: {pieces} pieces do not divide axis {at}{describe([node])}")
+    if not is_integer(pieces) or pieces < 1 or size % pieces != 0:
+        raise GraphError(
+            f"maxout: {shown(pieces)} pieces do not divide axis {at}{describe([node])}"
+        )
     return max(split_axis(node, at, size // pieces, "maxout"), axis=at + 1)
 
 

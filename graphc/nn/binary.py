@@ -13,6 +13,7 @@ from graphc.lang.operands import ArrayLike, as_node, together_as_floats
 from graphc.lang.reduction import mean
 from graphc.lang.selection import where
 from graphc.nn.losses import reduced
+from graphc.nn.options import real
 
 LEAST_LOGARITHM = -100.0
 """Below it logarithms of probabilities are cut off, as in PyTorch."""
@@ -92,7 +93,9 @@ def sigmoid_focal_loss(
     for dense object detection (2017). GraphError unless gamma is 0 or at least 1, where the slope
     is finite, and alpha from 0 to 1.
     """
-    if 0 < gamma < 1 or gamma < 0:
+    gamma = real(gamma, "sigmoid_focal_loss: gamma")
+    alpha = None if alpha is None else real(alpha, "sigmoid_focal_loss: alpha")
+    if gamma != 0 and not gamma >= 1:
         raise GraphError(f"sigmoid_focal_loss: gamma must be 0 or at least 1, not {gamma}")
     if alpha is not None and not 0 <= alpha <= 1:
         raise GraphError(f"sigmoid_focal_loss: alpha must be 0 to 1 or None, not {alpha}")

@@ -6,8 +6,10 @@ Each function takes a key of its own (see `graphc.random`); outside training it 
 from __future__ import annotations
 
 import math
+import numbers
+from typing import Any
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir.dim import Size
 from graphc.ir.node import Node, apply, describe
 from graphc.ir.types import float32, int64
@@ -23,6 +25,7 @@ from graphc.lang.operands import (
 from graphc.lang.reduction import argmax
 from graphc.lang.selection import stop_gradient, where
 from graphc.nn.activations import SELU_ALPHA, SELU_SCALE, leaky_relu
+from graphc.nn.options import real
 from graphc.random.bits import fraction
 from graphc.random.continuous import gumbel
 
@@ -61,7 +64,7 @@ def dilution(
     node = to_float(weights)
     if not frozen:
         return rescaled(key, node, p, training, node.shape, "dilution")
-    check_probability(p, "dilution")
+    p = probability(p, "dilution")
     if not training or p == 0:
         return node
     return where(kept(key, p, node.shape, "dilution"), node, stop_gradient(node))
@@ -74,7 +77,7 @@ def alpha_dropout(key: ArrayLike, x: ArrayLike, p: float = 0.5, training: bool =
     GraphError unless p is from 0 to below 1.
     """
     node = to_float(x)
-    check_probability(p, "alpha_dropout")
+    p = probability(p, "alpha_dropout")
     if not training or p == 0:
         return node
     if p == 1:
@@ -93,7 +96,8 @@ def rrelu(
     Outside training the slope is the middle. Xu et al.: Empirical evaluation of rectified
     activations (2015). GraphError unless lower is at most upper.
     """
-    if lower > upper:
+    lower, upper = real(lower, "rrelu: lower"), real(upper, "rrelu: upper")
+    if not lower <= upper:
         raise GraphError(f"rrelu: lower {lower} must be at most upper {upper}")
     node = to_float(x)
     if not training or lower == upper:
@@ -111,7 +115,8 @@ def gumbel_softmax(
     there and 0 elsewhere, and the gradient that of the soft one. Jang, Gu, Poole: Categorical
     reparameterization (2017). GraphError unless tau > 0.
     """
-    if tau <= 0:
+    tau = real(tau, "gumbel_softmax: tau")
+    if not tau > 0:
         raise GraphError(f"gumbel_softmax: tau must be positive, not {tau}")
     node = to_float(logits)
     soft = softmax((node + gumbel(key, node.shape, node.dtype)) / tau, axis)
@@ -127,7 +132,7 @@ def rescaled(
     key: ArrayLike, x: Node, p: float, training: bool, shape: tuple[Size, ...], what: str
 ) -> Node:
     """x / (1 - p) where a mask of a shape keeps it, else 0."""
-    check_probability(p, what)
+    p = probability(p, what)
     if not training or p == 0:
         return x
     mask = broadcast_node(kept(key, p, shape, what), x.shape)
@@ -139,7 +144,8 @@ def kept(key: ArrayLike, p: float, shape: tuple[Size, ...], what: str) -> Node:
     return fraction(key, shape, float32, what) >= as_node(p, float32)
 
 
-def check_probability(p: float, what: str) -> None:
-    """GraphError unless p is a number from 0 to 1."""
-    if not isinstance(p, int | float) or not 0 <= p <= 1:
-        raise GraphError(f"{what}: p must be a number from 0 to 1, not {p!r}")
+def probability(p: Any, what: str) -> float:
+    """p as a float; GraphError unless it is a number from 0 to 1."""
+    if not isinstance(p, numbers.Real) or not 0 <= float(p) <= 1:
+        raise GraphError(f"{what}: p must be a number from 0 to 1, not {shown(p)}")
+    return float(p)

@@ -6,9 +6,9 @@ Names and options are PyTorch's. float16 and bfloat16 are computed in float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir.dim import Size, is_nonnegative
 from graphc.ir.node import Node, describe
 from graphc.ir.types import DType, show_shape
@@ -17,8 +17,9 @@ from graphc.lang.movement import moveaxis, pad, reshape
 from graphc.lang.operands import ArrayLike, along_axis, as_node, size_of, to_float, to_node_dtype
 from graphc.lang.reduction import mean, widen
 from graphc.lang.selection import stop_gradient, where
-from graphc.lang.sizes import ShapeLike, size_value, to_shape
+from graphc.lang.sizes import ShapeLike, is_integer, size_value, to_shape
 from graphc.nn.arguments import channel_axis
+from graphc.nn.options import real_or_node
 
 
 class BatchNorm(NamedTuple):
@@ -58,6 +59,7 @@ def batch_norm(  # noqa: PLR0913, PLR0917 (PyTorch's arguments, and the layout)
         scaled = centred * rsqrt(along_axis(old_var, 1, wide.ndim) + eps)
         return BatchNorm(moveaxis(affine(scaled, weight, bias, 1, node.dtype), 1, channels), *given)
     axes = tuple(a for a in range(wide.ndim) if a != 1)
+    pace = real_or_node(momentum, "batch_norm: momentum")
     average, variance, scaled = normalized(wide, axes, eps)
     size = size_of(wide, axes)
     count = size_value(size, wide.dtype)
@@ -66,8 +68,8 @@ def batch_norm(  # noqa: PLR0913, PLR0917 (PyTorch's arguments, and the layout)
     if not is_nonnegative(size - 1):  # there may be none
         pairs = zip(found, (old_mean, old_var), strict=True)
         found = [where(count > 0, new, old) for new, old in pairs]
-    next_mean = moved(old_mean, found[0], momentum, given[0].dtype)
-    next_var = moved(old_var, found[1], momentum, given[1].dtype)
+    next_mean = moved(old_mean, found[0], pace, given[0].dtype)
+    next_var = moved(old_var, found[1], pace, given[1].dtype)
     result = moveaxis(affine(scaled, weight, bias, 1, node.dtype), 1, channels)
     return BatchNorm(result, next_mean, next_var)
 
@@ -137,14 +139,20 @@ def group_norm(
     node, axis = channels_second(x, layout, "group_norm")
     check_channels("group_norm", node, [weight, bias])
     channels = node.shape[1]
-    if not isinstance(channels, int) or num_groups < 1 or channels % num_groups:
+    if not isinstance(channels, int) or not divides(num_groups, channels):
         raise GraphError(
-            f"group_norm: {num_groups} groups do not divide {channels} channels{describe([node])}"
+            f"group_norm: {shown(num_groups)} groups do not divide {channels} channels"
+            f"{describe([node])}"
         )
     apart = (node.shape[0], num_groups, channels // num_groups, *node.shape[2:])
     grouped = reshape(widen(node), apart)
     scaled = normalized(grouped, tuple(range(2, grouped.ndim)), eps)[2]
     return moveaxis(affine(reshape(scaled, node.shape), weight, bias, 1, node.dtype), 1, axis)
+
+
+def divides(number: Any, whole: int) -> bool:
+    """Whether an integer of at least 1 divides another."""
+    return is_integer(number) and number >= 1 and whole % number == 0
 
 
 def instance_norm(
@@ -177,9 +185,9 @@ def local_response_norm(
     0. Krizhevsky, Sutskever, Hinton: ImageNet classification (2012).
     """
     node, axis = channels_second(x, layout, "local_response_norm")
-    if size < 1 or node.ndim < 2:
+    if not is_integer(size) or size < 1 or node.ndim < 2:
         raise GraphError(
-            f"local_response_norm: needs size >= 1 and axis 1, not {size}{describe([node])}"
+            f"local_response_norm: needs size >= 1 and axis 1, not {shown(size)}{describe([node])}"
         )
     wide = widen(node)
     last = moveaxis(square(wide), 1, -1)

@@ -6,20 +6,22 @@ for every size.
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir.node import Node, describe
 from graphc.lang.indexing import take
 from graphc.lang.movement import broadcast_to, moveaxis, permute_dims, repeat, reshape
 from graphc.lang.operands import ArrayLike, along_axis, as_node, constant, to_float, to_node_dtype
 from graphc.lang.reduction import widen
 from graphc.lang.sizes import is_integer
-from graphc.nn.arguments import Numbers, channel_axis, per_axis, spatial_axes
+from graphc.nn.arguments import Numbers, as_items, channel_axis, per_axis, spatial_axes
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Taps: TypeAlias = list[tuple[Array, Array | None]]
@@ -41,7 +43,7 @@ def resize(
     "cubic" four with Keys's kernel of a = -0.75; beyond the border stands the last element. Sizes
     may be symbolic where each element is repeated: in a nearest mode with a scale that is an
     integer. The layout is as for `conv`. Keys, Cubic convolution interpolation for digital image
-    processing (1981).
+    processing (1981). GraphError unless scales are finite numbers above 0 and sizes integers.
     """
     given = as_node(x)
     if mode not in MODES:
@@ -50,14 +52,19 @@ def resize(
         raise GraphError(f"resize: align_corners has no meaning for mode {mode!r}")
     node = given if mode.startswith("nearest") else to_float(given)
     axes = spatial_axes(node, channel_axis(layout, node, "resize"))
-    if mode.startswith("nearest") and sizes is None and isinstance(scale, int) and scale > 0:
+    if mode.startswith("nearest") and sizes is None and repetitions(scale):
         for axis in axes:
-            node = repeat(node, scale, axis)
+            node = repeat(node, repetitions(scale), axis)
         return node
     old = known_sizes(node, axes, "resize", ", but for a nearest mode with an integer scale")
     for axis, before, after in zip(axes, old, new_sizes(old, sizes, scale), strict=True):
         node = resize_axis(node, axis, before, after, mode, align_corners)
     return node
+
+
+def repetitions(scale: Any) -> int:
+    """How often a scale repeats each element: a whole number, or 0 for another scale."""
+    return int(scale) if isinstance(scale, int | np.integer) and scale > 0 else 0
 
 
 def known_sizes(node: Node, axes: Sequence[int], what: str, but: str = "") -> list[int]:
@@ -79,13 +86,19 @@ def new_sizes(
         raise GraphError("resize: give either sizes or scale")
     if sizes is not None:
         return per_axis(sizes, len(old), "resize: sizes")
-    factors = [scale] * len(old) if isinstance(scale, int | float) else list(scale or ())
-    if len(factors) != len(old) or not all(factor > 0 for factor in factors):
+    factors = (scale,) * len(old) if isinstance(scale, numbers.Real) else as_items(scale)
+    if len(factors) != len(old) or not all(map(is_factor, factors)):
         raise GraphError(
-            f"resize: scale is a number > 0 for each of {len(old)} axes, not {scale!r}"
+            f"resize: scale is a finite number > 0, or one for each of {len(old)} axes, "
+            f"not {shown(scale)}"
         )
-    result = tuple(int(size * factor) for size, factor in zip(old, factors, strict=True))
+    result = tuple(int(size * float(f)) for size, f in zip(old, factors, strict=True))
     return per_axis(result, len(old), "resize: scaled sizes")
+
+
+def is_factor(value: Any) -> bool:
+    """Whether a value is a finite number above 0."""
+    return isinstance(value, numbers.Real) and 0 < float(value) < math.inf
 
 
 def pixel_shuffle(x: ArrayLike, /, factor: int, *, layout: str | None = None) -> Node:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from graphc.errors import GraphError
+from graphc.errors import GraphError, shown
 from graphc.ir.dim import Size, product
 from graphc.ir.node import Node, describe, say
 from graphc.ir.types import DType, int64, show_shape
@@ -24,7 +24,7 @@ from graphc.lang.operands import (
     to_node_dtype,
 )
 from graphc.lang.selection import where
-from graphc.nn.arguments import per_axis
+from graphc.nn.arguments import as_items, per_axis
 from graphc.nn.resize import keys_far, keys_near, known_sizes
 
 Taps: TypeAlias = list[tuple[Node, Node]]
@@ -41,14 +41,16 @@ def affine_grid(theta: ArrayLike, /, sizes: Sequence[Size], *, align_corners: bo
     z), -1 and 1 being the borders of the image, or with align_corners the middles of the first and
     last elements. Jaderberg et al., Spatial transformer networks (2015).
     """
-    maps = to_float(theta)
-    rank = len(sizes)
+    maps, wanted = to_float(theta), as_items(sizes)
+    rank = len(wanted)
+    if not wanted:
+        raise GraphError(f"affine_grid: sizes must be two or three integers, not {shown(sizes)}")
     if rank not in (2, 3) or maps.shape[1:] != (rank, rank + 1):
         raise GraphError(
             f"affine_grid: theta of shape {show_shape(maps.shape)} must be (N, 2, 3) for two sizes "
             f"and (N, 3, 4) for three, not {rank}{describe([maps])}"
         )
-    shape = per_axis(tuple(sizes), rank, "affine_grid: sizes")
+    shape = per_axis(wanted, rank, "affine_grid: sizes")
     coordinates = [
         broadcast_to(along_axis(middles(size, align_corners, maps.dtype), axis, rank), shape)
         for axis, size in enumerate(shape)

@@ -22,6 +22,7 @@ from graphc.lang.reduction import sum, widen
 from graphc.lang.selection import where
 from graphc.nn.classification import cross_entropy
 from graphc.nn.losses import reduced
+from graphc.nn.options import real
 
 
 def cosine_similarity(x1: ArrayLike, x2: ArrayLike, axis: int = 1, eps: float = 1e-8) -> Node:
@@ -47,6 +48,7 @@ def normalize(x: ArrayLike, p: float = 2.0, axis: Axes = 1, eps: float = 1e-12) 
     """
     node = to_float(x)
     wide = widen(node)
+    p = real(p, "normalize: p")
     unit = wide / maximum(vector_norm(wide, axis, keepdims=True, ord=p), eps)
     return to_node_dtype(unit, node.dtype)
 
@@ -73,6 +75,7 @@ def cosine_embedding_loss(
 
 def pairwise_distance(x1: ArrayLike, x2: ArrayLike, p: float = 2.0, eps: float = 1e-6) -> Node:
     """The p-norm of x1 - x2 + eps along the last axis; at 0 its sub-gradient is 0."""
+    p = real(p, "pairwise_distance: p")
     if not p > 0:
         raise GraphError(f"pairwise_distance: p must be positive, not {p}")
     given = together_as_floats(x1, x2)
