@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 import graphc as gx
 from graphc.runtime.cpu.instruction_order import chains_together
@@ -83,6 +84,7 @@ def test_each_instruction_follows_those_that_it_depends_on():
             seen.add(result)
 
 
+@pytest.mark.cpu("the text that LLVM compiles")
 def test_a_chain_of_functions_is_written_so_and_a_function_alone_is_not():
     x = gx.input("x", (4096,), "float32")
 
