@@ -13,6 +13,7 @@ import pytest
 
 import graphc as gx
 from graphc import nn
+from tests.refusing import check_refusal
 
 Array = np.ndarray[Any, Any]
 
@@ -174,8 +175,4 @@ REFUSED: Sequence[tuple[Callable[[], Any], str]] = (
 
 @pytest.mark.parametrize(("call", "message"), REFUSED)
 def test_refused(call: Callable[[], Any], message: str) -> None:
-    with pytest.raises(gx.GraphError) as error:
-        call()
-    assert message in error.value.message
-    assert error.value.where is not None
-    assert error.value.where.file == __file__
+    check_refusal(call, message, __file__)

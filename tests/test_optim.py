@@ -9,6 +9,7 @@ import pytest
 
 import graphc as gx
 from graphc import optim
+from tests.refusing import check_refusal
 
 Array = np.ndarray[Any, Any]
 Rule = Callable[[Array, Array, dict[str, Array], int], Array]
@@ -201,8 +202,4 @@ REFUSED: tuple[tuple[Callable[[], Any], str], ...] = (
 
 @pytest.mark.parametrize(("call", "message"), REFUSED)
 def test_options_refused(call: Callable[[], Any], message: str) -> None:
-    with pytest.raises(gx.GraphError) as error:
-        call()
-    assert message in error.value.message
-    assert error.value.where is not None
-    assert error.value.where.file == __file__
+    check_refusal(call, message, __file__)

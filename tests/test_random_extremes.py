@@ -9,6 +9,7 @@ from draws import run
 
 import graphc as gx
 from graphc import random
+from tests.refusing import check_refusal
 
 KEY = random.key(3)
 INFINITY = float("inf")
@@ -136,8 +137,4 @@ REFUSED: Sequence[tuple[Callable[[], Any], str]] = (
 
 @pytest.mark.parametrize(("call", "message"), REFUSED)
 def test_refused(call: Callable[[], Any], message: str) -> None:
-    with pytest.raises(gx.GraphError) as error:
-        call()
-    assert message in error.value.message
-    assert error.value.where is not None
-    assert error.value.where.file == __file__
+    check_refusal(call, message, __file__)

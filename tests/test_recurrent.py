@@ -16,6 +16,7 @@ from graphc.ir.node import Node
 from graphc.passes.graph_passes import GRAPH_PASSES
 from graphc.passes.pipeline import run_passes
 from graphc.runtime.accelerator.pipeline import PIPELINE
+from tests.refusing import check_refusal
 
 Array = np.ndarray[Any, Any]
 
@@ -229,8 +230,4 @@ REFUSED: Sequence[tuple[Callable[[], Any], str]] = (
 
 @pytest.mark.parametrize(("call", "message"), REFUSED)
 def test_refused(call: Callable[[], Any], message: str) -> None:
-    with pytest.raises(gx.GraphError) as error:
-        call()
-    assert message in error.value.message
-    assert error.value.where is not None
-    assert error.value.where.file == __file__
+    check_refusal(call, message, __file__)
