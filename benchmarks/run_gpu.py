@@ -9,8 +9,8 @@ those of the other benchmarks (`contenders/`); data and parameters stay on the c
 results are compared with those of PyTorch before it is timed. A round gives each contender its
 turn; times are medians of rounds, by the wall clock, of calls that end when the card is done. The
 column `on GPU` is what graphc's kernels take by the card's own clock, one after another: rates are
-of that. float32 is full precision for all. What does not fit into `--seconds` is left out, and
-named.
+of that, and what they are compared with is by the same clock. float32 is full precision for all.
+What does not fit into `--seconds` is left out, and named.
 """
 
 import argparse
@@ -210,6 +210,8 @@ def time_parts(options, where):
             times = time_in_turns(jobs, 0.01 if options.quick else options.turns)
             if "graphc" in jobs:
                 times["on GPU"] = time_on_device(jobs["graphc"])
+            if "eager" in jobs and where == "cuda" and chosen.work.operations:
+                times["cuBLAS"] = jobs["eager"].seconds_on_device()
         except Exception as error:
             print(f"{chosen.name}: {error}", flush=True)
             continue
@@ -237,8 +239,7 @@ def rate(workload, times, lines):
     if seconds is None or not work.operations + work.read:
         return ""
     if work.operations:
-        both = "eager" in times and "graphc" in times  # whole calls
-        share = f"{100 * times['eager'] / times['graphc']:.0f} % of cuBLAS" if both else ""
+        share = f"{100 * times['cuBLAS'] / seconds:.0f} % of cuBLAS" if "cuBLAS" in times else ""
         return f"{work.operations / seconds / 1e12:.2f} TFLOP/s  {share}"
     reached = (work.read + work.written) / seconds
     copies = [
