@@ -19,7 +19,6 @@ FUNCTIONS = {
     "any": "bitwise_or",
     "all": "bitwise_and",
 }
-LAST = 2**63 - 1  # a position after every other
 
 
 def has_position(accumulator: Accumulator) -> bool:
@@ -39,7 +38,10 @@ def words(accumulator: Accumulator) -> tuple[str, ...]:
 
 
 def identity(dialect: Dialect, accumulator: Accumulator) -> tuple[str, ...]:
-    """What an accumulator holds before anything is accumulated."""
+    """What an accumulator holds before anything is accumulated.
+
+    The position is that of the first element: where all are as this is, none wins against it.
+    """
     dtype, kind = accumulator.dtype, accumulator.kind.removeprefix("arg")
     if kind in ("max", "min"):
         limits = (False, True) if dtype.kind == "bool" else dtype.limits
@@ -47,29 +49,42 @@ def identity(dialect: Dialect, accumulator: Accumulator) -> tuple[str, ...]:
     else:
         number = kind in ("prod", "all")
     texts = (literal(dialect, dtype, number),)
-    return (*texts, literal(dialect, int64, LAST)) if has_position(accumulator) else texts
+    return (*texts, literal(dialect, int64, 0)) if has_position(accumulator) else texts
 
 
 def combine(
-    context: Context, accumulator: Accumulator, new: Sequence[str], old: Sequence[str]
+    context: Context,
+    accumulator: Accumulator,
+    new: Sequence[str],
+    old: Sequence[str],
+    in_order: bool = False,
 ) -> list[str]:
-    """Statements that bring a new state into an old one, which is named by variables."""
+    """Statements that bring a new state into an old one, which is named by variables.
+
+    in_order says that new positions are greater than old ones.
+    """
     if accumulator.kind == "last":
         return [f"{old[0]} = {new[0]};"]
     if has_position(accumulator):
-        condition = precedes(accumulator, new, old)
+        condition = precedes(accumulator, new, old, in_order)
         return [f"if ({condition}) {{ {old[0]} = {new[0]}; {old[1]} = {new[1]}; }}"]
     function = FUNCTIONS[accumulator.kind]
     return [f"{old[0]} = {bare(apply(context, function, accumulator.dtype, [new[0], old[0]]))};"]
 
 
-def precedes(accumulator: Accumulator, new: Sequence[str], old: Sequence[str]) -> str:
+def precedes(
+    accumulator: Accumulator, new: Sequence[str], old: Sequence[str], in_order: bool
+) -> str:
     """Whether a (value, position) wins: by NaN, then by value, then by the lower position."""
     (left, at), (right, before) = new, old
     sign = ">" if accumulator.kind == "argmax" else "<"
+    if not accumulator.dtype.is_float and in_order:
+        return f"{left} {sign} {right}"
     if not accumulator.dtype.is_float:
         return f"{left} {sign} {right} || ({left} == {right} && {at} < {before})"
     opposite = "<=" if sign == ">" else ">="
     better = f"!({left} {opposite} {right}) && {right} == {right}"
+    if in_order:
+        return better
     tie = f"{left} == {right} || ({left} != {left} && {right} != {right})"
     return f"({better}) || (({tie}) && {at} < {before})"

@@ -25,6 +25,7 @@ from graphc.runtime.c_source.dialect import WARP, Dialect
 from graphc.runtime.c_source.helpers import Helpers
 from graphc.runtime.c_source.index_width import index_word
 from graphc.runtime.c_source.names import Names, identifier
+from graphc.runtime.c_source.positions import in_order
 from graphc.runtime.c_source.registers import own_buffers
 from graphc.runtime.c_source.shared_memory import declared
 from graphc.runtime.c_source.sizes import bare, operand
@@ -132,6 +133,7 @@ def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -
     body = Body(helpers.context, names, index_word(kernel, shape.blocks * shape.threads))
     writer = Writer(body, shape.together, meeting(shape, dialect), own_buffers(kernel))
     writer.copies = has_copies(kernel, dialect)
+    writer.in_order = in_order(kernel)
     move_to_starts(body, kernel)
     find_place(body, shape, dialect)
     writer.write(shape.body)

@@ -48,7 +48,8 @@ class Writer:
     shared collects the memory that they have in common, arrays that of the kernel's own text.
     states holds what each accumulator in scope is called, met whether nothing was read or written
     since the last barrier, depth how many loops stand around. thread is the loop of which each
-    thread runs one iteration, copies whether the device copies by itself.
+    thread runs one iteration, copies whether the device copies by itself. in_order names
+    accumulators of which a thread comes upon the positions in their order.
     """
 
     def __init__(self, body: Body, together: bool, meeting: str, own: Mapping[str, Deal]) -> None:
@@ -65,6 +66,7 @@ class Writer:
         self.depth = 0
         self.thread: For | None = None
         self.copies = False
+        self.in_order: frozenset[str] = frozenset()
 
     def finished(self) -> list[str]:
         """The lines of the function; a barrier at the end is for nobody."""
@@ -141,7 +143,8 @@ class Writer:
             new = [operand(body.expression(statement.value))]
             if has_position(accumulator):
                 new = [self.simple(accumulator, new[0]), body.size(statement.position)]
-            for line in combine(body.context, accumulator, new, old):
+            in_order = statement.name in self.in_order
+            for line in combine(body.context, accumulator, new, old, in_order):
                 body.line(line)
         self.met = False
 
@@ -288,13 +291,8 @@ class Writer:
                     self.body.line(f"{array}[{lane}] = {value};")
         variable = names.of("value", loop.variable.name)
         with self.in_place_of(at(partial, lane)):
-            self.repeat(
-                loop,
-                self.limit(loop),
-                "0",
-                "++",
-                [f"const int {lane} = (int)({variable} % {lanes});"],
-            )
+            first = [f"const int {lane} = (int)({variable} % {lanes});"]
+            self.repeat(loop, self.limit(loop), "0", "++", first)
         self.halve(partial, lanes, lane)
 
     def halve(self, partial: States, lanes: int, lane: str) -> None:

@@ -118,8 +118,8 @@ def combine_all(
 ) -> None:
     """Bring the states at one place of arrays into those at another."""
     for name, own in arrays.items():
-        pair = [[f"{array}[{place}]" for array in own] for place in (new, old)]
-        for line in combine(body.context, accumulators[name], *pair):
+        later, before = ([f"{array}[{place}]" for array in own] for place in (new, old))
+        for line in combine(body.context, accumulators[name], later, before):
             body.line(line)
 
 
