@@ -47,6 +47,7 @@ On programs:
   plan_memory           update states in place, and reuse memory that dies
   store_past_cache      keep what no cache can hold out of the caches
   widen_accesses        load and store several neighbours at once
+  use_warpgroups        let four warps multiply large matrices of 16-bit floats in shared memory
   use_matrix_units      let warps multiply matrices of 16-bit floats on a device's units
   tile_contractions     let a block of threads compute a tile of a product in shared memory
   map_to_grid           deal loops to a device's blocks and threads
@@ -105,6 +106,7 @@ from graphc.passes.store_past_cache import store_past_cache
 from graphc.passes.tile_contractions import tile_contractions
 from graphc.passes.tile_loops import tile_loops
 from graphc.passes.use_matrix_units import use_matrix_units
+from graphc.passes.use_warpgroups import use_warpgroups
 from graphc.passes.use_winograd import use_winograd
 from graphc.passes.widen_accesses import widen_accesses
 
@@ -151,6 +153,7 @@ PASSES: dict[str, Callable[[Any], Any]] = {
         plan_memory,
         store_past_cache,
         widen_accesses,
+        use_warpgroups,
         use_matrix_units,
         tile_contractions,
         map_to_grid,

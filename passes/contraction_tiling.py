@@ -61,7 +61,9 @@ class Operand:
 
 
 class Tiling:
-    """A contraction in tiles, over buffers that begin somewhere."""
+    """A contraction in tiles, over buffers that begin somewhere; threads are those of a block."""
+
+    threads = THREADS
 
     def __init__(self, found: Contraction, tile: BlockTile, starts: Starts) -> None:
         self.found = found = in_even_slices(found, tile.depth)
@@ -75,7 +77,7 @@ class Tiling:
             "left": loop("%row_tile", tiles(self.left), "block", ()),
             "right": loop("%column_tile", tiles(self.right), "block", ()),
         }
-        self.thread = loop("%thread", THREADS, "thread", (), THREADS)
+        self.thread = loop("%thread", self.threads, "thread", (), self.threads)
         self.slices = loop("%slice", over(self.depth.count, tile.depth), "serial", ())
         self.term = loop("%term", tile.depth, "serial", ())
         self.parts = self.own_parts()
@@ -95,7 +97,7 @@ class Tiling:
         found = [part.offset for part in scalar.walk([value]) if isinstance(part, Load)]
         along = any(self.is_along(offset, axis) for offset in found)
         innermost = (self.depth if along else axis).loops[-1]
-        most = width * self.tile.depth // THREADS
+        most = width * self.tile.depth // self.threads
         lanes = lanes_along(value, innermost, self.starts, most)
         return Operand(name, value, axis, width, along, lanes)
 
@@ -112,7 +114,15 @@ class Tiling:
         shared = (
             Local(o.name, o.value.dtype, self.slots * self.elements(o)) for o in self.operands
         )
-        return nested([*separate, *self.tiles.values()], (*shared, self.block()))
+        return nested([*separate, *self.tile_loops()], (*shared, self.block()))
+
+    def tile_loops(self) -> list[For]:
+        """The loops over tiles, the outermost first: blocks run about in their order."""
+        return list(self.tiles.values())
+
+    def tile_number(self, each: Operand) -> Size:
+        """The number of a block's tile along the rows or columns."""
+        return variable(self.tiles[each.name])
 
     def elements(self, each: Operand) -> int:
         """Elements of shared memory that a slice takes."""
@@ -175,13 +185,13 @@ class Tiling:
 
     def brought(self, each: Operand) -> int:
         """How many elements of a slice a thread brings."""
-        return each.width * self.tile.depth // THREADS
+        return each.width * self.tile.depth // self.threads
 
     def bring(self, each: Operand, number: Size, target: str) -> For:
         """Load a thread's elements of a slice, into shared memory or into its own."""
         steps, lane = self.steps(each)
         row, term = each.place(self.group(steps), self.tile.depth)
-        place = variable(self.tiles[each.name]) * each.width + row
+        place = self.tile_number(each) * each.width + row
         at = number * self.tile.depth + term
         value = self.value(each, place, at, number, lane)
         shared = self.slot(each, number) + self.place(each, steps, lane)
@@ -196,7 +206,7 @@ class Tiling:
 
     def group(self, steps: For) -> Size:
         """The number of the neighbours that a thread brings in a step."""
-        return variable(steps) * THREADS + variable(self.thread)
+        return variable(steps) * self.threads + variable(self.thread)
 
     def own(self, each: Operand, steps: For, lane: For) -> Size:
         """Where a thread keeps an element for itself."""
@@ -260,7 +270,7 @@ class Tiling:
         lets: list[Statement] = []
         inside: list[Scalar] = []
         for each in self.operands:
-            place = variable(self.tiles[each.name]) * each.width + self.own_place(each)
+            place = self.tile_number(each) * each.width + self.own_place(each)
             indices |= each.axis.digits(place)
             condition = each.axis.is_inside(place, each.width)
             if condition is not None:

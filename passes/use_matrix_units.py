@@ -5,7 +5,7 @@ cycles, where 32 threads, a warp, hold parts of the three in registers. Of float
 many terms, rounded to the 11 bits of tf32, which is for the user to allow. Here a block's eight
 warps share the tile of a contraction (`passes/contraction_tiling.py`): each has some such matrices
 of sums, and the operands are brought to shared memory as they lie in memory, neighbours side by
-side (`passes/turned_lines.py`), from where units load them either way. A `matrix` loop over the
+side (`passes/swizzled_lines.py`), from where units load them either way. A `matrix` loop over the
 terms is what the unit does; it says what is multiplied with what, and a device without one runs it
 as it stands (`graphc.ir.kernel`).
 
@@ -32,8 +32,8 @@ from graphc.passes.block_tile import THREADS, BlockTile, block_tile, tiles_of
 from graphc.passes.contraction import Contraction
 from graphc.passes.contraction_tiling import Operand, Tiling
 from graphc.passes.loop_nests import nested
+from graphc.passes.swizzled_lines import PIECE_BYTES, SwizzledLines
 from graphc.passes.tile_contractions import counts, in_tiles
-from graphc.passes.turned_lines import PIECE_BYTES, TurnedLines
 from graphc.passes.widen_accesses import Starts
 
 WARP = 32
@@ -157,8 +157,7 @@ class UnitTiling(Tiling):
 
     def own_parts(self) -> dict[str, list[For]]:
         """The matrices of a warp, and in each two rows and two columns for a thread."""
-        found = warps_of(self.tile)
-        assert found is not None
+        found = self.own_warps()
         self.warps = {"left": found[0], "right": found[1]}
         rows, columns = (
             self.tile.rows // (found[0] * ROWS),
@@ -171,6 +170,12 @@ class UnitTiling(Tiling):
                 loop("%column", 2, "unrolled", ()),
             ],
         }
+
+    def own_warps(self) -> tuple[int, int]:
+        """How many warps share the rows and the columns of the tile."""
+        found = warps_of(self.tile)
+        assert found is not None
+        return found
 
     def own_place(self, each: Operand) -> Size:
         """A thread's row or column in the tile, as units deal matrices of sums to a warp."""
@@ -194,8 +199,9 @@ class UnitTiling(Tiling):
         """Where an element of a slice lies among these: beside those that it was brought with."""
         outer, inner = (row, term) if each.along else (term, row)
         if self.is_in_lines(each):
-            width = self.tile.depth if each.along else each.width
-            return TurnedLines(width, each.lanes).at(outer, inner)
+            sides = each.width, self.tile.depth
+            lines = SwizzledLines(*(sides if each.along else sides[::-1]), each.lanes)
+            return lines.at(outer, inner)
         return outer * self.pitch(each) + inner
 
     def is_in_lines(self, each: Operand) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from graphc.ir.graph import Graph
 from graphc.runtime.accelerator.pipeline import translate
 from graphc.runtime.c_source.dialect import Dialect
-from graphc.runtime.cuda.dialect import CUDA
+from graphc.runtime.cuda.dialect import CUDA, HOPPER
 from graphc.runtime.device import find_device
 from graphc.runtime.loaded import Options
 from graphc.runtime.opencl.dialect import OPENCL
 
-DIALECTS: dict[str, Dialect] = {"opencl": OPENCL, "cuda": CUDA}
+DIALECTS: dict[str, Dialect] = {"opencl": OPENCL, "cuda": CUDA, "cuda:sm_90a": HOPPER}
 """The C that kernels are written in, by the kind of device; none of them need be there."""
 
 

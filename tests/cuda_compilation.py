@@ -7,10 +7,10 @@ from unittest.mock import patch
 from graphc.ir.kernel import Kernel
 from graphc.runtime.c_source.emit import emit
 from graphc.runtime.cuda import nvrtc
-from graphc.runtime.cuda.dialect import CUDA
+from graphc.runtime.cuda.dialect import dialect_for
 from graphc.runtime.cuda.nvrtc import NvrtcError, compile_cubin
 
-ARCHITECTURES = ("sm_75", "sm_90", "sm_100")
+ARCHITECTURES = ("sm_75", "sm_90a", "sm_100")
 ELF = b"\x7fELF"
 
 
@@ -28,11 +28,12 @@ def compile_all(kernels: Sequence[Kernel], architecture: str) -> None:
     """
     if not kernels:
         return
+    dialect = dialect_for(architecture)
     try:
-        code = compile_cubin(emit(kernels, CUDA).text, architecture)
+        code = compile_cubin(emit(kernels, dialect).text, architecture)
     except NvrtcError:
         for kernel in kernels:
-            compile_text(emit([kernel], CUDA).text, architecture)
+            compile_text(emit([kernel], dialect).text, architecture)
         raise
     assert code.startswith(ELF)
     assert code.count(b".text.kernel_") >= len(kernels)

@@ -8,7 +8,6 @@ about handles, and about memory that was freed, which it fills with what nobody 
 import ctypes
 import enum
 import itertools
-import re
 import shutil
 import subprocess
 import threading
@@ -20,10 +19,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cuda_on_host import MOST_GIVEN, on_host
 
 from graphc.runtime.cuda import device, driver, machine
 
-HEADER = Path(__file__).resolve().parent / "cuda_on_host.h"
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 FLAGS = ["-O0", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off", "-w"]
 CUresult = enum.IntEnum(
@@ -41,17 +40,6 @@ CUresult = enum.IntEnum(
 )
 ALIGNMENT = 256  # bytes
 FREED = 0xFD  # what each byte of memory becomes that is given back
-CONVERSION = re.compile(r'asm\("cvt[^"]*" : "=."\((\w+)\) : "."\((\w+)\)\);')
-"""PTX that converts between float16 and float32."""
-MULTIPLICATION = re.compile(
-    r"^static __device__ void (?:(?:multiply|load|round)_matrices|begin_copy|end_copies)_.*?^}$",
-    re.MULTILINE | re.DOTALL,
-)
-"""Functions of PTX that load, round and multiply matrices, or copy to shared memory."""
-GIVEN = re.compile(r"extern __shared__ (.*) (\w+)\[\];")
-"""Shared memory that a kernel is launched with."""
-MOST_GIVEN = 64 << 10
-"""Bytes of it that GPUs of compute capability 7.5 have, the least of those that are supported."""
 GOOD = CUresult.CUDA_SUCCESS
 Answer = tuple[Any, ...]
 
@@ -332,7 +320,7 @@ class FakeDriver:
         return GOOD, self.handle((function, counts[name.decode()], library))
 
     def cuFuncSetAttribute(self, kernel: int, attribute: str, value: int) -> Answer:
-        if attribute != "shared" or value > MOST_GIVEN:
+        if attribute != "shared" or value > MOST_GIVEN[self.attributes["major"]]:
             return (CUresult.CUDA_ERROR_INVALID_VALUE,)
         self.given[kernel] = value
         return (GOOD,)
@@ -380,21 +368,3 @@ def is_step(handle: tuple[Any, ...]) -> bool:
 def is_of(handle: Any, library: Any) -> bool:
     """Whether a handle is a function of a library."""
     return isinstance(handle, tuple) and handle[-1] is library
-
-
-def on_host(text: str) -> tuple[str, dict[str, int]]:
-    """CUDA C as a program of C++, with a function `run_NAME` for each kernel; their parameters.
-
-    What is written in PTX gives way to functions of the header.
-    """
-    text = GIVEN.sub(rf"static \1 \2[{MOST_GIVEN}];", text)
-    text = MULTIPLICATION.sub("", CONVERSION.sub(r"\1 = convert_half(\2);", text))
-    found = re.findall(r"^void (kernel_\w+)\(([^)]*)\)", text, re.MULTILINE)
-    counts = {name: given.count(",") + bool(given) for name, given in found}
-    runs = [
-        f'extern "C" int run_{name}(unsigned blocks, unsigned threads, void **arguments) '
-        f"{{ return launch(kernels::{name}, blocks, threads, arguments); }}"
-        for name in counts
-    ]
-    lines = [f'#include "{HEADER}"', "namespace kernels {", text, "}", *runs]
-    return "\n".join(lines), counts

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from graphc.ir.graph import Graph
-from graphc.ir.kernel import Kernel
+from graphc.ir.kernel import Kernel, statements
 from graphc.ir.printer import print_text
 from graphc.passes.pipeline import run_passes
 from graphc.runtime.accelerator.pipeline import pipeline_of
-from graphc.runtime.cuda.dialect import CUDA
+from graphc.runtime.cuda.dialect import CUDA, HOPPER
 from graphc.runtime.device import Device, Load
 from graphc.runtime.loaded import Loaded, Options
 
@@ -46,7 +46,10 @@ class SuiteKernels:
             with pytest.MonkeyPatch.context() as patch:
                 for word in ("GRAPHC_DUMP", "GRAPHC_VERIFY"):  # the device's own passes had both
                     patch.delenv(word, raising=False)
-                self.keep_kernels(run_passes(graph, pipeline_of(CUDA)).result.kernels)
+                kernels = run_passes(graph, pipeline_of(CUDA)).result.kernels
+                self.keep_kernels(kernels)
+                if any(map(uses_units, kernels)):
+                    self.keep_kernels(run_passes(graph, pipeline_of(HOPPER)).result.kernels)
             return loaded
 
         return load_and_keep
@@ -67,3 +70,8 @@ class SuiteKernels:
         if path not in self.seen and not path.exists():
             path.write_text(text)
         self.seen.add(path)
+
+
+def uses_units(kernel: Kernel) -> bool:
+    """Whether units multiply matrices: it may be another kernel where warpgroups do."""
+    return any(getattr(s, "kind", "") == "matrix" for s in statements(kernel.body))

@@ -149,18 +149,22 @@ def test_what_the_pool_keeps_is_given_up_before_memory_is_short() -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 @pytest.mark.parametrize(
-    "sizes", [(2048, 64, 2048), (512, 40, 256), (300, 70, 200), (256, 33, 260), (64, 4096, 64)]
-)
-@pytest.mark.parametrize("turned", ["", "left", "right"])
+    "sizes",
+    [
+        (2048, 64, 2048), (1003, 200, 1096), (1000, 136, 1096), (4096, 512, 512),
+        (512, 40, 256), (300, 70, 200), (256, 33, 260), (64, 4096, 64),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("turned", ["", "left", "right", "left right"])
 def test_products_are_exact(dtype: str, sizes: tuple[int, int, int], turned: str) -> None:
     m, k, n = sizes
     left, right = integers(m, k, most=2), integers(k, n, most=2)
-    x = gx.input("x", (k, m) if turned == "left" else (m, k), dtype)
-    w = gx.input("w", (n, k) if turned == "right" else (k, n), dtype)
-    total = (x.T if turned == "left" else x) @ (w.T if turned == "right" else w)
+    x = gx.input("x", (k, m) if "left" in turned else (m, k), dtype)
+    w = gx.input("w", (n, k) if "right" in turned else (k, n), dtype)
+    total = (x.T if "left" in turned else x) @ (w.T if "right" in turned else w)
     step = gx.compile([x, w], total, device="cuda", tf32=True)
     numpy = as_dtype(dtype).numpy
-    given = [left.T if turned == "left" else left, right.T if turned == "right" else right]
+    given = [left.T if "left" in turned else left, right.T if "right" in turned else right]
     got = step(*(np.ascontiguousarray(array).astype(numpy) for array in given))
     np.testing.assert_array_equal(got, (left @ right).astype(numpy))
 

@@ -163,10 +163,12 @@ def parse_local(reader: Reader, scope: Scope) -> Local:
 
 
 def parse_barrier(reader: Reader, scope: Scope) -> Barrier:
-    """`[pending 1]`."""
-    if not reader.accept("pending"):
-        return Barrier()
-    return Barrier(int(reader.expect_kind("int", "a number of barriers").text))
+    """`[pending 1] [running 1]`."""
+    left = (
+        int(reader.expect_kind("int", "a number of barriers").text) if reader.accept(word) else 0
+        for word in ("pending", "running")
+    )
+    return Barrier(*left)
 
 
 def parse_value(reader: Reader, scope: Scope) -> Scalar:

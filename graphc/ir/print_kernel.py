@@ -70,7 +70,9 @@ def print_statement(
         guard = "" if statement.guard is None else f" if {print_scalar(statement.guard)}"
         return f"store {target}{guard} = {print_scalar(statement.value)}"
     if isinstance(statement, Barrier):
-        return f"barrier pending {statement.pending}" if statement.pending else "barrier"
+        pending = f" pending {statement.pending}" if statement.pending else ""
+        running = f" running {statement.running}" if statement.running else ""
+        return f"barrier{pending}{running}"
     name = quote_name("%", statement.name)
     if isinstance(statement, Local):
         return f"local {name}: {statement.dtype}[{statement.size}]"

@@ -19,6 +19,7 @@ from graphc.ir.divisibility import is_multiple
 from graphc.ir.kernel import (
     ACCUMULATORS,
     LOOP_KINDS,
+    WARPGROUP,
     Accumulate,
     Accumulator,
     Barrier,
@@ -168,7 +169,9 @@ def verify_loop(scope: Scope, loop: For) -> None:
     if loop.kind == "unrolled" and not isinstance(loop.limit, int):
         raise KernelError("the limit of an unrolled loop must be an integer")
     odd = loop.lanes % 2 == 1 and loop.lanes != 1
-    several = loop.kind in SIDE_BY_SIDE or (loop.kind == "unrolled" and loop.lanes == loop.limit)
+    several = loop.kind in SIDE_BY_SIDE or {
+        "unrolled": loop.lanes == loop.limit, "matrix": loop.lanes == WARPGROUP,
+    }.get(loop.kind, False)  # fmt: skip
     if loop.lanes < 1 or odd or (loop.lanes > 1) > several:
         raise KernelError(f"{loop.lanes} lanes: a vector or thread loop has an even number")
     if loop.kind in ("wide", "copy"):

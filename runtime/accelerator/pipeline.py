@@ -25,6 +25,7 @@ from graphc.passes.split_loops import split_loops
 from graphc.passes.split_reductions import split_reductions
 from graphc.passes.tile_contractions import tile_contractions
 from graphc.passes.use_matrix_units import use_matrix_units
+from graphc.passes.use_warpgroups import use_warpgroups
 from graphc.passes.widen_accesses import widen_accesses
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Module, emit
@@ -83,8 +84,9 @@ def pipeline_of(dialect: Dialect, tf32: bool = False) -> tuple[Pass, ...]:
     if not dialect.matrix:
         return PIPELINE
     place = PIPELINE.index(tile_contractions)
+    groups = (use_warpgroups,) if dialect.warpgroup else ()
     units = use_matrix_units_in_tf32 if tf32 else use_matrix_units
-    return (*PIPELINE[:place], units, *PIPELINE[place:])
+    return (*PIPELINE[:place], *groups, units, *PIPELINE[place:])
 
 
 @dataclass(frozen=True, slots=True)

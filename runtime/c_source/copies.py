@@ -15,16 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphc.ir import dim
-from graphc.ir.kernel import Barrier, For, Kernel, Store, statements
+from graphc.ir.kernel import For, Kernel, Store, statements
 from graphc.ir.scalar import Load
 from graphc.runtime.c_source.dialect import Dialect
 
 if TYPE_CHECKING:
     from graphc.runtime.c_source.statements import Writer
-
-
-MOST_PENDING = 1
-"""Barriers back to copies that are not waited for; to wait for more is always right."""
 
 
 def has_copies(kernel: Kernel, dialect: Dialect) -> bool:
@@ -56,14 +52,3 @@ def begin_copy(writer: Writer, loop: For) -> bool:
     )
     body.line(f"{body.context.need(name)}({to}, {start}, {guard});")
     return True
-
-
-def all_copies(writer: Writer) -> str:
-    """The words that wait for all copies; none where there are none."""
-    return f"{writer.body.context.need('end_copies_but_0')}()" if writer.copies else ""
-
-
-def end_copies(writer: Writer, barrier: Barrier | None) -> None:
-    """Wait for the copies of the thread that a barrier waits for."""
-    pending = 0 if barrier is None else min(barrier.pending, MOST_PENDING)
-    writer.body.line(f"{writer.body.context.need(f'end_copies_but_{pending}')}();")

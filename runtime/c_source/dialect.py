@@ -32,7 +32,8 @@ class Dialect:
 
     suffix ends the names of files, heading stands before all else. integers maps the names of
     <stdint.h> to the dialect's own. entry begins a kernel, bounds says how many threads a block of
-    it has, function begins any other function. buffer and shared qualify memory of the device and
+    it has, crowded also how many blocks are to share a processor, where the dialect has words for
+    that. function begins any other function. buffer and shared qualify memory of the device and
     of a block, shared_pointer pointers into the latter, aligned arrays of which one access takes 16
     bytes. given declares shared memory that a kernel is launched with. block and thread are the
     numbers of the running ones, barrier lets a block's threads meet. bits and float_of turn a float
@@ -49,7 +50,14 @@ class Dialect:
     row and two of another one the products of pairs of 16-bit floats or of tf32. A device that
     copies to shared memory by itself has `begin_copy_BYTES(to, from, is_read)`, which may put zeros
     there instead, and `end_copies_but_PENDING()`, which waits for those begun, but for those since
-    so many calls of that kind before it.
+    so many calls of that kind before it. warpgroup is what the preprocessor asks before warpgroups
+    multiply matrices, where the dialect has words for that: functions
+    `describe_matrix(first, across, down)` and
+    `multiply_warpgroup_DTYPE_COLUMNS_SIDES(upper, lower, left, right)`, which begins to add to sums
+    of two rows. They stand between `begin_products()` and `commit_products()`, from where on they
+    count as one, and `end_products_but_RUNNING()` waits for all but so many. `settle_sum(sum)`
+    stands before a sum is used, and `show_copies()` before a barrier, behind which units are to see
+    what has been copied.
     """
 
     name: str
@@ -78,6 +86,8 @@ class Dialect:
     functions: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[int, str] = field(default_factory=lambda: WORDS)
     matrix: str = ""
+    warpgroup: str = ""
+    crowded: str = ""
 
     def math(self, name: str, dtype: DType) -> str:
         """The name of a function of <math.h> for a dtype that is computed in."""

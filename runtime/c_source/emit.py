@@ -32,10 +32,13 @@ from graphc.runtime.c_source.sizes import bare, operand
 from graphc.runtime.c_source.statements import Writer
 from graphc.runtime.c_source.teams import THREAD
 from graphc.runtime.c_source.types import MEMORY
+from graphc.runtime.c_source.warpgroups import has_warpgroups
 
 LINE = 100  # characters
 GRID_THREADS = 256
 """Threads of a block where each runs an iteration of its own, and no number is given."""
+CROWD = 512
+"""Threads that share a processor where each has 128 registers, as those of warpgroups need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +136,13 @@ def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -
     body = Body(helpers.context, names, index_word(kernel, shape.blocks * shape.threads))
     writer = Writer(body, shape.together, meeting(shape, dialect), own_buffers(kernel))
     writer.copies = has_copies(kernel, dialect)
+    writer.products = has_warpgroups(kernel, dialect)
     writer.in_order = in_order(kernel)
     move_to_starts(body, kernel)
     find_place(body, shape, dialect)
     writer.write(shape.body)
-    bounds = dialect.bounds.format(threads=shape.threads)
+    words = dialect.crowded if writer.products else dialect.bounds
+    bounds = words.format(threads=shape.threads, blocks=max(1, CROWD // shape.threads))
     head = f"{dialect.entry} {bounds}\n{signature(name, parameters)} {{".lstrip()
     arrays, given = declared(dialect, writer.arrays, names)
     shared = [f"  {line}" for line in (*arrays, *writer.shared)]

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from graphc.ir import dim, scalar
 from graphc.ir.kernel import (
+    WARPGROUP,
     Accumulate,
     Accumulator,
     Barrier,
@@ -40,6 +41,7 @@ from graphc.runtime.c_source.accumulators import identity, words
 from graphc.runtime.c_source.matrix_units import multiply_matrices
 from graphc.runtime.c_source.names import identifier
 from graphc.runtime.c_source.types import REGISTERS
+from graphc.runtime.c_source.warpgroups import multiply_in_warpgroup, products_begun, settle_sums
 from graphc.runtime.c_source.wide import at_once
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ class Lockstep:
     """The statements of loops in lockstep, written by a writer of statements.
 
     loops are those around, the outermost first. differing maps each name whose value differs
-    between iterations to the loops that it differs in.
+    between iterations to the loops that it differs in. added_up names the sums of products that
+    warpgroups may still add up.
     """
 
     def __init__(self, writer: Writer) -> None:
@@ -81,6 +84,7 @@ class Lockstep:
         self.body = writer.body
         self.loops: tuple[For, ...] = ()
         self.differing: dict[str, tuple[For, ...]] = {}
+        self.added_up: set[str] = set()
 
     def enter(self, loop: For) -> None:
         """Write a loop whose iterations are side by side."""
@@ -113,6 +117,7 @@ class Lockstep:
         else:
             assert isinstance(statement, Barrier)
             self.writer.barrier(statement)
+            settle_sums(self, statement)
 
     def once(self, loop: For) -> None:
         """A loop that all iterations run together, each its part of every statement in it."""
@@ -124,7 +129,8 @@ class Lockstep:
             self.writer.loop(loop)
             return
         assert loop.kind in ("serial", "unrolled"), f"a {loop.kind} loop in lockstep"
-        self.repeat(loop)
+        with products_begun(self, loop):
+            self.repeat(loop)
 
     def repeat(self, loop: For) -> None:
         """A loop of C, unrolled where it is short."""
@@ -136,12 +142,15 @@ class Lockstep:
 
     def matrix(self, loop: For) -> None:
         """A loop for a unit that multiplies matrices, and as it stands for devices without one."""
-        condition, thread = self.body.context.dialect.matrix, self.writer.thread
+        dialect, thread = self.body.context.dialect, self.writer.thread
+        in_group = loop.lanes == WARPGROUP
+        condition = dialect.warpgroup if in_group else dialect.matrix
         if not condition or thread is None:
             self.repeat(loop)
             return
         self.body.lines.append(f"#if {condition}")
-        multiply_matrices(self, loop, thread)
+        multiply = multiply_in_warpgroup if in_group else multiply_matrices
+        multiply(self, loop, thread)
         self.body.lines.append("#else")
         self.repeat(loop)
         self.body.lines.append("#endif")

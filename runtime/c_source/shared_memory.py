@@ -1,7 +1,8 @@
 """Memory that the threads of a block share: arrays of a kernel, or what it is launched with.
 
 CUDA has a limit of 48 KiB for what a kernel declares, which all its GPUs have. More is given at the
-launch, as one piece of memory of which the arrays are parts.
+launch, as one piece of memory of which the arrays are parts. Units that read matrices from there
+want eight lines of all banks to begin at a multiple of their size.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from graphc.runtime.c_source.names import Names
 
 MOST_DECLARED = 48 << 10
 """Bytes that a kernel may declare (CUDA C++ Programming Guide, technical specifications)."""
-ALIGNMENT = 16
-"""Bytes that one access takes, at most."""
+ALIGNMENT = 1024
+"""Bytes that eight lines of all banks take, at a multiple of which each array begins."""
 
 
 @dataclass(frozen=True, slots=True)

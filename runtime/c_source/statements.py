@@ -27,8 +27,9 @@ from graphc.ir.kernel import (
 )
 from graphc.ir.scalar import Call, Load, Scalar
 from graphc.runtime.c_source.accumulators import combine, has_position, identity, words
+from graphc.runtime.c_source.barriers import lines_of
 from graphc.runtime.c_source.body import Body
-from graphc.runtime.c_source.copies import all_copies, begin_copy, end_copies
+from graphc.runtime.c_source.copies import begin_copy
 from graphc.runtime.c_source.dialect import WARP
 from graphc.runtime.c_source.functions import apply, to_memory
 from graphc.runtime.c_source.lockstep import Lockstep, holds_barrier, is_lockstep
@@ -48,8 +49,9 @@ class Writer:
     shared collects the memory that they have in common, arrays that of the kernel's own text.
     states holds what each accumulator in scope is called, met whether nothing was read or written
     since the last barrier, depth how many loops stand around. thread is the loop of which each
-    thread runs one iteration, copies whether the device copies by itself. in_order names
-    accumulators of which a thread comes upon the positions in their order.
+    thread runs one iteration, copies whether the device copies by itself, products whether it
+    multiplies matrices by itself. in_order names accumulators of which a thread comes upon the
+    positions in their order.
     """
 
     def __init__(self, body: Body, together: bool, meeting: str, own: Mapping[str, Deal]) -> None:
@@ -66,12 +68,13 @@ class Writer:
         self.depth = 0
         self.thread: For | None = None
         self.copies = False
+        self.products = False
         self.in_order: frozenset[str] = frozenset()
 
     def finished(self) -> list[str]:
         """The lines of the function; a barrier at the end is for nobody."""
-        lines = self.body.lines
-        while lines[-1].strip() in (f"{self.meeting};", f"{all_copies(self)};"):
+        lines, last = self.body.lines, lines_of(self)
+        while lines[-1].strip() in last:
             lines.pop()
         return lines
 
@@ -187,9 +190,8 @@ class Writer:
 
     def barrier(self, statement: Barrier | None = None) -> None:
         """All threads of the block meet here, and see what the others have written or copied."""
-        if self.copies:
-            end_copies(self, statement)
-        self.body.line(f"{self.meeting};")
+        for line in lines_of(self, statement):
+            self.body.line(line)
         self.met = True
 
     # --- loops -------------------------------------------------------------------------------

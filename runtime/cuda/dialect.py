@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 from graphc.runtime.c_source.dialect import WORDS, Dialect, WarpWords
 
 # Conversions are instructions. A NaN becomes the one NaN that they know.
@@ -18,6 +21,8 @@ HALVES = {
 }""",
 }
 TENSOR_CORES = "__CUDA_ARCH__ >= 800"
+WARPGROUPS = "defined(__CUDA_ARCH_FEAT_SM90_ALL)"
+"""Whether the code is for sm_90a: what has that letter is of one generation of GPUs alone."""
 
 
 def multiply_matrices(dtype: str, word: str, terms: int) -> str:
@@ -88,6 +93,48 @@ def end_copies(pending: int) -> str:
 }}"""
 
 
+DESCRIBE = f"""#if {WARPGROUPS}
+FUNCTION uint64_t describe_matrix(const void *first, uint32_t across, uint32_t down) {{
+  const uint64_t swizzled = 1ull << 62, at = (uint32_t)__cvta_generic_to_shared(first);
+  return swizzled | (uint64_t)(down / 16) << 32 | (uint64_t)(across / 16) << 16 | at / 16;
+}}
+#endif"""
+
+
+def for_warpgroups(head: str, assembly: str) -> str:
+    """A function that is there for GPUs with warpgroups alone, and does nothing on others."""
+    return f"""FUNCTION void {head} {{
+#if {WARPGROUPS}
+  asm volatile({assembly});
+#endif
+}}"""
+
+
+def multiply_warpgroup(dtype: str, word: str, columns: int, sides: str) -> str:
+    """The function that has a warpgroup begin to multiply matrices of a dtype.
+
+    sides says of both whether rows, or columns, lie side by side.
+    """
+    count = columns // 2
+    sums = [f"{half}[{column + at}]" for column in range(0, count // 2, 2)
+            for half in ("upper", "lower") for at in (0, 1)]  # fmt: skip
+    parts = ", ".join(f"%{at}" for at in range(count))
+    bound = ",\n        ".join(
+        ", ".join(f'"+f"({text})' for text in sums[at : at + 8]) for at in range(0, count, 8)
+    )
+    return f"""#if {WARPGROUPS}
+FUNCTION void multiply_warpgroup_{dtype}_{columns}_{sides}(
+    float *upper, float *lower, uint64_t left, uint64_t right) {{
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n{columns}k16.f32.{word}.{word} "
+      "{{{parts}}}, "
+      "%{count}, %{count + 1}, 1, 1, 1, {sides[0]}, {sides[1]};"
+      : {bound}
+      : "l"(left), "l"(right));
+}}
+#endif"""
+
+
 CUDA = Dialect(
     name="cuda",
     suffix="cu",
@@ -108,7 +155,7 @@ CUDA = Dialect(
     buffer="",
     shared="__shared__ ",
     aligned="__align__(16) ",
-    given="extern __shared__ __align__(16) unsigned char {name}[]",
+    given="extern __shared__ __align__(1024) unsigned char {name}[]",
     block="blockIdx.x",
     thread="threadIdx.x",
     barrier="__syncthreads()",
@@ -143,3 +190,46 @@ CUDA = Dialect(
     ),
     matrix=TENSOR_CORES,
 )
+"""What every GPU has words for, or the preprocessor leaves out."""
+HOPPER = replace(
+    CUDA,
+    warpgroup=WARPGROUPS,
+    crowded="__launch_bounds__({threads}, {blocks})",
+    functions={
+        **CUDA.functions,
+        "describe_matrix": DESCRIBE,
+        "show_copies": for_warpgroups(
+            "show_copies()", '"fence.proxy.async.shared::cta;" ::: "memory"'
+        ),
+        "begin_products": for_warpgroups(
+            "begin_products()", '"wgmma.fence.sync.aligned;" ::: "memory"'
+        ),
+        "commit_products": for_warpgroups(
+            "commit_products()", '"wgmma.commit_group.sync.aligned;" ::: "memory"'
+        ),
+        **{
+            f"end_products_but_{count}": for_warpgroups(
+                f"end_products_but_{count}()",
+                f'"wgmma.wait_group.sync.aligned {count};" ::: "memory"',
+            )
+            for count in (0, 1)
+        },
+        "settle_sum": for_warpgroups(
+            "settle_sum(float *sum)", '"add.rn.f32 %0, %0, 0f80000000;" : "+f"(*sum) :: "memory"'
+        ),
+        **{
+            f"multiply_warpgroup_{dtype}_{columns}_{sides}": multiply_warpgroup(
+                dtype, word, columns, sides
+            )
+            for (dtype, word), columns, sides in itertools.product(
+                (("float16", "f16"), ("bfloat16", "bf16")), (128,), ("00", "01", "10", "11")
+            )
+        },
+    },
+)
+"""For GPUs of compute capability 9.0, whose warpgroups multiply matrices."""
+
+
+def dialect_for(architecture: str) -> Dialect:
+    """The dialect for what NVRTC compiles for, such as "sm_80" or "sm_90a"."""
+    return HOPPER if architecture == "sm_90a" else CUDA

@@ -11,6 +11,8 @@ from typing import Any
 from graphc.errors import GraphError
 from graphc.runtime.cuda.bindings import first_call, import_cuda, without_gpu
 
+HOPPER = "sm_90a"
+"""Compute capability 9.0 with the instructions that other GPUs do not have."""
 LOST = "the process has lost the GPU: start it anew"
 REASONS = {
     "CUDA_ERROR_OUT_OF_MEMORY": "its memory does not suffice",
@@ -132,9 +134,9 @@ class Driver:
 
     @property
     def architecture(self) -> str:
-        """What NVRTC compiles for, such as "sm_90"."""
-        parts = [self.attribute(f"COMPUTE_CAPABILITY_{part}") for part in ("MAJOR", "MINOR")]
-        return f"sm_{parts[0]}{parts[1]}"
+        """What NVRTC compiles for, such as "sm_80"; all that a GPU has, where that has a name."""
+        major, minor = (self.attribute(f"COMPUTE_CAPABILITY_{part}") for part in ("MAJOR", "MINOR"))
+        return HOPPER if (major, minor) == (9, 0) else f"sm_{major}{minor}"
 
 
 def give_back(driver: Driver, release: str, value: Any, needed: object) -> None:

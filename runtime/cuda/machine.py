@@ -13,7 +13,7 @@ from graphc.runtime.accelerator.failures import refused
 from graphc.runtime.accelerator.machine import Launch, Place, as_bytes
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Entry, Module
-from graphc.runtime.cuda.dialect import CUDA
+from graphc.runtime.cuda.dialect import dialect_for
 from graphc.runtime.cuda.driver import Driver, Owned
 from graphc.runtime.cuda.nvrtc import NvrtcError, compile_cubin
 from graphc.runtime.cuda.pool import Pool
@@ -34,12 +34,11 @@ class Borrowed(NamedTuple):
 class CudaMachine:
     """A stream of one GPU, and the modules that are loaded there."""
 
-    dialect: Dialect = CUDA
-
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
         self.name = driver.name
         self.architecture = driver.architecture
+        self.dialect: Dialect = dialect_for(self.architecture)
         non_blocking = driver.api.CUstream_flags.CU_STREAM_NON_BLOCKING
         self.stream = driver.ask("cuStreamCreate", non_blocking)
         self.pool = Pool(driver, self.stream)
