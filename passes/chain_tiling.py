@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from graphc.ir import dim, scalar
+from graphc.ir import scalar
 from graphc.ir.dim import Size
 from graphc.ir.kernel import (
     Accumulate,
@@ -278,7 +278,7 @@ class ChainTiling:
         row = self.scores.own_place(self.scores.left) * SIDE
         other = loop("%other", SIDE, "serial", ())
         part = Load(found.dtype, memory, row + variable(other), None)
-        thread = dim.remainder(variable(self.scores.thread), SIDE)
+        thread = self.scores.own_side(self.scores.right)
         return (
             Store(memory, row + thread, Ref(found.dtype, part_of(total))),
             Barrier(),
@@ -328,7 +328,7 @@ class ChainTiling:
     def keep_totals(self) -> list[Statement]:
         """Store the results that are one for each row, by one of the threads that have it."""
         at = self.scores.left.axis.digits(self.row)
-        thread = dim.remainder(variable(self.results.thread), SIDE)
+        thread = self.results.own_side(self.results.right)
         place = SIDE * variable(self.results.tiles["right"]) + thread
         one = scalar.call("equal", scalar.index(place), 0)
         guard = both(self.row_guard, one)

@@ -33,6 +33,9 @@ from graphc.passes.widen_accesses import WIDEST, Starts
 
 BANK_BYTES = 128
 """Bytes that the banks of shared memory hold side by side."""
+WARP, ABREAST = 32, 8
+"""Threads side by side that a device runs in step, and how many of them share a row of the tile: a
+rectangle, near a square, reads the fewest different elements of both operands at once."""
 TOGETHER = 4
 """Neighbours that a thread computes: it reads them from shared memory at once."""
 
@@ -257,12 +260,20 @@ class Tiling:
 
     def own_place(self, each: Operand) -> Size:
         """A thread's row or column in the tile."""
-        thread = variable(self.thread)
-        side = dim.floor_divide(thread, SIDE) if each is self.left else dim.remainder(thread, SIDE)
+        side = self.own_side(each)
         *outer, inner = self.parts[each.name]
         width = inner.limit
         place = side * width + variable(inner)
         return place + variable(outer[0]) * SIDE * width if outer else place
+
+    def own_side(self, each: Operand) -> Size:
+        """A thread's place among those along the rows or the columns: warps are rectangles."""
+        thread = variable(self.thread)
+        warp, lane = dim.floor_divide(thread, WARP), dim.remainder(thread, WARP)
+        if each is self.right:
+            return dim.remainder(warp, SIDE // ABREAST) * ABREAST + dim.remainder(lane, ABREAST)
+        first = dim.floor_divide(warp, SIDE // ABREAST) * (WARP // ABREAST)
+        return first + dim.floor_divide(lane, ABREAST)
 
     def finish(self) -> tuple[Statement, ...]:
         """What is made of a sum, and its stores."""

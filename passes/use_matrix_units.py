@@ -30,14 +30,12 @@ from graphc.ir.scalar import Call, Load, Ref, Scalar, cast
 from graphc.ir.types import DType, bfloat16, float16, float32
 from graphc.passes.block_tile import THREADS, BlockTile, block_tile, tiles_of
 from graphc.passes.contraction import Contraction
-from graphc.passes.contraction_tiling import Operand, Tiling
+from graphc.passes.contraction_tiling import WARP, Operand, Tiling
 from graphc.passes.loop_nests import nested
 from graphc.passes.swizzled_lines import PIECE_BYTES, SwizzledLines
 from graphc.passes.tile_contractions import counts, in_tiles
 from graphc.passes.widen_accesses import Starts
 
-WARP = 32
-"""Threads of a warp."""
 WARPS = THREADS // WARP
 ROWS, COLUMNS, TERM_BYTES = 16, 8, 32
 """The matrices of a unit: rows and columns of sums, and bytes of the terms of one."""

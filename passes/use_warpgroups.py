@@ -33,10 +33,10 @@ from graphc.ir.scalar import Load
 from graphc.ir.types import float32
 from graphc.passes.block_tile import BlockTile
 from graphc.passes.contraction import Contraction
-from graphc.passes.contraction_tiling import Operand, lanes_along
+from graphc.passes.contraction_tiling import WARP, Operand, lanes_along
 from graphc.passes.swizzled_lines import PIECE_BYTES, SwizzledLines
 from graphc.passes.tile_contractions import counts, in_tiles
-from graphc.passes.use_matrix_units import ROWS, WARP, UnitTiling, halves_in
+from graphc.passes.use_matrix_units import ROWS, UnitTiling, halves_in
 from graphc.passes.widen_accesses import Starts
 
 ROWS_OF_GROUP = ROWS * WARPGROUP // WARP
