@@ -27,13 +27,13 @@ from dataclasses import dataclass, replace
 from graphc.ir import dim
 from graphc.ir.dim import Size
 from graphc.ir.divisibility import is_multiple
-from graphc.ir.kernel import WARPGROUP, Barrier, For, Statement, Store, loop, variable
+from graphc.ir.kernel import WARPGROUP, Barrier, For, Let, Statement, Store, loop, variable
 from graphc.ir.program import Program
 from graphc.ir.scalar import Load
 from graphc.ir.types import float32
 from graphc.passes.block_tile import BlockTile
 from graphc.passes.contraction import Contraction
-from graphc.passes.contraction_tiling import WARP, Operand, lanes_along
+from graphc.passes.contraction_tiling import WARP, Operand, lanes_along, needed
 from graphc.passes.swizzled_lines import PIECE_BYTES, SwizzledLines
 from graphc.passes.tile_contractions import counts, in_tiles
 from graphc.passes.use_matrix_units import ROWS, UnitTiling, halves_in
@@ -162,7 +162,8 @@ class GroupTiling(UnitTiling):
             else:
                 stores.append(own)
         meeting: tuple[Statement, ...] = (Barrier(), *parked) if parked else ()
-        return (*found[:-count], *stores, *meeting)
+        lets = [let for let in found[:-count] if isinstance(let, Let)]
+        return (*needed(lets, stores), *stores, *meeting)
 
     def is_in_pieces(self, store: Store) -> bool:
         """Whether whole pieces of results of the operands' dtype lie side by side in memory."""

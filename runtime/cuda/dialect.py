@@ -214,6 +214,7 @@ HOPPER = replace(
             )
             for count in (0, 1)
         },
+        # Adding -0 changes no number. Without it ptxas moves conversions of sums before the wait.
         "settle_sum": for_warpgroups(
             "settle_sum(float *sum)", '"add.rn.f32 %0, %0, 0f80000000;" : "+f"(*sum) :: "memory"'
         ),
