@@ -11,7 +11,7 @@ from graphc.runtime.loaded import Options
 from graphc.runtime.opencl.dialect import OPENCL
 
 DIALECTS: dict[str, Dialect] = {"opencl": OPENCL, "cuda": CUDA, "cuda:sm_90a": HOPPER}
-"""The C that kernels are written in, by the kind of device; none of them need be there."""
+"""The C that kernels are written in, by the kind of device or GPU; none need be there."""
 
 
 def code_for(graph: Graph, device: str) -> str:

@@ -168,6 +168,16 @@ READ = [
     ("store %y[0] = load %b[0]", "buffer %y is f32, the value is bool"),
     ("store %y[0] if load %x[0] = 1.0: f32", "the guard of a store is bool, not f32"),
     ("for serial %i < 16 { for matrix %k < 16 { } }", "a matrix loop has 8 or 16 terms and stands"),
+    (
+        "for thread %t < 128 lanes 128 { for unrolled %r < 2 "
+        "{ for matrix %k < 16 lanes 128 { } } }",
+        "a matrix loop of 128 lanes is alone in a serial loop",
+    ),
+    (
+        "for thread %t < 64 lanes 64 { for unrolled %r < 2 "
+        "{ for serial %u < 4 { for matrix %k < 16 lanes 128 { } } } }",
+        "64 threads are no warpgroups of 128",
+    ),
     ("for grid %i < 8 { barrier }", "a barrier stands in a loop with one iteration for each"),
     ("for thread %i < 64 lanes 32 { barrier }", "a barrier stands in a loop with one iteration"),
     (

@@ -46,9 +46,10 @@ matrix     as serial, over 32 bytes of terms that an `accumulate` of a product a
            loaded from shared memory, where the next term is the next element, or else the next row
            or column, and where neighbours begin at multiples of 16 bytes. The order is the unit's,
            which rounds factors of float32 to tf32, of 11 bits. With 128 lanes it is a warpgroup,
-           four warps side by side, that has a matrix of sums, 64 rows by all columns: each warp
+           four warps side by side, that has a matrix of sums, 64 rows by 128 columns: each warp
            the 16 rows of its number. It reads both factors of 16 bits where they lie, in swizzled
-           lines, and may go on adding after the loop, until a barrier waits for it.
+           lines, and may go on adding after the loop, until a barrier waits for it. Such a loop is
+           alone in a serial one, all of whose products count as one.
 thread     iterations are independent; they are dealt to `lanes` threads of a block, the first
            `lanes` one to each, and so on. All are done before the statement after the loop.
 
@@ -68,8 +69,8 @@ So the threads of a block share what is declared around their loop, and each has
 
 A barrier stands in a thread loop with one iteration for each thread, which all reach it: what any
 has stored before is seen by all behind it. One that leaves N pending does not wait for what copy
-loops began behind the Nth barrier before it, one that leaves N running not for what warpgroups add
-up in matrix loops behind that. Lockstep holds around a barrier too, so that a thread
+loops began behind the Nth barrier before it, one that leaves N running not for the last N serial
+loops over products of warpgroups. Lockstep holds around a barrier too, so that a thread
 keeps many sums in registers while it walks, with the others, through memory that they share. Store
 guards and barriers are for devices, as are the loops over their threads.
 
@@ -160,7 +161,7 @@ class Barrier:
     """Lets the threads of a block wait for one another.
 
     pending is how many barriers back copies may have begun, at most, that are not waited for,
-    running is that of products that warpgroups add up.
+    running how many serial loops over products of warpgroups, the last ones, are not.
     """
 
     pending: int = 0

@@ -173,7 +173,9 @@ def verify_loop(scope: Scope, loop: For) -> None:
         "unrolled": loop.lanes == loop.limit, "matrix": loop.lanes == WARPGROUP,
     }.get(loop.kind, False)  # fmt: skip
     if loop.lanes < 1 or odd or (loop.lanes > 1) > several:
-        raise KernelError(f"{loop.lanes} lanes: a vector or thread loop has an even number")
+        raise KernelError(
+            f"{loop.lanes} lanes: a vector or thread loop has an even number, a matrix loop 128"
+        )
     if loop.kind in ("wide", "copy"):
         verify_wide(loop)
     if loop.kind == "copy":
@@ -238,8 +240,20 @@ def verify_device_loop(scope: Scope, loop: For) -> None:
         loop.limit not in (8, 16) or not {"thread", "unrolled"} <= around
     ):
         raise KernelError("a matrix loop has 8 or 16 terms and stands in a thread's lockstep loops")
+    if loop.kind == "matrix" and loop.lanes == WARPGROUP:
+        verify_warpgroup(scope)
     if loop.kind == "thread" and not around <= {"block", "serial"}:
         raise KernelError("a thread loop stands in block and serial loops alone")
+
+
+def verify_warpgroup(scope: Scope) -> None:
+    """A matrix loop of a warpgroup is alone in a serial loop, whose products count as one."""
+    outer = scope.loops[-1]
+    if outer.kind != "serial" or len(outer.body) != 1:
+        raise KernelError("a matrix loop of 128 lanes is alone in a serial loop")
+    threads = next(loop.lanes for loop in scope.loops if loop.kind == "thread")
+    if threads % WARPGROUP:
+        raise KernelError(f"{threads} threads are no warpgroups of {WARPGROUP}")
 
 
 def varying_names(scope: Scope) -> set[str]:

@@ -21,6 +21,9 @@ FUNCTIONS = {
 }
 
 
+LAST = 2**63 - 1  # a position after every other
+
+
 def has_position(accumulator: Accumulator) -> bool:
     """Whether an accumulator remembers a position beside its value."""
     return accumulator.kind in ("argmax", "argmin")
@@ -37,10 +40,11 @@ def words(accumulator: Accumulator) -> tuple[str, ...]:
     return tuple(REGISTERS[dtype.name] for dtype in dtypes(accumulator))
 
 
-def identity(dialect: Dialect, accumulator: Accumulator) -> tuple[str, ...]:
+def identity(dialect: Dialect, accumulator: Accumulator, first: str = "") -> tuple[str, ...]:
     """What an accumulator holds before anything is accumulated.
 
-    The position is that of the first element: where all are as this is, none wins against it.
+    first is the position of the first element, where positions only grow: if all are as this is,
+    none wins against it. Otherwise it is one after every other.
     """
     dtype, kind = accumulator.dtype, accumulator.kind.removeprefix("arg")
     if kind in ("max", "min"):
@@ -49,7 +53,7 @@ def identity(dialect: Dialect, accumulator: Accumulator) -> tuple[str, ...]:
     else:
         number = kind in ("prod", "all")
     texts = (literal(dialect, dtype, number),)
-    return (*texts, literal(dialect, int64, 0)) if has_position(accumulator) else texts
+    return (*texts, first or literal(dialect, int64, LAST)) if has_position(accumulator) else texts
 
 
 def combine(

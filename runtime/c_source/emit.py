@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from graphc.ir import dim
 from graphc.ir.dim import Size, product
 from graphc.ir.kernel import Buffer, For, Kernel, Local, Statement, sizes, statements
+from graphc.ir.positions import first_positions
 from graphc.runtime.c_source.body import Body, formula
 from graphc.runtime.c_source.copies import has_copies
 from graphc.runtime.c_source.dialect import WARP, Dialect
 from graphc.runtime.c_source.helpers import Helpers
 from graphc.runtime.c_source.index_width import index_word
 from graphc.runtime.c_source.names import Names, identifier
-from graphc.runtime.c_source.positions import in_order
 from graphc.runtime.c_source.registers import own_buffers
 from graphc.runtime.c_source.shared_memory import declared
 from graphc.runtime.c_source.sizes import bare, operand
@@ -137,14 +137,14 @@ def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -
     writer = Writer(body, shape.together, meeting(shape, dialect), own_buffers(kernel))
     writer.copies = has_copies(kernel, dialect)
     writer.products = has_warpgroups(kernel, dialect)
-    writer.in_order = in_order(kernel)
+    writer.first = first_positions(kernel.body)
     move_to_starts(body, kernel)
     find_place(body, shape, dialect)
     writer.write(shape.body)
     words = dialect.crowded if writer.products else dialect.bounds
     bounds = words.format(threads=shape.threads, blocks=max(1, CROWD // shape.threads))
     head = f"{dialect.entry} {bounds}\n{signature(name, parameters)} {{".lstrip()
-    arrays, given = declared(dialect, writer.arrays, names)
+    arrays, given = declared(dialect, writer.arrays, names, writer.products)
     shared = [f"  {line}" for line in (*arrays, *writer.shared)]
     comments = [f"// {line}" for text in kernel.origin for line in text.splitlines()]
     text = "\n".join([*comments, head, *shared, *writer.finished(), "}"])

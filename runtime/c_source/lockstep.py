@@ -37,7 +37,7 @@ from graphc.ir.kernel import (
     values,
 )
 from graphc.ir.scalar import Ref
-from graphc.runtime.c_source.accumulators import identity, words
+from graphc.runtime.c_source.accumulators import words
 from graphc.runtime.c_source.matrix_units import multiply_matrices
 from graphc.runtime.c_source.names import identifier
 from graphc.runtime.c_source.types import REGISTERS
@@ -84,7 +84,7 @@ class Lockstep:
         self.body = writer.body
         self.loops: tuple[For, ...] = ()
         self.differing: dict[str, tuple[For, ...]] = {}
-        self.added_up: set[str] = set()
+        self.added_up: list[str] = []
 
     def enter(self, loop: For) -> None:
         """Write a loop whose iterations are side by side."""
@@ -162,7 +162,7 @@ class Lockstep:
         self.writer.states[accumulator.name] = state
         self.call(accumulator.name, state[-1])
         self.differing[accumulator.name] = self.loops
-        values = identity(self.body.context.dialect, accumulator)
+        values = self.writer.identity(accumulator)
         with self.iterations(self.loops):
             for text, value in zip(state, values, strict=True):
                 self.body.line(f"{text} = {value};")

@@ -2,7 +2,7 @@
 
 CUDA has a limit of 48 KiB for what a kernel declares, which all its GPUs have. More is given at the
 launch, as one piece of memory of which the arrays are parts. Units that read matrices from there
-want eight lines of all banks to begin at a multiple of their size.
+want eight lines of all banks to begin at a multiple of their size, as they do there.
 """
 
 from __future__ import annotations
@@ -30,10 +30,14 @@ class SharedArray:
 
 
 def declared(
-    dialect: Dialect, arrays: Sequence[SharedArray], names: Names
+    dialect: Dialect, arrays: Sequence[SharedArray], names: Names, in_lines: bool = False
 ) -> tuple[list[str], int]:
-    """The lines that declare arrays, and the bytes that the kernel is to be launched with."""
-    if not dialect.given or sum(array.bytes for array in arrays) <= MOST_DECLARED:
+    """The lines that declare arrays, and the bytes that the kernel is to be launched with.
+
+    in_lines says that units read matrices there; such arrays are given.
+    """
+    is_small = sum(array.bytes for array in arrays) <= MOST_DECLARED
+    if not dialect.given or (is_small and not in_lines):
         space = f"{dialect.shared}{dialect.aligned}"
         return [f"{space}{array.word} {array.name}[{array.count}];" for array in arrays], 0
     memory, end = names.fresh("shared"), 0

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from graphc.ir import scalar
+from graphc.ir.dim import Size
 from graphc.ir.kernel import (
     Accumulate,
     Accumulator,
@@ -50,8 +51,8 @@ class Writer:
     states holds what each accumulator in scope is called, met whether nothing was read or written
     since the last barrier, depth how many loops stand around. thread is the loop of which each
     thread runs one iteration, copies whether the device copies by itself, products whether it
-    multiplies matrices by itself. in_order names accumulators of which a thread comes upon the
-    positions in their order.
+    multiplies matrices by itself. first has the first positions of
+    accumulators of which a thread comes upon the positions in their order.
     """
 
     def __init__(self, body: Body, together: bool, meeting: str, own: Mapping[str, Deal]) -> None:
@@ -69,7 +70,7 @@ class Writer:
         self.thread: For | None = None
         self.copies = False
         self.products = False
-        self.in_order: frozenset[str] = frozenset()
+        self.first: Mapping[str, Size] = {}
 
     def finished(self) -> list[str]:
         """The lines of the function; a barrier at the end is for nobody."""
@@ -125,9 +126,14 @@ class Writer:
 
     def start(self, accumulator: Accumulator, state: Sequence[str]) -> None:
         """Declare variables that hold the identity."""
-        values = identity(self.dialect, accumulator)
+        values = self.identity(accumulator)
         for word, name, value in zip(words(accumulator), state, values, strict=True):
             self.body.line(f"{word} {name} = {value};")
+
+    def identity(self, accumulator: Accumulator) -> tuple[str, ...]:
+        """What an accumulator holds before anything is accumulated."""
+        first = self.first.get(accumulator.name)
+        return identity(self.dialect, accumulator, "" if first is None else self.body.size(first))
 
     def accumulate(self, statement: Accumulate) -> None:
         """Combine a value into an accumulator; a product is added by a fused multiply-add."""
@@ -144,16 +150,12 @@ class Writer:
             body.line(f"{when}{old[0]} = {text};")
         else:
             new = [operand(body.expression(statement.value))]
-            if has_position(accumulator):
-                new = [self.simple(accumulator, new[0]), body.size(statement.position)]
-            in_order = statement.name in self.in_order
+            if has_position(accumulator):  # a comparison mentions the value several times
+                new = [body.name(accumulator.dtype, new[0]), body.size(statement.position)]
+            in_order = statement.name in self.first
             for line in combine(body.context, accumulator, new, old, in_order):
                 body.line(line)
         self.met = False
-
-    def simple(self, accumulator: Accumulator, text: str) -> str:
-        """A name for a value, since a comparison mentions it several times."""
-        return self.body.name(accumulator.dtype, text)
 
     def local(self, local: Local) -> None:
         """Memory of a thread, or shared by a block where its threads run side by side."""
@@ -288,7 +290,7 @@ class Writer:
         lane = names.fresh("lane")
         with self.body.block(f"for (int {lane} = 0; {lane} < {lanes}; {lane}++)"):
             for name, arrays in partial.items():
-                values = identity(self.dialect, self.accumulators[name])
+                values = self.identity(self.accumulators[name])
                 for array, value in zip(arrays, values, strict=True):
                     self.body.line(f"{array}[{lane}] = {value};")
         variable = names.of("value", loop.variable.name)

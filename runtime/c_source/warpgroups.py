@@ -59,7 +59,8 @@ def multiply_in_warpgroup(lockstep: Lockstep, loop: For, thread: For) -> None:
         Matrix(lockstep, load_of(left), rows, loop, thread, row),
         Matrix(lockstep, load_of(right), columns, loop, thread, column_part),
     )
-    lockstep.added_up.add(total.name)
+    if total.name not in lockstep.added_up:
+        lockstep.added_up.append(total.name)
     sums = lockstep.writer.states[total.name][0].partition("[")[0]
     width = dim.product((column_part.limit, LINES))
     digits = "".join("0" if factor.is_along else "1" for factor in factors)
@@ -139,7 +140,7 @@ def settle_sums(lockstep: Lockstep, barrier: Barrier) -> None:
     if barrier.running:
         return
     while lockstep.added_up:
-        name = lockstep.added_up.pop()
+        name = lockstep.added_up.pop(0)
         with lockstep.iterations(lockstep.loops):
             (text,) = lockstep.writer.states[name]
             lockstep.body.line(f"{lockstep.body.context.need('settle_sum')}(&{text});")

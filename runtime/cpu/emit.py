@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from graphc.ir.dim import Size
 from graphc.ir.kernel import For, Kernel, loads, stores
+from graphc.ir.positions import first_positions
 from graphc.ir.program import Program
 from graphc.ir.types import DType, int64
 from graphc.runtime.cpu.block import REGISTERS, Block, identifier, symbol
@@ -30,7 +31,6 @@ from graphc.runtime.cpu.function import Accumulated, Function, Instance, Named, 
 from graphc.runtime.cpu.indexing import integer
 from graphc.runtime.cpu.loops import bind, write_body
 from graphc.runtime.cpu.memory import PAST_CACHE, PAST_CACHE_DEFINITION, ZEROS, ZEROS_DEFINITION
-from graphc.runtime.cpu.positions import first_positions
 from graphc.runtime.cpu.stamps import Stamps, definitions
 from graphc.runtime.cpu.steps import Called, Steps, head
 from graphc.runtime.cpu.target import LINE, Target

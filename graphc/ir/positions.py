@@ -1,7 +1,7 @@
 """Positions of argmax and argmin: whether they only grow from iteration to iteration.
 
 Then a value that is not better than the best so far never comes earlier, and comparing positions
-is left to the combination of lanes.
+is left to the combination of lanes, or of threads.
 """
 
 from __future__ import annotations
