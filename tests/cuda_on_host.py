@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-HEADER = Path(__file__).resolve().parent / "cuda_on_host.h"
+FOLDER = Path(__file__).resolve().parent
+HEADER, WARPGROUPS = FOLDER / "cuda_on_host.h", FOLDER / "warpgroups_on_host.h"
+"""The latter is for kernels with warpgroups alone, since it takes long to compile."""
 CONVERSION = re.compile(r'asm\("cvt[^"]*" : "=."\((\w+)\) : "."\((\w+)\)\);')
 """PTX that converts between float16 and float32."""
 MULTIPLICATION = re.compile(
@@ -35,5 +37,6 @@ def on_host(text: str) -> tuple[str, dict[str, int]]:
         f"{{ return launch(kernels::{name}, blocks, threads, arguments); }}"
         for name in counts
     ]
-    lines = [f'#include "{HEADER}"', "namespace kernels {", text, "}", *runs]
+    headers = [HEADER, WARPGROUPS] if "multiply_warpgroup" in text else [HEADER]
+    lines = [*(f'#include "{h}"' for h in headers), "namespace kernels {", text, "}", *runs]
     return "\n".join(lines), counts

@@ -75,8 +75,8 @@ def test_an_accumulator_inside_a_loop_begins_anew() -> None:
     assert first_positions(kernel.body) == {"b": 0}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "uint8", "bool"])
-@pytest.mark.parametrize("shape", [(3, 70), (2, 5000), (7000, 2)])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize("shape", [(3, 70), (2, 5000)])
 def test_the_first_of_equal_elements_is_found_on_a_device(
     dtype: str, shape: tuple[int, int]
 ) -> None:
