@@ -37,27 +37,34 @@ ROW_BYTES = 16
 """Bytes of a row of the matrices that are loaded."""
 Indices: TypeAlias = dict[str, Size]
 """What stands for loop variables."""
+Part: TypeAlias = tuple[Load, tuple[For, ...]]
+"""The load of a factor, and the loops over a thread's rows or columns that it differs in."""
 
 
 def multiply_matrices(lockstep: Lockstep, loop: For, thread: For) -> None:
     """Write a matrix loop of a thread for a unit of the device."""
+    total, (left, rows), (right, columns) = parts_of(lockstep, loop)
+    factors = (
+        Factor(lockstep, left, rows, loop, thread, 4),
+        Factor(lockstep, right, columns, loop, thread, 2),
+    )
+    parts = [factor.hold() for factor in factors]
+    name = lockstep.writer.states[total][0].partition("[")[0]
+    function = lockstep.body.context.need(f"multiply_matrices_{factors[0].taken_as}")
+    with lockstep.iterations((*rows[:-1], *columns[:-1])):
+        sums = [name + subscripts(lockstep, rows[:-1], str(row), columns[:-1]) for row in range(2)]
+        lockstep.body.line(f"{function}({', '.join((*sums, *parts))});")
+
+
+def parts_of(lockstep: Lockstep, loop: For) -> tuple[str, Part, Part]:
+    """The name of the sum of a matrix loop, and the two factors of what is added up."""
     left, right, total = loop.body
     assert isinstance(left, Let)
     assert isinstance(right, Let)
     assert isinstance(total, Accumulate)
     rows, columns = lockstep.depends(left), lockstep.depends(right)
     assert (*rows, *columns) == lockstep.loops, "rows are the outer loops, columns the inner ones"
-    factors = (
-        Factor(lockstep, load_of(left), rows, loop, thread, 4),
-        Factor(lockstep, load_of(right), columns, loop, thread, 2),
-    )
-    parts = [factor.hold() for factor in factors]
-    state = lockstep.writer.states[total.name][0]
-    name = state.partition("[")[0]
-    function = lockstep.body.context.need(f"multiply_matrices_{factors[0].taken_as}")
-    with lockstep.iterations((*rows[:-1], *columns[:-1])):
-        sums = [name + subscripts(lockstep, rows[:-1], str(row), columns[:-1]) for row in range(2)]
-        lockstep.body.line(f"{function}({', '.join((*sums, *parts))});")
+    return total.name, (load_of(left), rows), (load_of(right), columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 
 from graphc.ir import dim
 from graphc.ir.dim import Size
-from graphc.ir.kernel import WARPGROUP, Accumulate, Barrier, For, Kernel, Let, statements, variable
+from graphc.ir.kernel import WARPGROUP, Barrier, For, Kernel, statements, variable
 from graphc.ir.scalar import Load
 from graphc.runtime.c_source.dialect import Dialect
-from graphc.runtime.c_source.matrix_units import load_of
+from graphc.runtime.c_source.matrix_units import parts_of
 from graphc.runtime.c_source.sizes import bare
 
 if TYPE_CHECKING:
@@ -47,21 +47,16 @@ def has_warpgroups(kernel: Kernel, dialect: Dialect) -> bool:
 
 def multiply_in_warpgroup(lockstep: Lockstep, loop: For, thread: For) -> None:
     """Write a matrix loop of a warpgroup for a unit of the device."""
-    left, right, total = loop.body
-    assert isinstance(left, Let)
-    assert isinstance(right, Let)
-    assert isinstance(total, Accumulate)
-    rows, columns = lockstep.depends(left), lockstep.depends(right)
-    assert (*rows, *columns) == lockstep.loops, "rows are the outer loops, columns the inner ones"
+    total, (left, rows), (right, columns) = parts_of(lockstep, loop)
     (part, row), (column_part, _) = rows, columns
     assert part.limit == 1, "a warpgroup has 64 rows"
     factors = (
-        Matrix(lockstep, load_of(left), rows, loop, thread, row),
-        Matrix(lockstep, load_of(right), columns, loop, thread, column_part),
+        Matrix(lockstep, left, rows, loop, thread, row),
+        Matrix(lockstep, right, columns, loop, thread, column_part),
     )
-    if total.name not in lockstep.added_up:
-        lockstep.added_up.append(total.name)
-    sums = lockstep.writer.states[total.name][0].partition("[")[0]
+    if total not in lockstep.added_up:
+        lockstep.added_up.append(total)
+    sums = lockstep.writer.states[total][0].partition("[")[0]
     width = dim.product((column_part.limit, LINES))
     digits = "".join("0" if factor.is_along else "1" for factor in factors)
     name = f"multiply_warpgroup_{factors[0].load.dtype.name}_{width}_{digits}"
