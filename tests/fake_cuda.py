@@ -110,7 +110,8 @@ class FakeDriver:
         return GOOD, len(self.names)
 
     def cuDeviceGetName(self, size: int, number: int) -> Answer:
-        return GOOD, self.names[number].encode().ljust(size, b"\0")
+        # As the bindings have it: a buffer of blanks, of which the driver fills what it likes.
+        return GOOD, self.names[number].encode().ljust(size // 2, b"\0").ljust(size)
 
     def cuDevicePrimaryCtxRetain(self, number: int) -> Answer:
         return GOOD, self.contexts.setdefault(number, 1 + len(self.contexts))

@@ -34,7 +34,7 @@ def list_devices() -> list[str]:
     (status,) = first_call(api.cuInit, 0)
     told((status, None))
     names = [told(api.cuDeviceGetName(256, n)) for n in range(told(api.cuDeviceGetCount()))]
-    return [name.rstrip(b"\0").decode() for name in names]
+    return [name.partition(b"\0")[0].decode() for name in names]
 
 
 def told(answer: tuple[Any, Any]) -> Any:
