@@ -1,6 +1,7 @@
 """The device cuda on a driver that runs its kernels on the processor: everything but the GPU."""
 
 import gc
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,34 @@ def test_a_step_that_needs_too_much_memory_says_so(fake: FakeDriver) -> None:
     assert step(np.ones(1000, np.float32)).sum() == 2000
 
 
+def powers() -> gx.Executable:
+    """A step with a kernel for each of four results."""
+    x = gx.input("x", (3,), "float64")
+    return gx.compile([x], [gx.sum(x**n, axis=0) for n in range(2, 6)], device="cuda")
+
+
+def test_kernels_are_compiled_side_by_side(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+    meeting = threading.Barrier(2, timeout=60)  # which one thread alone would wait for in vain
+
+    def compile_together(text: str, architecture: str) -> bytes:
+        texts.append(text)
+        meeting.wait()
+        return text.encode()
+
+    monkeypatch.setattr(machine, "PART", 1)
+    monkeypatch.setattr(machine, "compile_cubin", compile_together)
+    monkeypatch.setattr(machine, "available_processors", lambda: 2)
+    step = powers()
+    assert len(step.program.kernels) == len(texts) == 4
+    assert step(np.array([1.0, 2, 3])) == [14, 36, 98, 276]
+    again = powers()
+    assert len(texts) == 4
+    assert again(np.ones(3)) == [3, 3, 3, 3]
+
+
 # --- what is said --------------------------------------------------------------------------------
 
 
@@ -289,4 +318,26 @@ def test_a_kernel_that_does_not_compile_names_the_line_and_a_file(
     assert "test_cuda_machine.py" in message
     kept = Path(message.partition("kernels that are in ")[2].partition(":")[0])
     assert "kernel_multiply" in kept.read_text()
+    kept.unlink()
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_part_that_does_not_compile_names_its_own_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(text: str, architecture: str) -> bytes:
+        if "tanh" in text.partition("__global__")[2]:
+            raise NvrtcError("no code for this one")
+        return text.encode()
+
+    monkeypatch.setattr(machine, "PART", 1)
+    monkeypatch.setattr(machine, "compile_cubin", refuse)
+    x, y = gx.input("x", (3,), "float32"), gx.input("y", (4,), "float32")
+    good = gx.exp(x)
+    bad = gx.tanh(y)  # the line that is named
+    with pytest.raises(gx.GraphError) as caught:
+        gx.compile([x, y], [good, bad], device="cuda")
+    message = str(caught.value)
+    assert "bad = gx.tanh(y)" in message
+    assert "good" not in message
+    kept = Path(message.partition("kernels that are in ")[2].partition(":")[0])
+    assert kept.read_text().count("__global__") == 1
     kept.unlink()

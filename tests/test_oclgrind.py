@@ -23,7 +23,7 @@ def run(kernel, elements, change=lambda text: text):
     machine = OpenClMachine(choose("Oclgrind"))
     module = emit([parse(kernel)], machine.dialect)
     (entry,) = module.entries
-    module = Module(change(module.text), module.entries)
+    module = Module(change(module.text), (), module.entries)
     (function,) = machine.build(module)
     memory = [machine.allocate(4 * count) for count in elements]
     for place, count in zip(memory, elements):

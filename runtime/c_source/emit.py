@@ -60,10 +60,30 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """The source text of kernels, and how each of them, in order, is launched."""
+    """The source text of kernels, and how each of them, in order, is launched.
 
-    text: str
+    head stands before the kernels' functions: words, types, and the functions that these call.
+    """
+
+    head: str
+    functions: tuple[str, ...]
     entries: tuple[Entry, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole of it."""
+        return "\n\n".join((self.head, *self.functions)) + "\n"
+
+    def parts(self, size: int) -> list[Module]:
+        """The kernels as modules, each but the last with so many characters or more of them."""
+        parts, first, length = [], 0, 0
+        for last, function in enumerate(self.functions, 1):
+            length += len(function)
+            if length >= size or last == len(self.functions):
+                chosen = slice(first, last)
+                parts.append(Module(self.head, self.functions[chosen], self.entries[chosen]))
+                first, length = last, 0
+        return parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +141,9 @@ def emit(kernels: Sequence[Kernel], dialect: Dialect) -> Module:
         entry, text = emit_kernel(kernel, name, dialect, helpers)
         entries.append(entry)
         texts.append(text)
-    text = "\n\n".join([*helpers.written.values(), *texts]) + "\n"
-    return Module(f"{heading(dialect, text)}\n\n{text}", tuple(entries))
+    called = list(helpers.written.values())
+    words = heading(dialect, "\n".join([*called, *texts]))
+    return Module("\n\n".join([words, *called]), tuple(texts), tuple(entries))
 
 
 def emit_kernel(kernel: Kernel, name: str, dialect: Dialect, helpers: Helpers) -> tuple[Entry, str]:

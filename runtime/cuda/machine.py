@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -13,6 +14,7 @@ from graphc.runtime.accelerator.failures import refused
 from graphc.runtime.accelerator.machine import Launch, Place, as_bytes
 from graphc.runtime.c_source.dialect import Dialect
 from graphc.runtime.c_source.emit import Entry, Module
+from graphc.runtime.cpu.pool import available_processors
 from graphc.runtime.cuda.dialect import dialect_for
 from graphc.runtime.cuda.driver import Driver, Owned
 from graphc.runtime.cuda.nvrtc import NvrtcError, compile_cubin
@@ -22,6 +24,8 @@ from graphc.runtime.cuda.staging import Staging
 from graphc.runtime.loaded import Array
 
 UNTIMED = 2  # CU_EVENT_DISABLE_TIMING
+PART = 16_000
+"""Characters of kernels that are compiled at once, at least: NVRTC uses one thread for a text."""
 
 
 class Borrowed(NamedTuple):
@@ -77,13 +81,13 @@ class CudaMachine:
     # --- kernels -----------------------------------------------------------------------------
 
     def build(self, module: Module) -> list[Function]:
-        """The kernels of a module, which is compiled and loaded once for all that use it."""
-        if not module.entries:
-            return []
-        loaded = self.modules.get(module.text)
-        if loaded is None:
-            loaded = self.modules[module.text] = self.load(self.compile(module))
-        return [self.function(entry, loaded) for entry in module.entries]
+        """The kernels of a module; each part is compiled and loaded once for all that use it."""
+        parts = module.parts(PART)
+        loaded = {p.text: found for p in parts if (found := self.modules.get(p.text))}
+        missing = [part for part in parts if part.text not in loaded]
+        for part, code in zip(missing, self.compile_all(missing), strict=True):
+            loaded[part.text] = self.modules[part.text] = self.load(code)
+        return [self.function(e, loaded[part.text]) for part in parts for e in part.entries]
 
     def function(self, entry: Entry, module: Owned) -> Function:
         """A kernel of a module, with as much shared memory as it needs."""
@@ -104,6 +108,13 @@ class CudaMachine:
         """Give a module up that nobody has any more, from any thread."""
         self.driver.release("cuStreamSynchronize", self.stream)
         self.driver.release("cuModuleUnload", handle)
+
+    def compile_all(self, modules: Sequence[Module]) -> list[bytes]:
+        """The code of modules; where there are several, threads compile them side by side."""
+        if len(modules) < 2:
+            return [self.compile(module) for module in modules]
+        with ThreadPoolExecutor(available_processors()) as threads:
+            return list(threads.map(self.compile, modules))
 
     def compile(self, module: Module) -> bytes:
         """The code for this GPU; GraphError with the user's lines where NVRTC refuses the text."""
