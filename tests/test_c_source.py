@@ -1,6 +1,9 @@
 """What C is written with: literals, names and parentheses. Whole kernels are in tests/emit/c."""
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -81,3 +84,23 @@ def test_parentheses_come_where_they_are_needed() -> None:
     assert operand("x[i + 1]") == "x[i + 1]"
     assert operand("f(a, b)") == "f(a, b)"
     assert operand("(a - b)") == "(a - b)"
+
+
+@pytest.mark.parametrize("name", ["round_float16", "round_bfloat16"])
+def test_functions_of_short_floats_have_one_order(name: str) -> None:
+    script = (
+        "from graphc.runtime.c_source.helpers import Helpers\n"
+        "from graphc.runtime.cuda.dialect import CUDA\n"
+        "helpers = Helpers(CUDA, None)\n"
+        f"helpers.need({name!r})\n"
+        "print(list(helpers.written))\n"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in "0123"
+    }  # fmt: skip
+    assert len(said) == 1
+    assert "value_of" in said.pop()

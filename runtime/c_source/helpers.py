@@ -54,8 +54,8 @@ class Helpers:
             return saturating(dialect, BY_NAME[match["source"]], BY_NAME[match["target"]])
         if name in half_floats.TEXTS:
             text = half_floats.TEXTS[name](dialect)
-            for other in half_floats.TEXTS.keys() - {name}:
-                if f"{other}(" in text:
+            for other in half_floats.TEXTS:
+                if other != name and f"{other}(" in text:
                     self.need(other)
             return text
         match = NAME.fullmatch(name)
